@@ -1,0 +1,58 @@
+# One command for each thing one does here; `make help` lists them.
+
+PYTHON ?= python3
+ARGS ?=
+
+bin := .venv/bin
+pip := $(bin)/python -m pip install -qq --disable-pip-version-check
+# One stamp for each interpreter, so that another PYTHON builds the environment anew.
+packages := .venv/.packages-of-$(subst /,-,$(PYTHON))
+environment := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
+
+demo: $(environment) ## compute the snapshots of the sample in data/exports and show them
+	$(bin)/bufdir nightly
+	$(bin)/bufdir list
+	$(bin)/bufdir show agg-001 --json
+
+serve: $(environment) ## serve the API on http://127.0.0.1:8000 (ARGS="--port 9000 --workers 2")
+	$(bin)/bufdir serve $(ARGS)
+
+test: $(environment) ## run the tests; fails under 95 % coverage (ARGS="-k name")
+	$(bin)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+
+check: $(environment) ## check format, lint, types, import layers, dependencies and names
+	$(bin)/ruff format --check .
+	$(bin)/ruff check .
+	$(bin)/mypy
+	$(bin)/lint-imports --no-logo
+	$(bin)/python -m pip check
+	@sh .ci/check-names
+
+lock: $(environment) ## write requirements.lock anew from pyproject.toml (ARGS=--upgrade)
+	$(bin)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
+	    --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command 'make lock' $(ARGS) \
+	    --output-file requirements.lock pyproject.toml
+
+clean: ## remove the environment and what the tools left; never anything in data/
+	rm -rf .venv build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis \
+	    .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(packages): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo 'This needs Python 3.11 or newer: name one with "make PYTHON=python3.12".' >&2; exit 1; }
+	@echo 'Setting up .venv with $(PYTHON) from requirements.lock; the first time takes minutes ...'
+	@$(PYTHON) -m venv --clear .venv
+	@$(pip) --require-hashes --requirement requirements.lock
+	@touch '$@'
+
+$(environment): pyproject.toml $(packages)
+	@$(pip) --no-deps --no-build-isolation --editable .
+	@touch '$@'

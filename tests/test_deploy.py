@@ -1,0 +1,82 @@
+"""What is handed to systemd and to cron, and that both start the same night."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEPLOY = Path(__file__).parent.parent / "deploy"
+UNITS = sorted(DEPLOY.glob("*.service")) + sorted(DEPLOY.glob("*.timer"))
+PROGRAM = "/opt/bufdir/.venv/bin/bufdir"
+DATA = "/srv/bufdir"
+
+
+def lines(name: str, key: str) -> list[str]:
+    """What every `key=` line of a unit says, in order."""
+    return re.findall(rf"^{key}=(.*)$", (DEPLOY / name).read_text(), re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+def test_systemd_finds_no_fault_in_the_units(tmp_path: Path) -> None:
+    for unit in UNITS:
+        # systemd also asks that the program be there, which it is on the operator's machine only
+        there = unit.read_text().replace(PROGRAM, shutil.which("true") or "")
+        (tmp_path / unit.name).write_text(there)
+
+    verdict = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *(tmp_path / unit.name for unit in UNITS)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    faults = [line for line in verdict.stderr.splitlines() if "bufdir-" in line]
+    assert faults == []
+    assert verdict.returncode == 0
+
+
+def test_a_service_may_write_in_the_data_folder_only_and_never_in_its_exports() -> None:
+    for service in DEPLOY.glob("*.service"):
+        assert lines(service.name, "ProtectSystem") == ["strict"]
+        assert lines(service.name, "ReadWritePaths") == [DATA]
+        assert lines(service.name, "ReadOnlyPaths") == [f"{DATA}/exports"]
+
+
+def test_a_night_that_finds_the_lock_held_is_tried_again() -> None:
+    assert lines("bufdir-nightly.service", "Restart") == ["on-failure"]
+    assert lines("bufdir-nightly.service", "RestartPreventExitStatus") == ["1 2 3"]
+    assert lines("bufdir-nightly.service", "SuccessExitStatus") == []
+
+
+def test_cron_and_the_timer_start_the_same_command_at_the_same_time() -> None:
+    (entry,) = re.findall(r"^\d.*$", (DEPLOY / "crontab").read_text(), re.MULTILINE)
+    minute, hour, *every_day, user, command = entry.split(maxsplit=6)
+
+    assert every_day == ["*", "*", "*"]
+    assert lines("bufdir-nightly.timer", "OnCalendar") == [
+        f"*-*-* {int(hour):02}:{int(minute):02}:00 Europe/Oslo"
+    ]
+    assert lines("bufdir-nightly.service", "User") == [user]
+    assert lines("bufdir-nightly.service", "ExecStart") == [command]
+
+
+@pytest.mark.parametrize("service", ["bufdir-nightly.service", "bufdir-serve.service"])
+def test_what_a_service_starts_is_a_command_that_bufdir_has(service: str, tmp_path: Path) -> None:
+    (command,) = lines(service, "ExecStart")
+    program, *arguments = shlex.split(command.replace(DATA, str(tmp_path)))
+    assert program == PROGRAM
+
+    shown = subprocess.run(
+        [Path(sys.executable).with_name("bufdir"), *arguments, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert shown.returncode == 0, shown.stderr
