@@ -1,0 +1,1 @@
+"""Exports of participations in, one trustworthy snapshot per organisation and period out."""

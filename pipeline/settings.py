@@ -1,0 +1,234 @@
+"""The one configuration: `bufdir.toml` in the data folder, and `BUFDIR_*` variables over it.
+
+Read once, at the edge, and handed on as a value. Refuses what it does not know, by name.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from pipeline.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FILE: Final = "bufdir.toml"
+PREFIX: Final = "BUFDIR_"
+DATA_VARIABLE: Final = "BUFDIR_DATA"
+"""Names the data folder, where the settings are; so it can't be one of them."""
+
+Kind = Literal["year", "half-year", "tertial", "quarter", "month"]
+Code = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f][^\x00-\x1f]{0,63}$")]
+ColumnName = Annotated[str, Field(min_length=1)]
+OurColumn = Literal[
+    "org_id",
+    "activity_id",
+    "participant_id",
+    "bufdir_category",
+    "started_at",
+    "hours",
+    "updated_at",
+    "status",
+    "deleted",
+]
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        msg = "names one value twice; keep each once"
+        raise ValueError(msg)
+    return values
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        msg = "is no time zone; it may be any name of the IANA database, such as Europe/Oslo"
+        raise ValueError(msg)
+    return name
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ExportSettings(_Section):
+    """How the organisation's own names map onto ours."""
+
+    columns: dict[OurColumn, ColumnName] = {}
+    """Our column to theirs; a column not named here bears our name."""
+    categories: dict[str, str] = {}
+    """Their category to ours; our codes always stand for themselves."""
+
+    @model_validator(mode="after")
+    def _one_column_each(self) -> Self:
+        theirs = list(self.columns.values())
+        twice = sorted({name for name in theirs if theirs.count(name) > 1})
+        if twice:
+            msg = f"columns: {twice[0]!r} is given for two of our columns; each needs its own"
+            raise ValueError(msg)
+        return self
+
+
+class RunSettings(_Section):
+    """The bounds of a run in a child process."""
+
+    at_once: Annotated[int, Field(ge=1, le=64)] = 2
+    """Child processes of one API at the same time."""
+    memory_mb: Annotated[int, Field(ge=256, le=1_048_576)] = 4096
+    """Mebibytes of memory that one run may use."""
+    seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
+    """How long one run may take."""
+    wait_seconds: Annotated[float, Field(ge=0, le=600)] = 30
+    """How long a PUT waits for its run."""
+
+
+class LogSettings(_Section):
+    """How logs are written to stderr."""
+
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with what holds when it is not."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "Europe/Oslo"
+    periods: Annotated[tuple[Kind, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+        "quarter",
+    )
+    """The kinds of period that a night computes."""
+    categories: Annotated[tuple[Code, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+        "foreldre_barn",
+        "ungdom",
+        "eldre",
+        "funksjonsnedsettelse",
+    )
+    """The category codes that count, in the order in which they are shown."""
+    max_hours: Annotated[float, Field(gt=0, le=8784, allow_inf_nan=False)] = 24
+    """The most hours that one participation may have; a leap year has 8784."""
+    export: ExportSettings = ExportSettings()
+    runs: RunSettings = RunSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _categories_lead_to_known_ones(self) -> Self:
+        for theirs, ours in self.export.categories.items():
+            if ours not in self.categories:
+                msg = (
+                    f"export.categories: {theirs!r} is mapped to {ours!r}, which is not in "
+                    f"categories; it may be one of {', '.join(self.categories)}"
+                )
+                raise ValueError(msg)
+            if theirs in self.categories and theirs != ours:
+                msg = (
+                    f"export.categories: {theirs!r} is one of our codes and always stands for "
+                    "itself; take the line out"
+                )
+                raise ValueError(msg)
+        return self
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Our column to theirs, where the names differ."""
+        return {str(ours): theirs for ours, theirs in self.export.columns.items()}
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which periods begin and end."""
+        return ZoneInfo(self.timezone)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the file; no `.env` and no secrets folder is read."""
+        del dotenv_settings, file_secret_settings
+        toml = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, toml
+
+
+def load(data: Path) -> Settings:
+    """Read the settings of a data folder; a missing file means that all defaults hold.
+
+    Raises:
+        InvalidSetting: A line or a variable is unknown or does not hold.
+    """
+    file = data / FILE
+    _refuse_unknown_variables()
+
+    class SettingsHere(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return SettingsHere()
+    except ValidationError as error:
+        raise _refusal(error, file) from error
+    except SettingsError as error:
+        raise InvalidSetting(
+            PREFIX + "*", f"{error}; lists are written as JSON", "the environment"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSetting("(all)", f"this is no TOML: {error}", str(file)) from error
+    except OSError as error:
+        raise InvalidSetting("(all)", f"can't be read: {error.strerror}", str(file)) from error
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable would otherwise be passed over, and its setting not hold."""
+    known = {DATA_VARIABLE}
+    for name, field in Settings.model_fields.items():
+        known.add(PREFIX + name.upper())
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            known |= {f"{PREFIX}{name.upper()}__{part.upper()}" for part in inner.model_fields}
+    for variable in sorted(os.environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            options = ", ".join(sorted(known))
+            raise InvalidSetting(variable, f"is unknown; it may be {options}", "the environment")
+
+
+def _refusal(error: ValidationError, file: Path) -> InvalidSetting:
+    """The first thing wrong, as a sentence that names the setting as the user wrote it."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"] if part != "[key]"]
+    name = ".".join(location) or "(all)"
+    variable = PREFIX + "__".join(part.upper() for part in location)
+    from_environment = any(
+        variable.startswith(known) for known in os.environ if known.startswith(PREFIX)
+    )
+    problem = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        problem = f"is unknown; it may be {', '.join(_options(location[:-1]))}"
+    elif location and not isinstance(first["input"], dict):
+        problem = f"{first['input']!r}: {problem}"
+    return InvalidSetting(name, problem, "the environment" if from_environment else str(file))
+
+
+def _options(section: list[str]) -> list[str]:
+    model: type[BaseModel] = Settings
+    for part in section:
+        inner = model.model_fields[part].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            model = inner
+    return list(model.model_fields)
