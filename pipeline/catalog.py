@@ -1,0 +1,425 @@
+"""The SQLite index: which snapshots there are, which version of each is current, what was read.
+
+Readers see what stands here and nothing else, so one transaction makes a version current. Rollback
+journal with full sync, not WAL: the SQLite 3.40 of Debian 12 lies in the range with the
+WAL-reset fault, and several processes share this file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, Literal, Self
+
+import msgspec
+
+from pipeline import snapshot
+from pipeline.errors import SnapshotNotFound, StoreDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pipeline.snapshot import Version
+
+FILE: Final = "catalog.sqlite"
+_EDITION: Final = 1
+_BUSY_SECONDS: Final = 60
+
+PROCESSING: Final = "processing"
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+STATUSES: Final = (PROCESSING, COMPLETED, FAILED)
+
+_SCHEMA: Final = f"""
+CREATE TABLE snapshots (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    org_id TEXT NOT NULL,
+    reporting_period_id TEXT NOT NULL,
+    status TEXT NOT NULL DEFAULT '{PROCESSING}',
+    version INTEGER NOT NULL DEFAULT 0,
+    created_at TEXT NOT NULL,
+    refreshed_at TEXT,
+    digest TEXT,
+    participations INTEGER,
+    seconds INTEGER,
+    activities INTEGER,
+    error TEXT,
+    UNIQUE (org_id, reporting_period_id)
+);
+CREATE INDEX snapshots_by_period ON snapshots (reporting_period_id);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER,
+    source TEXT NOT NULL,
+    state TEXT NOT NULL,
+    forced INTEGER NOT NULL DEFAULT 0,
+    owner TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    queued_at TEXT NOT NULL,
+    ended_at TEXT,
+    error TEXT
+);
+CREATE UNIQUE INDEX one_open_run ON runs (ifnull(number, 0)) WHERE state IN ('queued', 'running');
+CREATE INDEX runs_of_snapshot ON runs (number, id);
+CREATE TABLE files (
+    name TEXT PRIMARY KEY,
+    rows INTEGER,
+    problem TEXT,
+    organisations TEXT NOT NULL
+);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA user_version = {_EDITION};
+"""
+
+SORTS: Final = {
+    "created_at": "created_at",
+    "refreshed_at": "refreshed_at",
+    "org_id": "org_id",
+    "reporting_period_id": "reporting_period_id",
+    "participant_count": "participations",
+}
+"""What lists can be sorted by, and the column that holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One snapshot as the catalog knows it; the numbers are None while there is no version."""
+
+    number: int
+    org_id: str
+    reporting_period_id: str
+    status: str
+    version: int
+    created_at: datetime
+    refreshed_at: datetime | None
+    digest: str | None
+    participations: int | None
+    seconds: int | None
+    activities: int | None
+    error: str | None
+
+    @property
+    def id(self) -> str:
+        """The snapshot's id."""
+        return snapshot.snapshot_id(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """An export as the last night found it."""
+
+    name: str
+    rows: int | None
+    problem: str | None
+    """Why it was refused; None where it was accepted."""
+    organisations: Sequence[str]
+    """The organisations that it named when it could last be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What to list, and in which order."""
+
+    org_id: str | None = None
+    reporting_period_id: str | None = None
+    status: str | None = None
+    sort: str = "created_at"
+    descending: bool = False
+    offset: int = 0
+    limit: int | None = None
+
+
+def text_of(instant: datetime) -> str:
+    """An instant as the catalog writes it: UTC, to the second."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+class Catalog:
+    """One connection to the catalog of a data folder; for one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, data: Path) -> None:
+        """Use `Catalog.open` instead."""
+        self.connection = connection
+        self.data = data
+
+    @classmethod
+    def open(cls, data: Path) -> Self:
+        """Open the catalog of a data folder, and make it where there is none.
+
+        Raises:
+            StoreDamaged: It is no catalog, or one of another edition.
+        """
+        path = data / FILE
+        data.mkdir(parents=True, exist_ok=True)
+        try:
+            connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            catalog = cls(connection, data)
+            catalog._prepare()
+        except sqlite3.OperationalError as error:
+            raise StoreDamaged(str(path), f"{error}; see that the folder can be written") from error
+        except sqlite3.DatabaseError as error:
+            raise StoreDamaged(str(path), f"{error}; rebuild it with bufdir reindex") from error
+        return catalog
+
+    def _prepare(self) -> None:
+        self.connection.row_factory = sqlite3.Row
+        self.connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        self.connection.execute("PRAGMA synchronous = EXTRA")
+        if self._edition() == 0:
+            with self.transaction():
+                if self._edition() == 0:  # another process may have been first
+                    for statement in _SCHEMA.split(";\n"):
+                        self.connection.execute(statement)
+        if self._edition() != _EDITION:
+            problem = (
+                f"it is of edition {self._edition()}, this program reads {_EDITION}; "
+                "rebuild it with bufdir reindex"
+            )
+            raise StoreDamaged(str(self.data / FILE), problem)
+
+    def _edition(self) -> int:
+        return int(self.connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self, kind: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[None]:
+        """All that is written inside becomes visible at once, or not at all.
+
+        A deferred one is for reading only: all of it sees the same moment.
+        """
+        if self.connection.in_transaction:
+            yield
+            return
+        self.connection.execute(f"BEGIN {kind}")
+        try:
+            yield
+        except BaseException:
+            self.connection.execute("ROLLBACK")
+            raise
+        self.connection.execute("COMMIT")
+
+    # What there is
+
+    def get(self, snapshot_id: str) -> Entry:
+        """The snapshot with this id.
+
+        Raises:
+            InvalidValue: This is no id.
+            SnapshotNotFound: There is none, or no longer.
+        """
+        number = snapshot.snapshot_number(snapshot_id)
+        row = self.connection.execute(
+            "SELECT * FROM snapshots WHERE number = ?", (number,)
+        ).fetchone()
+        if row is None:
+            raise SnapshotNotFound(snapshot_id)
+        return _entry(row)
+
+    def of_cell(self, org_id: str, period_id: str) -> Entry | None:
+        """The snapshot of a cell, where there is one."""
+        row = self.connection.execute(
+            "SELECT * FROM snapshots WHERE org_id = ? AND reporting_period_id = ?",
+            (org_id, period_id),
+        ).fetchone()
+        return None if row is None else _entry(row)
+
+    def list(self, listing: Listing) -> tuple[Sequence[Entry], int]:
+        """One page of snapshots, and how many there are on all pages; both of one moment."""
+        filters = {
+            "org_id": listing.org_id,
+            "reporting_period_id": listing.reporting_period_id,
+            "status": listing.status,
+        }
+        given = {name: value for name, value in filters.items() if value is not None}
+        where = "".join(f" AND {name} = :{name}" for name in given)
+        direction = "DESC" if listing.descending else "ASC"
+        page = {"limit": -1 if listing.limit is None else listing.limit, "offset": listing.offset}
+        with self.transaction("DEFERRED"):
+            total = self.connection.execute(
+                f"SELECT count(*) FROM snapshots WHERE true{where}", given
+            ).fetchone()[0]
+            rows = self.connection.execute(
+                f"SELECT * FROM snapshots WHERE true{where} "
+                f"ORDER BY {SORTS[listing.sort]} {direction}, number LIMIT :limit OFFSET :offset",
+                given | page,
+            ).fetchall()
+        return [_entry(row) for row in rows], total
+
+    def entries(self) -> Mapping[tuple[str, str], Entry]:
+        """All snapshots by organisation and period."""
+        rows = self.connection.execute("SELECT * FROM snapshots ORDER BY number")
+        return {(row["org_id"], row["reporting_period_id"]): _entry(row) for row in rows}
+
+    # What becomes of it
+
+    def create(
+        self, cells: Iterable[tuple[str, str]], now: datetime, above: int
+    ) -> Sequence[Entry]:
+        """Give each of these organisations and periods a snapshot, in this order.
+
+        Args:
+            cells: Organisation and period of each; none of them has a snapshot.
+            now: When they came to be.
+            above: New ids are higher than this, and than all that were ever given out here.
+        """
+        entries = []
+        with self.transaction():
+            self.reserve(above)
+            for org_id, period_id in cells:
+                row = self.connection.execute(
+                    "INSERT INTO snapshots (org_id, reporting_period_id, created_at) "
+                    "VALUES (?, ?, ?) RETURNING *",
+                    (org_id, period_id, text_of(now)),
+                ).fetchone()
+                entries.append(_entry(row))
+        return entries
+
+    def reserve(self, above: int) -> None:
+        """Give out no id up to this number any more."""
+        known = self.connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'"
+        ).fetchone()
+        if known is None:
+            self.connection.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES ('snapshots', ?)", (above,)
+            )
+        elif known["seq"] < above:
+            self.connection.execute(
+                "UPDATE sqlite_sequence SET seq = ? WHERE name = 'snapshots'", (above,)
+            )
+
+    def publish(self, version: Version) -> bool:
+        """Make this version the current one; False where its snapshot was deleted meanwhile."""
+        changed = self.connection.execute(
+            "UPDATE snapshots SET status = ?, version = ?, refreshed_at = ?, digest = ?, "
+            "participations = ?, seconds = ?, activities = ?, error = NULL "
+            "WHERE number = ? AND version < ?",
+            (
+                COMPLETED,
+                version.version,
+                text_of(version.refreshed_at),
+                version.digest,
+                version.total.participations,
+                version.total.seconds,
+                version.total.activities,
+                snapshot.snapshot_number(version.id),
+                version.version,
+            ),
+        ).rowcount
+        return bool(changed)
+
+    def restore(self, version: Version) -> None:
+        """Take a snapshot and its current version into the catalog, from its file."""
+        self.connection.execute(
+            "INSERT INTO snapshots (number, org_id, reporting_period_id, created_at) "
+            "VALUES (?, ?, ?, ?)",
+            (
+                snapshot.snapshot_number(version.id),
+                version.org_id,
+                version.reporting_period_id,
+                text_of(version.created_at),
+            ),
+        )
+        self.publish(version)
+
+    def set_first_failed(self, number: int, error: str) -> None:
+        """A snapshot without a version failed; one that has a version keeps it, and its status."""
+        self.connection.execute(
+            "UPDATE snapshots SET status = ?, error = ? WHERE number = ? AND version = 0",
+            (FAILED, error, number),
+        )
+
+    def set_processing(self, number: int) -> None:
+        """A snapshot without a version is being computed again."""
+        self.connection.execute(
+            "UPDATE snapshots SET status = ?, error = NULL WHERE number = ? AND version = 0",
+            (PROCESSING, number),
+        )
+
+    def delete(self, number: int) -> None:
+        """Take a snapshot out of every read; the next night looks at everything again."""
+        with self.transaction():
+            self.connection.execute("DELETE FROM snapshots WHERE number = ?", (number,))
+            self.connection.execute(
+                "UPDATE runs SET state = 'failed', error = 'its snapshot was deleted' "
+                "WHERE number = ? AND state = 'queued'",
+                (number,),
+            )
+            self.forget("reading")
+
+    def clear(self, *, keeping_runs_of: str) -> None:
+        """Forget everything but the runs of the process that builds the catalog anew."""
+        with self.transaction():
+            for table in ("snapshots", "files", "facts"):
+                self.connection.execute(f"DELETE FROM {table}")
+            self.connection.execute("DELETE FROM runs WHERE owner IS NOT ?", (keeping_runs_of,))
+
+    # What was read
+
+    def fact(self, name: str) -> str | None:
+        """A remembered fact."""
+        row = self.connection.execute("SELECT value FROM facts WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row["value"])
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a fact, in place of the one before."""
+        self.connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+
+    def forget(self, name: str) -> None:
+        """Drop a fact."""
+        self.connection.execute("DELETE FROM facts WHERE name = ?", (name,))
+
+    def files(self) -> Mapping[str, KnownFile]:
+        """The exports that the last night found, by name."""
+        rows = self.connection.execute("SELECT * FROM files ORDER BY name")
+        return {
+            row["name"]: KnownFile(
+                row["name"],
+                row["rows"],
+                row["problem"],
+                msgspec.json.decode(row["organisations"], type=list[str]),
+            )
+            for row in rows
+        }
+
+    def remember_files(self, files: Iterable[KnownFile]) -> None:
+        """Keep what the exports were found to be, in place of what was known before."""
+        with self.transaction():
+            self.connection.execute("DELETE FROM files")
+            self.connection.executemany(
+                "INSERT INTO files (name, rows, problem, organisations) VALUES (?, ?, ?, ?)",
+                [
+                    (f.name, f.rows, f.problem, msgspec.json.encode(f.organisations).decode())
+                    for f in files
+                ],
+            )
+
+    def current_versions(self) -> Mapping[int, int]:
+        """The current version of every snapshot; 0 where there is none yet."""
+        rows = self.connection.execute("SELECT number, version FROM snapshots")
+        return {row["number"]: row["version"] for row in rows}
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    values = dict(row)
+    values["created_at"] = _instant(values["created_at"])
+    values["refreshed_at"] = _instant(values["refreshed_at"])
+    return Entry(**values)

@@ -1,0 +1,246 @@
+"""A night: every cell of every configured kind of period brought up to date, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import astuple, dataclass
+from importlib.metadata import version as installed_version
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from pipeline import breakdown, cells, claims, exports, publication, store
+from pipeline.catalog import KnownFile, text_of
+from pipeline.periods import KINDS
+from pipeline.work import KEPT, UNCHANGED, outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from pipeline.breakdown import Cell
+    from pipeline.engines.polars import Content
+    from pipeline.exports import File
+    from pipeline.publication import Planned
+    from pipeline.runs import Gathered
+    from pipeline.work import Outcome, Work
+
+_READING: Final = "reading"
+"""The fact that tells which files the last night read, and by which settings."""
+_UNTIL: Final = "reading_until"
+"""The fact that tells when a period begins whose rows the last night left for later."""
+_BATCH: Final = 500
+"""Snapshots that are written before the progress bar moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What a night found and did."""
+
+    changed: bool
+    """Whether anything had changed since the last night; if not, nothing was read."""
+    files: int
+    rows: int
+    outcomes: Sequence[Outcome]
+    held: Mapping[str, str]
+    """Organisations left as they are, and the refused export because of which they are."""
+    later: Sequence[Cell]
+    """Cells of periods that have not begun, left for when they have."""
+    refused: Mapping[str, str]
+    """Refused exports and why."""
+    ignored: Mapping[str, Sequence[str]]
+    """Columns that mean nothing to us, and the files that have them."""
+    ledger: Mapping[str, int]
+    """All rows by what became of them."""
+
+
+def run(work: Work, *, full: bool = False) -> Night:
+    """Bring every cell of every configured kind of period up to date.
+
+    Args:
+        work: Where, by which settings, and when.
+        full: Compute every cell, stale or not.
+
+    Raises:
+        Busy: Another night is going on.
+        ExportsMissing: There is no exports folder.
+        ExportsChanged: Files keep changing while they are read.
+        LedgerBroken: Rows were read that are not accounted for; nothing was published.
+    """
+    exports.check_folder(work.data)
+    with claims.night(work.catalog, work.clock()):
+        swept = store.sweep(work.data, work.catalog.current_versions())
+        if swept:
+            work.tell("orphans_swept", files=swept)
+        files = exports.find(work.data)
+        if not full and _nothing_changed(work, files):
+            return _quiet(work, files)
+        return _compute(work, full=full)
+
+
+def _reading(work: Work, files: Iterable[File]) -> str:
+    """What decides a night's results, in short: the files, the settings, the programs."""
+    chosen = work.settings.model_dump(exclude={"runs", "log"})
+    fingerprints = [(file.name, astuple(file.fingerprint)) for file in files]
+    parts = (breakdown.DEFINITIONS, installed_version("polars"), chosen, fingerprints)
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+
+
+def _nothing_changed(work: Work, files: Iterable[File]) -> bool:
+    until = work.catalog.fact(_UNTIL)
+    if until and until <= text_of(work.clock()):
+        return False
+    others = [run for run in claims.open_runs(work.catalog) if run.number is not None]
+    return not others and work.catalog.fact(_READING) == _reading(work, files)
+
+
+def _quiet(work: Work, files: Sequence[File]) -> Night:
+    known = work.catalog.files().values()
+    refused = {file.name: file.problem for file in known if file.problem is not None}
+    rows = sum(file.rows or 0 for file in known if file.problem is None)
+    return Night(
+        changed=False,
+        files=len(files),
+        rows=rows,
+        outcomes=(),
+        held={},
+        later=(),
+        refused=refused,
+        ignored={},
+        ledger={},
+    )
+
+
+def _compute(work: Work, *, full: bool) -> Night:
+    from pipeline import runs  # noqa: PLC0415 (a quiet night must not wait for an engine to load)
+
+    gathered = runs.gather(work)
+    work.tell("exports_read", files=len(gathered.exports.accepted), rows=gathered.exports.rows)
+    held = runs.held_organisations(work.catalog, gathered.exports)
+    contents = {
+        cell: content
+        for kind in work.settings.periods
+        for cell, content in gathered.judged.contents(kind).items()
+    }
+    now, zone = work.clock(), work.settings.zone
+    later = [cell for cell in contents if not cells.has_begun(cell.period, zone, now)]
+    left_out = runs.left_out(gathered)
+    due = {
+        cell: content
+        for cell, content in contents.items()
+        if cell.org_id not in held and cells.has_begun(cell.period, zone, now)
+    }
+    planned, outcomes = _plan(work, due, full=full)
+    for batch in _batches(planned):
+        outcomes += publication.publish(work, batch, runs.count(gathered, batch), left_out)
+        work.tell("snapshots_published", done=len(batch), total=len(planned))
+    outcomes += _take_up(work, gathered, held)
+    outcomes += _untouched(work, contents)
+    store.write({store.unplaced_path(work.data): left_out.unplaced})
+    _remember(work, gathered, later)
+    return _night(gathered, outcomes, held, later)
+
+
+def _plan(
+    work: Work, due: Mapping[Cell, Content], *, full: bool
+) -> tuple[list[Planned], list[Outcome]]:
+    """The versions to be made, and the snapshots that are as they should be.
+
+    New snapshots get their ids newest period first, then by organisation: people look at the
+    latest one most.
+    """
+    from pipeline import runs  # noqa: PLC0415
+
+    order = sorted(due, key=_newest_first)
+    entries = cells.ensure(
+        work.catalog, [(cell.org_id, cell.period.id) for cell in order], work.clock()
+    )
+    planned, outcomes = [], []
+    for cell, entry in zip(order, entries, strict=True):
+        plan = runs.plan(work, entry, cell, due[cell])
+        if full or plan.digest != entry.digest:
+            planned.append(plan)
+        else:
+            outcomes.append(outcome(entry, UNCHANGED, entry.version))
+    return planned, outcomes
+
+
+def _newest_first(cell: Cell) -> tuple[int, int, str]:
+    months = KINDS[cell.period.kind]
+    return -cell.period.ordinal * months, -months, cell.org_id
+
+
+def _batches(planned: Sequence[Planned]) -> Iterable[Sequence[Planned]]:
+    return (planned[first : first + _BATCH] for first in range(0, len(planned), _BATCH))
+
+
+def _take_up(work: Work, gathered: Gathered, held: Mapping[str, str]) -> list[Outcome]:
+    """Runs that were asked for and have not come to their end, of whatever kind of period."""
+    from pipeline import runs  # noqa: PLC0415
+
+    waiting = [run for run in claims.open_runs(work.catalog) if run.number is not None]
+    return runs.compute(work, gathered, waiting, held)
+
+
+def _untouched(work: Work, contents: Collection[Cell]) -> list[Outcome]:
+    """Published snapshots of the configured kinds in whose cells no row lies any longer."""
+    from pipeline import runs  # noqa: PLC0415
+
+    gone = []
+    for entry in work.catalog.entries().values():
+        cell = runs.cell_of(entry)
+        if cell.period.kind not in work.settings.periods or cell in contents:
+            continue
+        nothing = runs.plan(work, entry, cell, runs.NOTHING)
+        if entry.version and entry.digest != nothing.digest:
+            gone.append(outcome(entry, KEPT, entry.version))
+    return gone
+
+
+def _remember(work: Work, gathered: Gathered, later: Sequence[Cell]) -> None:
+    """What the next night compares with, so that an unchanged one reads nothing."""
+    known = work.catalog.files()
+    reading = gathered.exports
+    named = gathered.judged.organisations_by_file
+    accepted = [
+        KnownFile(export.file.name, export.rows, None, organisations)
+        for export, organisations in zip(reading.accepted, named, strict=True)
+    ]
+    refused = [
+        KnownFile(
+            file.name,
+            error.rows,
+            str(error),
+            known[file.name].organisations if file.name in known else (),
+        )
+        for file, error in reading.refused.items()
+    ]
+    until = min((cell.period.start(work.settings.zone) for cell in later), default=None)
+    files = [*(export.file for export in reading.accepted), *reading.refused]
+    with work.catalog.transaction():
+        work.catalog.remember_files([*accepted, *refused])
+        work.catalog.remember(_READING, _reading(work, sorted(files, key=lambda file: file.name)))
+        work.catalog.remember(_UNTIL, text_of(until) if until else "")
+
+
+def _night(
+    gathered: Gathered,
+    outcomes: Sequence[Outcome],
+    held: Mapping[str, str],
+    later: Sequence[Cell],
+) -> Night:
+    reading = gathered.exports
+    ignored: dict[str, list[str]] = {}
+    for export in reading.accepted:
+        for column in export.ignored:
+            ignored.setdefault(column, []).append(export.file.name)
+    return Night(
+        changed=True,
+        files=len(reading.accepted) + len(reading.refused),
+        rows=reading.rows,
+        outcomes=outcomes,
+        held=held,
+        later=later,
+        refused={file.name: str(error) for file, error in reading.refused.items()},
+        ignored=ignored,
+        ledger=gathered.judged.ledger,
+    )

@@ -1,0 +1,103 @@
+"""Versions out: numbers into files, files made current, and what became of each snapshot.
+
+Files first, flushed; then one transaction. Nobody sees a version that is not wholly there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from pipeline import snapshot, store
+from pipeline.periods import KINDS
+from pipeline.work import COMPUTED, DELETED, Outcome, outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from pipeline.breakdown import Breakdown, Cell
+    from pipeline.catalog import Entry
+    from pipeline.snapshot import Version
+    from pipeline.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A version to be made: of which snapshot, from what."""
+
+    entry: Entry
+    cell: Cell
+    digest: str
+    rows: int
+    """The rows that its ledger must account for."""
+
+
+def publish(
+    work: Work, planned: Sequence[Planned], counted: Mapping[Cell, Breakdown], left_out: LeftOut
+) -> list[Outcome]:
+    """Write these versions, then make all of them current in one transaction.
+
+    A snapshot that was deleted meanwhile stays deleted: what was written for it is taken away.
+    """
+    versions = [_version(work, plan, counted[plan.cell]) for plan in planned]
+    contents: dict[Path, bytes] = {}
+    for plan, version in zip(planned, versions, strict=True):
+        number = plan.entry.number
+        contents[store.version_path(work.data, number, version.version)] = snapshot.encode(version)
+        rows = left_out.of(plan.cell)
+        if rows:
+            contents[store.quarantine_path(work.data, number, version.version)] = rows
+    store.write(contents)
+    with work.catalog.transaction():
+        current = [work.catalog.publish(version) for version in versions]
+    outcomes = []
+    for plan, version, is_current in zip(planned, versions, current, strict=True):
+        if is_current:
+            store.remove_quarantine(work.data, plan.entry.number, plan.entry.version)
+        else:
+            store.remove(work.data, plan.entry.number)
+        what = COMPUTED if is_current else DELETED
+        outcomes.append(outcome(plan.entry, what, version.version))
+    return outcomes
+
+
+def _version(work: Work, plan: Planned, counted: Breakdown) -> Version:
+    return snapshot.version(
+        number=plan.entry.number,
+        version_number=plan.entry.version + 1,
+        cell=plan.cell,
+        zone=work.settings.zone,
+        created_at=plan.entry.created_at,
+        refreshed_at=work.clock().replace(microsecond=0),
+        content_digest=plan.digest,
+        counted=counted,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The rows that are kept to be looked at, ready to be laid beside their snapshots."""
+
+    by_month: Mapping[tuple[str | None, int | None], bytes]
+
+    @classmethod
+    def group(cls, rows: Iterable[tuple[str | None, int | None, bytes]]) -> Self:
+        """Rows as organisation, month and line; grouped once for all cells."""
+        by_month: dict[tuple[str | None, int | None], bytearray] = {}
+        for org_id, month, line in rows:
+            key = (None, None) if month is None else (org_id, month)
+            by_month.setdefault(key, bytearray()).extend(line)
+        return cls({key: bytes(lines) for key, lines in by_month.items()})
+
+    def of(self, cell: Cell) -> bytes:
+        """The rows that lie in a cell, one JSON object a line."""
+        length = KINDS[cell.period.kind]
+        first = cell.period.ordinal * length
+        months = range(first, first + length)
+        return b"".join(self.by_month.get((cell.org_id, month), b"") for month in months)
+
+    @property
+    def unplaced(self) -> bytes:
+        """The rows that lie in no cell, one JSON object a line."""
+        return self.by_month.get((None, None), b"")

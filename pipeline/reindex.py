@@ -1,0 +1,75 @@
+"""The catalog built anew from the snapshot files: after it was lost, damaged, or restored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline import catalog as index
+from pipeline import claims, store
+from pipeline.catalog import Catalog
+from pipeline.errors import StoreDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from pipeline.snapshot import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What the files gave."""
+
+    snapshots: int
+    damaged: Sequence[str]
+    """Version files that can't be read; an older version of the snapshot stands, if any."""
+    set_aside: str | None
+    """Where the old catalog lies, if it was no catalog any longer."""
+
+
+def run(data: Path, now: datetime) -> Reindexed:
+    """Rebuild the catalog: the newest readable version of each snapshot is current.
+
+    Raises:
+        Busy: A night is going on.
+    """
+    set_aside = _set_aside_if_unreadable(data, now)
+    newest, damaged = _newest(data)
+    with (
+        Catalog.open(data) as catalog,
+        claims.night(catalog, now) as holder,
+        catalog.transaction(),
+    ):
+        catalog.clear(keeping_runs_of=holder)
+        for version in newest:
+            catalog.restore(version)
+        catalog.reserve(store.highest_number(data))
+    return Reindexed(len(newest), damaged, set_aside)
+
+
+def _newest(data: Path) -> tuple[list[Version], list[str]]:
+    found: dict[int, Version] = {}
+    damaged = []
+    for number, version in store.all_versions(data):
+        try:
+            found[number] = store.read(data, number, version)
+        except StoreDamaged as error:
+            damaged.append(str(error))
+    return list(found.values()), damaged
+
+
+def _set_aside_if_unreadable(data: Path, now: datetime) -> str | None:
+    """Move a file out of the way that is no catalog, or one of another edition."""
+    path = data / index.FILE
+    if not path.exists():
+        return None
+    try:
+        Catalog.open(data).close()
+    except StoreDamaged:
+        aside = path.with_name(f"{index.FILE}.{now:%Y%m%dT%H%M%SZ}")
+        path.replace(aside)
+        path.with_name(f"{index.FILE}-journal").unlink(missing_ok=True)
+        return aside.name
+    return None

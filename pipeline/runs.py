@@ -1,0 +1,257 @@
+"""Gather, decide, publish: exports and cells in, versions out.
+
+Everything is looked at before anything is written, and what is written becomes visible in one
+transaction. A run that can't be trusted publishes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pipeline import breakdown, cells, claims, exports, footers, periods, snapshot
+from pipeline.breakdown import Breakdown, Cell, Numbers
+from pipeline.engines import Question
+from pipeline.engines import polars as engine
+from pipeline.errors import ExportsChanged, LedgerBroken
+from pipeline.publication import LeftOut, Planned, publish
+from pipeline.rules import COUNTED, LEDGER
+from pipeline.work import FAILED, KEPT, UNCHANGED, Outcome, Work, outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from pipeline.catalog import Catalog, Entry
+    from pipeline.claims import Run
+    from pipeline.engines.polars import Judged
+    from pipeline.footers import Exports
+    from pipeline.periods import Period
+
+NOTHING: Final = engine.NOTHING
+
+_READINGS: Final = 3
+"""How often exports are read again that change while they are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The exports as they were at one time, and what is in them."""
+
+    exports: Exports
+    judged: Judged
+
+
+def gather(work: Work, organisations: Collection[str] | None = None) -> Gathered:
+    """Read the exports, of these organisations or of all, and hold the ledger to the footers.
+
+    Raises:
+        ExportsMissing: There is no exports folder.
+        ExportsChanged: Files keep changing while they are read.
+        LedgerBroken: Rows were read that are not accounted for.
+    """
+    changed: tuple[str, ...] = ()
+    for _ in range(_READINGS):
+        files = exports.find(work.data)
+        reading, judged = survey(work, files, organisations)
+        changed = exports.changed(files)
+        if not changed:
+            _check_ledger(reading, judged, complete=organisations is None)
+            return Gathered(reading, judged)
+        work.tell("exports_changed_while_read", files=changed)
+    raise ExportsChanged(changed)
+
+
+def survey(
+    work: Work, files: Iterable[exports.File], organisations: Collection[str] | None = None
+) -> tuple[Exports, Judged]:
+    """Read these files; those that turn out to be damaged are refused and the others go on."""
+    reading = footers.read(files, work.settings.columns)
+    question = Question.of(reading.accepted, work.settings, organisations)
+    try:
+        return reading, engine.survey(question)
+    except engine.FAULTS:
+        damaged = engine.damaged(reading.accepted)
+        if not damaged:
+            raise
+    reading = reading.without(damaged)
+    question = Question.of(reading.accepted, work.settings, organisations)
+    return reading, engine.survey(question)
+
+
+def _check_ledger(reading: Exports, judged: Judged, *, complete: bool) -> None:
+    accounted = sum(judged.ledger.values())
+    if complete and accounted != reading.rows:
+        raise LedgerBroken("the exports", reading.rows, accounted)
+
+
+def definitions() -> str:
+    """The edition of the numbers' definitions and of how this engine sums up rows."""
+    return f"{breakdown.DEFINITIONS}/{engine.hashing()}"
+
+
+def plan(work: Work, entry: Entry, cell: Cell, content: engine.Content) -> Planned:
+    """The version that this content would make."""
+    digest = snapshot.digest(cell, content.digest, work.rules, work.settings.zone, definitions())
+    return Planned(entry, cell, digest, content.rows)
+
+
+def count(gathered: Gathered, planned: Collection[Planned]) -> Mapping[Cell, Breakdown]:
+    """The numbers of these cells; zeros where no row lies in one.
+
+    Raises:
+        LedgerBroken: A cell's ledger does not account for the rows that lie in it.
+    """
+    counted: dict[Cell, Breakdown] = {}
+    for kind in dict.fromkeys(plan.cell.period.kind for plan in planned):
+        cells = [plan.cell for plan in planned if plan.cell.period.kind == kind]
+        counted |= gathered.judged.breakdowns(kind, cells)
+    for plan in planned:
+        found = counted.setdefault(plan.cell, zeros(gathered))
+        accounted = sum(found.ledger.values())
+        if accounted != plan.rows or found.ledger[COUNTED] != found.total.participations:
+            where = f"{plan.cell.org_id} in {plan.cell.period.id}"
+            raise LedgerBroken(where, plan.rows, accounted)
+    return counted
+
+
+def left_out(gathered: Gathered) -> LeftOut:
+    """The rows that are kept to be looked at."""
+    return LeftOut.group(gathered.judged.left_out())
+
+
+def zeros(gathered: Gathered) -> Breakdown:
+    """The numbers of a cell in which no row lies."""
+    categories = gathered.judged.question.rules.categories
+    return Breakdown(Numbers(), dict.fromkeys(categories, Numbers()), dict.fromkeys(LEDGER, 0))
+
+
+def run_cells(
+    work: Work,
+    wanted: Sequence[Period],
+    organisations: Sequence[str] | None,
+    *,
+    force: bool = False,
+) -> list[Outcome]:
+    """Compute cells now: these periods of these organisations, or of all that exports name.
+
+    Raises:
+        InvalidValue: An organisation's id can't be one.
+        PeriodNotBegun: A period lies in the future.
+        Busy: A night, or another process's run of one of the cells, is going on.
+        ExportsMissing, ExportsChanged, LedgerBroken: As `gather`.
+    """
+    now = work.clock()
+    for period in wanted:
+        cells.check_begun(period, work.settings.zone, now)
+    if organisations is None:
+        named = _named_organisations(work)
+    else:
+        named = [snapshot.check_organisation(org_id) for org_id in organisations]
+    pairs = [(org_id, period.id) for period in wanted for org_id in named]
+    with claims.owner(work.data) as name:
+        with work.catalog.transaction():
+            entries = cells.ensure(work.catalog, pairs, now)
+            numbers = [entry.number for entry in entries]
+            claimed = claims.claim(work.catalog, numbers, name, now)
+        return refresh(work, claimed, forced=force)
+
+
+def _named_organisations(work: Work) -> list[str]:
+    """The organisations that any export names, in order."""
+    files = exports.find(work.data)
+    reading = footers.read(files, work.settings.columns)
+    return sorted(engine.organisations(Question.of(reading.accepted, work.settings)))
+
+
+def refresh(work: Work, runs: Sequence[Run], *, forced: bool = False) -> list[Outcome]:
+    """Compute the snapshots of these claimed runs, each that is stale or forced; and end the runs.
+
+    Raises:
+        BufdirError: The exports can't be read; all the runs have failed with that.
+    """
+    try:
+        return _refresh(work, runs, forced=forced)
+    except BaseException as error:
+        for run in runs:
+            claims.end(work.catalog, run.id, work.clock(), str(error) or type(error).__name__)
+        raise
+
+
+def _refresh(work: Work, runs: Sequence[Run], *, forced: bool) -> list[Outcome]:
+    entries = [work.catalog.get(snapshot.snapshot_id(run.number or 0)) for run in runs]
+    gathered = gather(work, {entry.org_id for entry in entries})
+    work.tell("exports_read", files=len(gathered.exports.accepted), rows=gathered.exports.rows)
+    held = held_organisations(work.catalog, gathered.exports)
+    return compute(work, gathered, runs, held, forced=forced)
+
+
+def compute(
+    work: Work,
+    gathered: Gathered,
+    runs: Sequence[Run],
+    held: Mapping[str, str],
+    *,
+    forced: bool = False,
+) -> list[Outcome]:
+    """Decide each of these runs' snapshots, publish those that are due, and end the runs."""
+    decisions = []
+    for run in runs:
+        entry = work.catalog.get(snapshot.snapshot_id(run.number or 0))
+        force = forced or _forced(work, run)
+        decisions.append(decide(work, gathered, entry, held, forced=force))
+    planned = [made for made in decisions if isinstance(made, Planned)]
+    published = publish(work, planned, count(gathered, planned), left_out(gathered))
+    by_id = {made.id: made for made in published}
+    outcomes = [by_id[made.entry.id] if isinstance(made, Planned) else made for made in decisions]
+    for run, ended in zip(runs, outcomes, strict=True):
+        claims.end(work.catalog, run.id, work.clock(), ended.problem)
+    return outcomes
+
+
+def _forced(work: Work, run: Run) -> bool:
+    """Whether the run is forced by now: somebody may have asked for that after it was claimed."""
+    return claims.find(work.catalog, run.id).forced
+
+
+def held_organisations(catalog: Catalog, reading: Exports) -> Mapping[str, str]:
+    """The organisations that are left as they are, and the refused export for which they are.
+
+    Counting without a file that could be read before would publish numbers that are too small.
+    """
+    known = catalog.files()
+    return {
+        org_id: file.name
+        for file in reading.refused
+        if file.name in known
+        for org_id in known[file.name].organisations
+    }
+
+
+def decide(
+    work: Work, gathered: Gathered, entry: Entry, held: Mapping[str, str], *, forced: bool
+) -> Planned | Outcome:
+    """Whether a snapshot is to be computed, or why it is not."""
+    cell = cell_of(entry)
+    if not forced and entry.org_id in held:
+        problem = (
+            f"export {held[entry.org_id]}, which names {entry.org_id}, is refused now; mend or "
+            "remove it, or force the run to count without it"
+        )
+        return outcome(entry, FAILED, entry.version, problem)
+    if entry.org_id not in gathered.judged.organisations:
+        if entry.version and not forced:
+            return outcome(entry, KEPT, entry.version)
+        return outcome(entry, FAILED, entry.version, f"no export names {entry.org_id}")
+    content = gathered.judged.contents(cell.period.kind).get(cell, NOTHING)
+    plan_ = plan(work, entry, cell, content)
+    if forced or not entry.version:
+        return plan_
+    if plan_.digest == entry.digest:
+        return outcome(entry, UNCHANGED, entry.version)
+    # Rows that were there are gone: exports may be deleted by law, the numbers stay.
+    return plan_ if content.rows else outcome(entry, KEPT, entry.version)
+
+
+def cell_of(entry: Entry) -> Cell:
+    """The cell that a snapshot is of."""
+    return Cell(entry.org_id, periods.parse(entry.reporting_period_id))

@@ -1,0 +1,156 @@
+"""Snapshot files and what lies beside them: written whole or not at all, read, swept.
+
+A file is written under a temporary name, flushed and renamed; its folder is flushed too. No
+file says which version is current: the catalog does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from pipeline import snapshot
+from pipeline.errors import StoreDamaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from pipeline.snapshot import Version
+
+SNAPSHOTS: Final = "snapshots"
+QUARANTINE: Final = "quarantine"
+_HIGHEST: Final = "highest-id"
+_TEMPORARY: Final = ".tmp-"
+
+
+def version_path(data: Path, number: int, version: int) -> Path:
+    """Where a version lies."""
+    return data / SNAPSHOTS / snapshot.snapshot_id(number) / f"v{version}.json"
+
+
+def quarantine_path(data: Path, number: int, version: int) -> Path:
+    """Where the rows lie that a version left out."""
+    return data / QUARANTINE / snapshot.snapshot_id(number) / f"v{version}.jsonl"
+
+
+def unplaced_path(data: Path) -> Path:
+    """Where the rows lie that the last night could lay to no cell."""
+    return data / QUARANTINE / "unplaced.jsonl"
+
+
+def read(data: Path, number: int, version: int) -> Version:
+    """A version, from its file.
+
+    Raises:
+        StoreDamaged: The file is gone, or is not what was written.
+    """
+    path = version_path(data, number, version)
+    try:
+        return snapshot.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        problem = f"{error}; restore it from a backup, or compute it anew with run --force"
+        raise StoreDamaged(str(path), problem) from error
+
+
+def write(contents: Mapping[Path, bytes]) -> None:
+    """Put all these files where they belong, whole, so that they outlast a power cut."""
+    for path, content in contents.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_one(path, content)
+    for folder in _folders(contents):
+        _flush_folder(folder)
+
+
+def _write_one(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _folders(paths: Iterable[Path]) -> set[Path]:
+    """The folders that hold the files, and those that hold the folders, which may be new."""
+    own = {path.parent for path in paths}
+    return own | {folder.parent for folder in own}
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(data: Path, number: int) -> None:
+    """Take away all files of a snapshot."""
+    for folder in (SNAPSHOTS, QUARANTINE):
+        shutil.rmtree(data / folder / snapshot.snapshot_id(number), ignore_errors=True)
+
+
+def remove_quarantine(data: Path, number: int, version: int) -> None:
+    """Take away the rows that an older version left out; the current one has its own."""
+    quarantine_path(data, number, version).unlink(missing_ok=True)
+
+
+def all_versions(data: Path) -> Iterator[tuple[int, int]]:
+    """Every snapshot's number and version that has a file, in order."""
+    found = []
+    for path in (data / SNAPSHOTS).glob("agg-*/v*.json"):
+        digits = path.stem.removeprefix("v")
+        if digits.isdecimal():
+            found.append((snapshot.snapshot_number(path.parent.name), int(digits)))
+    yield from sorted(found)
+
+
+def sweep(data: Path, current: Mapping[int, int]) -> int:
+    """Take away what no reader can reach: half-written files, unpublished versions.
+
+    Args:
+        data: The data folder.
+        current: The current version of each snapshot; 0 where there is none yet.
+
+    Returns:
+        How many files were taken away.
+    """
+    orphans = list((data / SNAPSHOTS).glob(f"**/{_TEMPORARY}*"))
+    orphans += (data / QUARANTINE).glob(f"**/{_TEMPORARY}*")
+    for number, version in all_versions(data):
+        if version > current.get(number, 0):
+            orphans.append(version_path(data, number, version))
+    for path in (data / QUARANTINE).glob("agg-*/v*.jsonl"):
+        number = snapshot.snapshot_number(path.parent.name)
+        if path.stem != f"v{current.get(number, 0)}":
+            orphans.append(path)
+    for path in orphans:
+        path.unlink(missing_ok=True)
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+    return len(orphans)
+
+
+def highest_number(data: Path) -> int:
+    """The highest snapshot number that was ever given out; 0 where none was.
+
+    Kept beside the snapshots so that no id comes back after the catalog was lost.
+    """
+    try:
+        noted = int((data / SNAPSHOTS / _HIGHEST).read_text())
+    except (OSError, ValueError):
+        noted = 0
+    return max([noted, *(number for number, _ in all_versions(data))])
+
+
+def note_highest_number(data: Path, number: int) -> None:
+    """Remember that all numbers up to this one are taken."""
+    write({data / SNAPSHOTS / _HIGHEST: f"{number}\n".encode()})
