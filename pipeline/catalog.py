@@ -43,6 +43,7 @@ CREATE TABLE snapshots (
     created_at TEXT NOT NULL,
     refreshed_at TEXT,
     digest TEXT,
+    rows INTEGER,
     participations INTEGER,
     seconds INTEGER,
     activities INTEGER,
@@ -96,6 +97,8 @@ class Entry:
     created_at: datetime
     refreshed_at: datetime | None
     digest: str | None
+    rows: int | None
+    """How many rows lay in the cell, counted or not."""
     participations: int | None
     seconds: int | None
     activities: int | None
@@ -310,13 +313,14 @@ class Catalog:
         """Make this version the current one; False where its snapshot was deleted meanwhile."""
         changed = self.connection.execute(
             "UPDATE snapshots SET status = ?, version = ?, refreshed_at = ?, digest = ?, "
-            "participations = ?, seconds = ?, activities = ?, error = NULL "
+            "rows = ?, participations = ?, seconds = ?, activities = ?, error = NULL "
             "WHERE number = ? AND version < ?",
             (
                 COMPLETED,
                 version.version,
                 text_of(version.refreshed_at),
                 version.digest,
+                sum(version.ledger.values()),
                 version.total.participations,
                 version.total.seconds,
                 version.total.activities,

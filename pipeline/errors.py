@@ -146,6 +146,20 @@ class ExportsMissing(BufdirError):
 
 
 @dataclass(eq=False)
+class ExportsUnreadable(BufdirError):
+    """A folder of exports can't be listed, so nobody knows what is missing."""
+
+    folder: str
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"folder {self.folder} can't be listed ({self.problem}); nothing was published, "
+            "let this user read it"
+        )
+
+
+@dataclass(eq=False)
 class ExportsChanged(BufdirError):
     """Export files kept changing while they were read."""
 

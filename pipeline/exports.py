@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import ExportRefused, ExportsMissing
+from pipeline.errors import ExportsMissing, ExportsUnreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
 FOLDER: Final = "exports"
 SUFFIX: Final = ".parquet"
@@ -58,29 +58,40 @@ def check_folder(data: Path) -> Path:
 def find(data: Path) -> tuple[File, ...]:
     """Every export file at any depth, by name; hidden files are copies still being written.
 
+    Links are followed. A file that can't be looked at is among them, to be refused by its name.
+
     Raises:
         ExportsMissing: There is no exports folder.
+        ExportsUnreadable: It, or a folder below, can't be listed, so that files may be missing.
     """
     folder = check_folder(data)
-    paths = (
-        path
-        for path in folder.rglob(f"*{SUFFIX}")
-        if path.is_file() and not _hidden(path.relative_to(folder).parts)
-    )
-    files = (look_at(path, path.relative_to(folder).as_posix()) for path in paths)
+    files = (look_at(path, path.relative_to(folder).as_posix()) for path in _walk(folder))
     return tuple(sorted(files, key=lambda file: file.name))
 
 
-def look_at(path: Path, name: str) -> File:
-    """The file as it is at this moment.
+def _walk(folder: Path) -> Iterator[Path]:
+    seen = set()
+    for place, folders, names in os.walk(folder, onerror=_refuse_folder, followlinks=True):
+        if os.path.realpath(place) in seen:  # a link that leads back up
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(place))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if name.lower().endswith(SUFFIX) and not name.startswith("."):
+                yield Path(place, name)
 
-    Raises:
-        ExportRefused: It is gone or can't be looked at.
-    """
+
+def _refuse_folder(error: OSError) -> None:
+    raise ExportsUnreadable(str(error.filename), os.strerror(error.errno or 0)) from error
+
+
+def look_at(path: Path, name: str) -> File:
+    """The file as it is at this moment; one that can't be looked at has an empty fingerprint."""
     try:
         status = path.stat()
-    except OSError as error:
-        raise ExportRefused(name, os_problem(error)) from error
+    except OSError:
+        return File(name, path, Fingerprint(0, 0, 0, 0))
     return File(
         name,
         path,
@@ -90,20 +101,9 @@ def look_at(path: Path, name: str) -> File:
 
 def changed(files: Iterable[File]) -> tuple[str, ...]:
     """The names of those that are no longer what they were when they were looked at."""
-    return tuple(file.name for file in files if _differs(file))
-
-
-def _differs(file: File) -> bool:
-    try:
-        return look_at(file.path, file.name).fingerprint != file.fingerprint
-    except ExportRefused:
-        return True
+    return tuple(file.name for file in files if look_at(file.path, file.name) != file)
 
 
 def os_problem(error: OSError) -> str:
     """Why the system would not open a file, as the middle of a sentence."""
     return f"it can't be opened ({os.strerror(error.errno or 0)})"
-
-
-def _hidden(parts: Sequence[str]) -> bool:
-    return any(part.startswith(".") for part in parts)

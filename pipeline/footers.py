@@ -176,10 +176,10 @@ def _ticks(dtype: pa.DataType) -> Ticks:
 
 
 def _read_problem(file: File, error: Exception) -> str:
-    if file.fingerprint.size == 0:
-        return "it is empty; export it again"
     if isinstance(error, OSError) and error.errno is not None:
         return os_problem(error)
+    if file.fingerprint.size == 0:
+        return "it is empty; export it again"
     return f"it can't be read as Parquet ({_first_sentence(error)}); export or copy it again"
 
 

@@ -12,7 +12,7 @@ import msgspec
 from pipeline import breakdown, cells, claims, exports, publication, store
 from pipeline.catalog import KnownFile, text_of
 from pipeline.periods import KINDS
-from pipeline.work import KEPT, UNCHANGED, outcome
+from pipeline.work import UNCHANGED, Outcome, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.exports import File
     from pipeline.publication import Planned
     from pipeline.runs import Gathered
-    from pipeline.work import Outcome, Work
+    from pipeline.work import Work
 
 _READING: Final = "reading"
 """The fact that tells which files the last night read, and by which settings."""
@@ -134,7 +134,7 @@ def _compute(work: Work, *, full: bool) -> Night:
         outcomes += publication.publish(work, batch, runs.count(gathered, batch), left_out)
         work.tell("snapshots_published", done=len(batch), total=len(planned))
     outcomes += _take_up(work, gathered, held)
-    outcomes += _untouched(work, contents)
+    outcomes += _without_rows(work, gathered, contents, held)
     store.write({store.unplaced_path(work.data): left_out.unplaced})
     _remember(work, gathered, later)
     return _night(gathered, outcomes, held, later)
@@ -181,19 +181,30 @@ def _take_up(work: Work, gathered: Gathered, held: Mapping[str, str]) -> list[Ou
     return runs.compute(work, gathered, waiting, held)
 
 
-def _untouched(work: Work, contents: Collection[Cell]) -> list[Outcome]:
-    """Published snapshots of the configured kinds in whose cells no row lies any longer."""
+def _without_rows(
+    work: Work, gathered: Gathered, contents: Collection[Cell], held: Collection[str]
+) -> list[Outcome]:
+    """Published snapshots of the configured kinds in whose cells no row lies.
+
+    Those that never had one are brought up to date, in case the rules have changed; the others
+    keep their numbers, and the night says so.
+    """
     from pipeline import runs  # noqa: PLC0415
 
-    gone = []
-    for entry in work.catalog.entries().values():
-        cell = runs.cell_of(entry)
-        if cell.period.kind not in work.settings.periods or cell in contents:
-            continue
-        nothing = runs.plan(work, entry, cell, runs.NOTHING)
-        if entry.version and entry.digest != nothing.digest:
-            gone.append(outcome(entry, KEPT, entry.version))
-    return gone
+    decisions = [
+        runs.decide(work, gathered, entry, held={}, forced=False)
+        for entry in work.catalog.entries().values()
+        if entry.version
+        and entry.org_id not in held
+        and (cell := runs.cell_of(entry)).period.kind in work.settings.periods
+        and cell not in contents
+    ]
+    planned = [made for made in decisions if isinstance(made, publication.Planned)]
+    published = publication.publish(
+        work, planned, runs.count(gathered, planned), publication.LeftOut({})
+    )
+    unchanged = [made for made in decisions if isinstance(made, Outcome)]
+    return published + unchanged
 
 
 def _remember(work: Work, gathered: Gathered, later: Sequence[Cell]) -> None:

@@ -249,7 +249,8 @@ def decide(
     if plan_.digest == entry.digest:
         return outcome(entry, UNCHANGED, entry.version)
     # Rows that were there are gone: exports may be deleted by law, the numbers stay.
-    return plan_ if content.rows else outcome(entry, KEPT, entry.version)
+    gone = entry.rows and not content.rows
+    return outcome(entry, KEPT, entry.version) if gone else plan_
 
 
 def cell_of(entry: Entry) -> Cell:
