@@ -85,10 +85,14 @@ def settle(statements: Frame) -> Frame:
 
 
 def judge(statements: Frame, deciding: Rules) -> Frame:
-    """The same rows with `REASON`, null where the row counts, and `SECONDS` where it does."""
+    """The same rows with `REASON`, null where the row counts, and `SECONDS` where it does.
+
+    A row that has a reason already, because it is no statement, keeps it.
+    """
     superseded = {rules.SUPERSEDED: ~nw.col(STANDS)}
+    verdict = rules.first_that_fits(superseded | dict(rules.verdicts(deciding)))
     judged = statements.with_columns(
-        rules.first_that_fits(superseded | dict(rules.verdicts(deciding))).alias(REASON)
+        nw.when(nw.col(REASON).is_null()).then(verdict).otherwise(nw.col(REASON)).alias(REASON)
     )
     # Only hours that count are multiplied: the others may be infinite, which is no integer.
     counts = nw.when(nw.col(REASON).is_null()).then(SECONDS_OF_ROW)

@@ -232,7 +232,8 @@ class Catalog:
         row = self.connection.execute(
             "SELECT * FROM snapshots WHERE number = ?", (number,)
         ).fetchone()
-        if row is None:
+        # Another way of writing the same number, agg-0001, is the id of nothing.
+        if row is None or snapshot.snapshot_id(number) != snapshot_id:
             raise SnapshotNotFound(snapshot_id)
         return _entry(row)
 

@@ -216,22 +216,62 @@ def _wait_for_others(catalog: Catalog) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def end(catalog: Catalog, run_id: int, now: datetime, error: str | None = None) -> None:
-    """The run has come to its end; with what went wrong, if anything did."""
+def end(
+    catalog: Catalog,
+    run_id: int,
+    now: datetime,
+    error: str | None = None,
+    *,
+    attempt: int | None = None,
+) -> None:
+    """The run has come to its end; with what went wrong, if anything did.
+
+    Args:
+        catalog: Where the run stands.
+        run_id: Which run.
+        now: When it ended.
+        error: What went wrong.
+        attempt: The attempt that this is said of; a later one is left alone. None means any.
+    """
     with catalog.transaction():
         row = catalog.connection.execute(
             "UPDATE runs SET state = ?, error = ?, ended_at = ? WHERE id = ? "
-            "AND state IN (?, ?) RETURNING *",
-            (FAILED if error else DONE, error, index.text_of(now), run_id, QUEUED, RUNNING),
+            "AND state IN (?, ?) AND attempts = ifnull(?, attempts) RETURNING *",
+            (
+                FAILED if error else DONE,
+                error,
+                index.text_of(now),
+                run_id,
+                QUEUED,
+                RUNNING,
+                attempt,
+            ),
         ).fetchone()
         if row is not None and error and row["number"] is not None:
             catalog.set_first_failed(row["number"], error)
 
 
-def requeue(catalog: Catalog, run_id: int) -> None:
-    """The process of this run died; somebody else may take it up, a few times."""
+def requeue(catalog: Catalog, run: Run) -> None:
+    """The process of this attempt died; somebody else may take the run up, a few times."""
     with catalog.transaction():
-        _requeue(catalog, find(catalog, run_id))
+        if _is_still(catalog, run):
+            _requeue(catalog, run)
+
+
+def give_back(catalog: Catalog, run: Run) -> None:
+    """The process of this attempt was ended on purpose, which does not count as an attempt."""
+    with catalog.transaction():
+        if _is_still(catalog, run):
+            catalog.connection.execute(
+                "UPDATE runs SET state = ?, owner = NULL, attempts = attempts - 1 WHERE id = ?",
+                (QUEUED, run.id),
+            )
+
+
+def _is_still(catalog: Catalog, run: Run) -> bool:
+    """Whether this attempt is the one that is going on; another may have begun since."""
+    now = find(catalog, run.id)
+    return now.state == RUNNING and now.attempts == run.attempts
 
 
 def _take_up(catalog: Catalog) -> None:
@@ -246,7 +286,7 @@ def _requeue(catalog: Catalog, run: Run) -> None:
     if not run.is_open:
         return
     if run.number is None or run.attempts >= MOST_ATTEMPTS:
-        problem = f"its process was killed {run.attempts} times, the last one {run.owner}"
+        problem = f"its process was killed {run.attempts} times"
         catalog.connection.execute(
             "UPDATE runs SET state = ?, error = ? WHERE id = ?", (FAILED, problem, run.id)
         )

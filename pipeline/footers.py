@@ -6,7 +6,7 @@ read as Parquet.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -27,7 +27,7 @@ class Export:
     """One export that can be read."""
 
     file: File
-    shape: Shape
+    shape: Shape = field(hash=False)
     rows: int
     ignored: tuple[str, ...]
     """Columns that mean nothing to us."""

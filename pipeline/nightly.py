@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _READING: Final = "reading"
 """The fact that tells which files the last night read, and by which settings."""
+_IGNORED: Final = "ignored"
+"""The fact that tells which columns were named because they mean nothing to us."""
 _UNTIL: Final = "reading_until"
 """The fact that tells when a period begins whose rows the last night left for later."""
 _BATCH: Final = 500
@@ -48,7 +50,7 @@ class Night:
     refused: Mapping[str, str]
     """Refused exports and why."""
     ignored: Mapping[str, Sequence[str]]
-    """Columns that mean nothing to us, and the files that have them."""
+    """Columns that mean nothing to us and were not named before, and the files that have them."""
     ledger: Mapping[str, int]
     """All rows by what became of them."""
 
@@ -130,14 +132,16 @@ def _compute(work: Work, *, full: bool) -> Night:
         if cell.org_id not in held and cells.has_begun(cell.period, zone, now)
     }
     planned, outcomes = _plan(work, due, full=full)
+    counted = runs.count(gathered, planned)
     for batch in _batches(planned):
-        outcomes += publication.publish(work, batch, runs.count(gathered, batch), left_out)
+        outcomes += publication.publish(work, batch, counted, left_out)
         work.tell("snapshots_published", done=len(batch), total=len(planned))
     outcomes += _take_up(work, gathered, held)
     outcomes += _without_rows(work, gathered, contents, held)
     store.write({store.unplaced_path(work.data): left_out.unplaced})
+    ignored = _newly_ignored(work, gathered)
     _remember(work, gathered, later)
-    return _night(gathered, outcomes, held, later)
+    return _night(gathered, outcomes, held, later, ignored)
 
 
 def _plan(
@@ -207,6 +211,18 @@ def _without_rows(
     return published + unchanged
 
 
+def _newly_ignored(work: Work, gathered: Gathered) -> Mapping[str, Sequence[str]]:
+    """Each column that means nothing to us is named once, not every night."""
+    named = msgspec.json.decode(work.catalog.fact(_IGNORED) or "[]", type=set[str])
+    ignored: dict[str, list[str]] = {}
+    for export in gathered.exports.accepted:
+        for column in export.ignored:
+            if column not in named:
+                ignored.setdefault(column, []).append(export.file.name)
+    work.catalog.remember(_IGNORED, msgspec.json.encode(sorted(named | set(ignored))).decode())
+    return ignored
+
+
 def _remember(work: Work, gathered: Gathered, later: Sequence[Cell]) -> None:
     """What the next night compares with, so that an unchanged one reads nothing."""
     known = work.catalog.files()
@@ -238,12 +254,9 @@ def _night(
     outcomes: Sequence[Outcome],
     held: Mapping[str, str],
     later: Sequence[Cell],
+    ignored: Mapping[str, Sequence[str]],
 ) -> Night:
     reading = gathered.exports
-    ignored: dict[str, list[str]] = {}
-    for export in reading.accepted:
-        for column in export.ignored:
-            ignored.setdefault(column, []).append(export.file.name)
     return Night(
         changed=True,
         files=len(reading.accepted) + len(reading.refused),

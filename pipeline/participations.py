@@ -170,7 +170,8 @@ def _instant(name: str, rest: str, shape: Shape, clock: WallClock) -> Iterable[n
     raw = nw.col(name).cast(nw.Int64())
     nanoseconds = ticks.unit is Unit.NANOSECONDS
     micros = raw // 1000 if nanoseconds else raw
-    beyond = raw % 1000 if nanoseconds else nw.lit(0).cast(nw.Int64())
+    # No null here: where there is no time, a file that counts finer must not win a tie.
+    beyond = (raw % 1000).fill_null(0) if nanoseconds else nw.lit(0).cast(nw.Int64())
     instant = micros if ticks.zoned else micros - _offset(micros, clock)
     return instant.alias(name), beyond.alias(rest)
 

@@ -13,7 +13,7 @@ from pipeline import breakdown, cells, claims, exports, footers, periods, snapsh
 from pipeline.breakdown import Breakdown, Cell, Numbers
 from pipeline.engines import Question
 from pipeline.engines import polars as engine
-from pipeline.errors import ExportsChanged, LedgerBroken
+from pipeline.errors import BufdirError, ExportsChanged, LedgerBroken
 from pipeline.publication import LeftOut, Planned, publish
 from pipeline.rules import COUNTED, LEDGER
 from pipeline.work import FAILED, KEPT, UNCHANGED, Outcome, Work, outcome
@@ -70,7 +70,7 @@ def survey(
     try:
         return reading, engine.survey(question)
     except engine.FAULTS:
-        damaged = engine.damaged(reading.accepted)
+        damaged = engine.damaged(question)
         if not damaged:
             raise
     reading = reading.without(damaged)
@@ -86,7 +86,7 @@ def _check_ledger(reading: Exports, judged: Judged, *, complete: bool) -> None:
 
 def definitions() -> str:
     """The edition of the numbers' definitions and of how this engine sums up rows."""
-    return f"{breakdown.DEFINITIONS}/{engine.hashing()}"
+    return f"{breakdown.DEFINITIONS}/{engine.hashing_edition()}"
 
 
 def plan(work: Work, entry: Entry, cell: Cell, content: engine.Content) -> Planned:
@@ -167,13 +167,14 @@ def refresh(work: Work, runs: Sequence[Run], *, forced: bool = False) -> list[Ou
     """Compute the snapshots of these claimed runs, each that is stale or forced; and end the runs.
 
     Raises:
-        BufdirError: The exports can't be read; all the runs have failed with that.
+        BufdirError: The exports can't be read; all the runs have failed with that. After anything
+            else they are still claimed: the caller ends them, or whoever takes them up.
     """
     try:
         return _refresh(work, runs, forced=forced)
-    except BaseException as error:
+    except BufdirError as error:
         for run in runs:
-            claims.end(work.catalog, run.id, work.clock(), str(error) or type(error).__name__)
+            claims.end(work.catalog, run.id, work.clock(), str(error))
         raise
 
 

@@ -30,6 +30,8 @@ def breakdowns(
     question: Question, kind: str, cells: Collection[Cell] | None
 ) -> Mapping[Cell, Breakdown]:
     """The numbers of these cells of one kind, or of all; in the order of the cells."""
+    if not question.exports:
+        return {}
     with duckdb.connect() as connection:
         # Instants are compared as UTC ticks; the session's zone must not come in anywhere.
         connection.execute("SET TimeZone = 'UTC'")
