@@ -31,7 +31,7 @@ MONTH: Final = "month"
 PERIOD: Final = "period"
 """Whole periods of the kind in question since January 2000."""
 REASON: Final = "reason"
-"""Why the row is left out; null where it counts."""
+"""Why the row is left out, as a place in the ledger; null where it counts."""
 STANDS: Final = "stands"
 """Whether no later statement about the same participation supersedes this one."""
 ROWS: Final = "rows"
@@ -127,9 +127,9 @@ def _count(judged: Frame, *groups: str) -> Frame:
 
 
 def ledger(rows: Frame, *groups: str) -> Frame:
-    """One row per group and reason, `counted` among them, with how many `ROWS` there are."""
+    """One row per group and line of the ledger, as its place, with how many `ROWS` there are."""
     return (
-        rows.with_columns(nw.col(REASON).fill_null(rules.COUNTED))
+        rows.with_columns(nw.col(REASON).fill_null(rules.PLACES[rules.COUNTED]))
         .group_by(*groups, REASON)
         .agg(nw.len().cast(nw.Int64()).alias(ROWS))
         .sort(*groups, REASON)

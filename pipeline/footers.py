@@ -17,7 +17,7 @@ from pipeline.exports import os_problem
 from pipeline.participations import COLUMNS, Column, Kind, Shape, Ticks, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.exports import File
 
@@ -76,6 +76,7 @@ def _open(file: File, columns: Mapping[str, str]) -> Export:
             schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ExportRefused(file.name, _read_problem(file, error)) from error
+    _refuse_twice(file, schema.names, rows)
     names = {column.name: columns.get(column.name, column.name) for column in COLUMNS}
     fields = {
         column: schema.field(names[column.name])
@@ -104,14 +105,19 @@ def _open(file: File, columns: Mapping[str, str]) -> Export:
     )
 
 
+def _refuse_twice(file: File, names: Sequence[str], rows: int) -> None:
+    """No engine could tell which of two columns of one name is meant, ours or not."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        problem = f"it has {names.count(twice)} columns named {twice}; keep one"
+        raise ExportRefused(file.name, problem, rows)
+
+
 def _there(
     file: File, schema: pa.Schema, names: Mapping[str, str], column: Column, rows: int
 ) -> bool:
-    """Whether the file has the column; once, or not at all where it may lack it."""
-    found = schema.names.count(names[column.name])
-    if found > 1:
-        problem = f"it has {found} columns named {names[column.name]}; keep one"
-        raise ExportRefused(file.name, problem, rows)
+    """Whether the file has the column, which it may lack unless it is required."""
+    found = names[column.name] in schema.names
     if column.required and not found:
         problem = (
             f"it lacks the required column {_shown(names, column)}; it has "
@@ -119,7 +125,7 @@ def _there(
             "[export.columns]"
         )
         raise ExportRefused(file.name, problem, rows)
-    return bool(found)
+    return found
 
 
 def _shown(names: Mapping[str, str], column: Column) -> str:

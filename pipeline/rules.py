@@ -70,6 +70,8 @@ REASONS: Final = (
 )
 LEDGER: Final = (COUNTED, *(reason.name for reason in REASONS))
 """The lines of every ledger, in the order in which they are shown."""
+PLACES: Final[Mapping[str, int]] = {line: place for place, line in enumerate(LEDGER)}
+"""How frames hold a line of the ledger: texts would cost more than all the judging."""
 QUARANTINED: Final = tuple(reason.name for reason in REASONS if reason.quarantined)
 
 
@@ -109,8 +111,8 @@ def verdicts(rules: Rules) -> Mapping[str, nw.Expr]:
 
 
 def first_that_fits(tests: Mapping[str, nw.Expr], otherwise: nw.Expr | None = None) -> nw.Expr:
-    """The name of the first test that is true; null is not true."""
-    chain = nw.lit(None).cast(nw.String()) if otherwise is None else otherwise
+    """The place in the ledger of the first test that is true; null is not true."""
+    chain = nw.lit(None).cast(nw.Int8()) if otherwise is None else otherwise
     for reason, test in reversed(list(tests.items())):
-        chain = nw.when(test).then(nw.lit(reason)).otherwise(chain)
+        chain = nw.when(test).then(nw.lit(PLACES[reason]).cast(nw.Int8())).otherwise(chain)
     return chain

@@ -85,7 +85,7 @@ class Groups:
 
     totals: Iterable[tuple[str, int, int, int, int, int]]
     categories: Iterable[tuple[str, int, str, int, int, int, int]]
-    ledger: Iterable[tuple[str, int, str, int]]
+    ledger: Iterable[tuple[str, int, int, int]]
 
 
 def queries(rows: Frame, kind: str) -> tuple[Frame, Frame, Frame]:
@@ -102,9 +102,9 @@ def queries(rows: Frame, kind: str) -> tuple[Frame, Frame, Frame]:
 def breakdowns(kind: str, groups: Groups, categories: Sequence[str]) -> dict[Cell, Breakdown]:
     """One breakdown per cell that has a row, counted or not, in the order of the cells."""
     ledgers: dict[Cell, dict[str, int]] = {}
-    for org_id, ordinal, reason, count in groups.ledger:
+    for org_id, ordinal, place, count in groups.ledger:
         cell = Cell(org_id, Period(kind, ordinal))
-        ledgers.setdefault(cell, dict.fromkeys(rules.LEDGER, 0))[reason] = count
+        ledgers.setdefault(cell, dict.fromkeys(rules.LEDGER, 0))[rules.LEDGER[place]] = count
     totals = {
         Cell(org_id, Period(kind, ordinal)): Numbers(*numbers)
         for org_id, ordinal, *numbers in groups.totals

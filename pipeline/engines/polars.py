@@ -82,8 +82,9 @@ class Judged:
 
     @staticmethod
     def _by_reason(summary: pl.DataFrame) -> dict[str, int]:
-        reason = pl.col(REASON).fill_null(rules.COUNTED)
-        return dict(summary.group_by(reason).agg(pl.col(ROWS).sum()).iter_rows())
+        place = pl.col(REASON).fill_null(rules.PLACES[rules.COUNTED])
+        counts = summary.group_by(place).agg(pl.col(ROWS).sum())
+        return {rules.LEDGER[place]: rows for place, rows in counts.iter_rows()}
 
     @property
     def organisations(self) -> frozenset[str]:
@@ -127,11 +128,11 @@ class Judged:
 
         In the order of the files and of the rows in them; without the participant.
         """
-        kept = pl.col(REASON).is_in(list(rules.QUARANTINED))
+        kept = pl.col(REASON).is_in([rules.PLACES[line] for line in rules.QUARANTINED])
         names = {n: export.file.name for n, export in enumerate(self.question.exports)}
         rows = self.rows.filter(kept).sort(FILE, ROW).collect(engine="streaming")
         shown = rows.select(
-            REASON,
+            pl.col(REASON).replace_strict(dict(enumerate(rules.LEDGER)), return_dtype=pl.String),
             pl.col(FILE).replace_strict(names, return_dtype=pl.String),
             ROW,
             *(
