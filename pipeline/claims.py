@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, Timeout, lock_descriptor
 
 from pipeline import catalog as index
 from pipeline import snapshot
@@ -64,21 +64,50 @@ class Run:
         return self.state in (QUEUED, RUNNING)
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A name under which runs can be claimed, and the descriptor that keeps the claims alive.
+
+    They live as long as any process has the descriptor open: a child that it is passed to, and
+    the process that minds that child. So nobody takes up a run whose end is yet to be told.
+    """
+
+    name: str
+    descriptor: int
+
+
+def hold(data: Path) -> Owner:
+    """A new name to claim runs under; to be given up with `let_go`."""
+    name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    path = _lock(data, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    lock_descriptor(descriptor)
+    return Owner(name, descriptor)
+
+
+def let_go(data: Path, holder: Owner) -> None:
+    """Give up a name; what is still claimed under it is taken up by the next one that looks."""
+    _lock(data, holder.name).unlink(missing_ok=True)
+    os.close(holder.descriptor)
+
+
 @contextmanager
 def owner(data: Path) -> Iterator[str]:
     """A name for this process under which it can claim runs while the block lasts."""
-    folder = data / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-    with FileLock(folder / f"{name}.lock"):
-        try:
-            yield name
-        finally:
-            (folder / f"{name}.lock").unlink(missing_ok=True)
+    holder = hold(data)
+    try:
+        yield holder.name
+    finally:
+        let_go(data, holder)
+
+
+def _lock(data: Path, name: str) -> Path:
+    return data / FOLDER / f"{name}.lock"
 
 
 def _alive(data: Path, name: str) -> bool:
-    path = data / FOLDER / f"{name}.lock"
+    path = _lock(data, name)
     if not path.exists():
         return False
     try:
@@ -147,16 +176,6 @@ def take_queued(catalog: Catalog, name: str, at_once: int) -> Run | None:
     return None if row is None else _run(row)
 
 
-def adopt(catalog: Catalog, run_id: int, before: str, name: str) -> Run | None:
-    """Take a claimed run over from the process that claimed it; None where it is lost."""
-    with catalog.transaction():
-        row = catalog.connection.execute(
-            "UPDATE runs SET owner = ? WHERE id = ? AND owner = ? AND state = ? RETURNING *",
-            (name, run_id, before, RUNNING),
-        ).fetchone()
-    return None if row is None else _run(row)
-
-
 def claim(catalog: Catalog, numbers: Sequence[int], name: str, now: datetime) -> list[Run]:
     """Claim runs of these snapshots for this process, all of them or none.
 
@@ -216,62 +235,31 @@ def _wait_for_others(catalog: Catalog) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def end(
-    catalog: Catalog,
-    run_id: int,
-    now: datetime,
-    error: str | None = None,
-    *,
-    attempt: int | None = None,
-) -> None:
-    """The run has come to its end; with what went wrong, if anything did.
-
-    Args:
-        catalog: Where the run stands.
-        run_id: Which run.
-        now: When it ended.
-        error: What went wrong.
-        attempt: The attempt that this is said of; a later one is left alone. None means any.
-    """
+def end(catalog: Catalog, run_id: int, now: datetime, error: str | None = None) -> None:
+    """The run has come to its end; with what went wrong, if anything did."""
     with catalog.transaction():
         row = catalog.connection.execute(
             "UPDATE runs SET state = ?, error = ?, ended_at = ? WHERE id = ? "
-            "AND state IN (?, ?) AND attempts = ifnull(?, attempts) RETURNING *",
-            (
-                FAILED if error else DONE,
-                error,
-                index.text_of(now),
-                run_id,
-                QUEUED,
-                RUNNING,
-                attempt,
-            ),
+            "AND state IN (?, ?) RETURNING *",
+            (FAILED if error else DONE, error, index.text_of(now), run_id, QUEUED, RUNNING),
         ).fetchone()
         if row is not None and error and row["number"] is not None:
             catalog.set_first_failed(row["number"], error)
 
 
-def requeue(catalog: Catalog, run: Run) -> None:
-    """The process of this attempt died; somebody else may take the run up, a few times."""
+def requeue(catalog: Catalog, run_id: int) -> None:
+    """The process of this run died; somebody else may take it up, a few times."""
     with catalog.transaction():
-        if _is_still(catalog, run):
-            _requeue(catalog, run)
+        _requeue(catalog, find(catalog, run_id))
 
 
-def give_back(catalog: Catalog, run: Run) -> None:
-    """The process of this attempt was ended on purpose, which does not count as an attempt."""
-    with catalog.transaction():
-        if _is_still(catalog, run):
-            catalog.connection.execute(
-                "UPDATE runs SET state = ?, owner = NULL, attempts = attempts - 1 WHERE id = ?",
-                (QUEUED, run.id),
-            )
-
-
-def _is_still(catalog: Catalog, run: Run) -> bool:
-    """Whether this attempt is the one that is going on; another may have begun since."""
-    now = find(catalog, run.id)
-    return now.state == RUNNING and now.attempts == run.attempts
+def give_back(catalog: Catalog, run_id: int) -> None:
+    """The process of this run was ended on purpose, which does not count as an attempt."""
+    catalog.connection.execute(
+        "UPDATE runs SET state = ?, owner = NULL, attempts = attempts - 1 "
+        "WHERE id = ? AND state = ?",
+        (QUEUED, run_id, RUNNING),
+    )
 
 
 def _take_up(catalog: Catalog) -> None:

@@ -45,6 +45,11 @@ class Exports:
         """How many rows the accepted files hold, by their footers."""
         return sum(export.rows for export in self.accepted)
 
+    @property
+    def files(self) -> tuple[File, ...]:
+        """All files, accepted and refused."""
+        return (*(export.file for export in self.accepted), *self.refused)
+
     def without(self, damaged: Mapping[Export, ExportRefused]) -> Exports:
         """The same reading with these files refused as well."""
         return Exports(
@@ -83,10 +88,10 @@ def _open(file: File, columns: Mapping[str, str]) -> Export:
         for column in COLUMNS
         if _there(file, schema, names, column, rows)
     }
-    for column, field in fields.items():
-        if not _fits(column.kind, field.type):
+    for column, found in fields.items():
+        if not _fits(column.kind, found.type):
             problem = (
-                f"column {_shown(names, column)} holds {field.type}, not {column.kind.value}; "
+                f"column {_shown(names, column)} holds {found.type}, not {column.kind.value}; "
                 "export it as that"
             )
             raise ExportRefused(file.name, problem, rows)

@@ -15,11 +15,13 @@ from pipeline.participations import ACTIVITY_ID, HOURS, PARTICIPANT_ID
 
 SECONDS: Final = "seconds"
 
-SECONDS_OF_ROW: Final = ((nw.col(HOURS) * 3600 * 2).floor().cast(nw.Int64()) + 1) // 2
+_HALF_MICROSECONDS = (nw.col(HOURS) * 7_200_000_000 + 0.5).floor().cast(nw.Int64())
+SECONDS_OF_ROW: Final = (_HALF_MICROSECONDS // 1_000_000 + 1) // 2
 """Hours as whole seconds, rounded half up, for rows that count.
 
-Doubling before the floor and halving after it rounds half up without adding one half, which in
-doubles would lift 0.49999999999999994 to 1. Summed as integers, no order changes a digit.
+First to half a microsecond, because doubles hold few decimals exactly: 0.14125 hours are 508.5
+seconds, which as doubles come out as 508.49999999999994. Summed as integers, no order changes a
+digit.
 """
 
 

@@ -99,12 +99,16 @@ def count(gathered: Gathered, planned: Collection[Planned]) -> Mapping[Cell, Bre
     """The numbers of these cells; zeros where no row lies in one.
 
     Raises:
+        ExportsChanged: Files changed after it was decided what to count.
         LedgerBroken: A cell's ledger does not account for the rows that lie in it.
     """
     counted: dict[Cell, Breakdown] = {}
     for kind in dict.fromkeys(plan.cell.period.kind for plan in planned):
         cells = [plan.cell for plan in planned if plan.cell.period.kind == kind]
         counted |= gathered.judged.breakdowns(kind, cells)
+    changed = exports.changed(gathered.exports.files)
+    if changed:
+        raise ExportsChanged(changed)
     for plan in planned:
         found = counted.setdefault(plan.cell, zeros(gathered))
         accounted = sum(found.ledger.values())
@@ -201,7 +205,8 @@ def compute(
         force = forced or _forced(work, run)
         decisions.append(decide(work, gathered, entry, held, forced=force))
     planned = [made for made in decisions if isinstance(made, Planned)]
-    published = publish(work, planned, count(gathered, planned), left_out(gathered))
+    kept = left_out(gathered)
+    published = publish(work, planned, count(gathered, planned), kept)
     by_id = {made.id: made for made in published}
     outcomes = [by_id[made.entry.id] if isinstance(made, Planned) else made for made in decisions]
     for run, ended in zip(runs, outcomes, strict=True):

@@ -7,6 +7,7 @@ file says which version is current: the catalog does.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ SNAPSHOTS: Final = "snapshots"
 QUARANTINE: Final = "quarantine"
 _HIGHEST: Final = "highest-id"
 _TEMPORARY: Final = ".tmp-"
+_VERSIONED: Final = re.compile(r"agg-(\d{3}|[1-9]\d{3,11})/v([1-9]\d*)", re.ASCII)
 
 
 def version_path(data: Path, number: int, version: int) -> Path:
@@ -105,12 +107,15 @@ def remove_quarantine(data: Path, number: int, version: int) -> None:
 
 def all_versions(data: Path) -> Iterator[tuple[int, int]]:
     """Every snapshot's number and version that has a file, in order."""
-    found = []
-    for path in (data / SNAPSHOTS).glob("agg-*/v*.json"):
-        digits = path.stem.removeprefix("v")
-        if digits.isdecimal():
-            found.append((snapshot.snapshot_number(path.parent.name), int(digits)))
-    yield from sorted(found)
+    yield from sorted(_ours((data / SNAPSHOTS).glob("agg-*/v*.json")))
+
+
+def _ours(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
+    """The snapshot's number and version of each file; what others put there is passed over."""
+    for path in paths:
+        form = _VERSIONED.fullmatch(f"{path.parent.name}/{path.stem}")
+        if form is not None:
+            yield int(form[1]), int(form[2])
 
 
 def sweep(data: Path, current: Mapping[int, int]) -> int:
@@ -128,10 +133,9 @@ def sweep(data: Path, current: Mapping[int, int]) -> int:
     for number, version in all_versions(data):
         if version > current.get(number, 0):
             orphans.append(version_path(data, number, version))
-    for path in (data / QUARANTINE).glob("agg-*/v*.jsonl"):
-        number = snapshot.snapshot_number(path.parent.name)
-        if path.stem != f"v{current.get(number, 0)}":
-            orphans.append(path)
+    for number, version in _ours((data / QUARANTINE).glob("agg-*/v*.jsonl")):
+        if version != current.get(number, 0):
+            orphans.append(quarantine_path(data, number, version))
     for path in orphans:
         path.unlink(missing_ok=True)
         if not any(path.parent.iterdir()):

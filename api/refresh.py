@@ -1,0 +1,103 @@
+"""What PUT does: ask for a run and wait for its end, without holding up other calls.
+
+A run that had begun before the call may have read the exports before it too, so it does not serve:
+the next one does. Waits by looking at the catalog, for the run may go on in any process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from anyio.to_thread import run_sync
+from msgspec import UNSET, UnsetType
+
+from api.problems import FaultOfOurs
+from api.requests import RefreshBody
+from api.service import Service
+from api.worker import FAULT
+from pipeline import cells, claims
+from pipeline.catalog import Entry
+from pipeline.claims import Run
+from pipeline.errors import RunFailed
+
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_LONGEST_PAUSE_SECONDS: Final = 0.25
+_LONGER: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A run that was asked for, and the snapshot as it was then."""
+
+    run: Run
+    entry: Entry
+
+
+async def refresh(service: Service, snapshot_id: str, body: RefreshBody) -> tuple[Entry, bool]:
+    """The snapshot once it is refreshed, and whether that came to its end in time.
+
+    Raises:
+        InvalidValue: This is no id.
+        SnapshotNotFound: There is none, or no longer.
+        CellMismatch: The body names another cell.
+        RunFailed: The run failed; what was published stands.
+        FaultOfOurs: It failed, and neither the exports nor the settings are to blame.
+    """
+    deadline = monotonic() + service.settings.runs.wait_seconds
+    asked = await run_sync(_ask, service, snapshot_id, body)
+    earlier = asked.run.id if asked.run.state == claims.RUNNING else None
+    while True:
+        service.wake()
+        ended = await _end(service, asked.run, deadline)
+        entry = await run_sync(_look, service, snapshot_id)
+        if ended is None:
+            return entry, False
+        if ended.id != earlier:
+            if ended.error is not None:
+                raise _failure(service, entry, ended.error)
+            if entry.version > asked.entry.version or not body.force_refresh:
+                return entry, True
+        asked = await run_sync(_ask, service, snapshot_id, body)
+
+
+def _ask(service: Service, snapshot_id: str, body: RefreshBody) -> Asked:
+    with service.catalog() as catalog, catalog.transaction():
+        entry = catalog.get(snapshot_id)
+        cells.check_same(entry, _given(body.org_id), _given(body.reporting_period_id))
+        run = cells.refresh(catalog, entry, service.now(), forced=body.force_refresh)
+    return Asked(run, entry)
+
+
+def _given(value: str | UnsetType) -> str | None:
+    return None if value is UNSET else value
+
+
+def _look(service: Service, snapshot_id: str) -> Entry:
+    with service.catalog() as catalog:
+        return catalog.get(snapshot_id)
+
+
+async def _end(service: Service, run: Run, deadline: float) -> Run | None:
+    """The run once it has come to its end; None where that takes too long."""
+    pause = _FIRST_PAUSE_SECONDS
+    while (found := await run_sync(_find, service, run.id)).is_open:
+        left = deadline - monotonic()
+        if left <= 0 or service.is_stopping():
+            return None
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * _LONGER, _LONGEST_PAUSE_SECONDS)
+    return found
+
+
+def _find(service: Service, run_id: int) -> Run:
+    with service.catalog() as catalog:
+        return claims.find(catalog, run_id)
+
+
+def _failure(service: Service, entry: Entry, problem: str) -> Exception:
+    if problem == FAULT:
+        return FaultOfOurs(entry.id)
+    return RunFailed(entry.id, service.public(problem))

@@ -1,0 +1,152 @@
+"""The server: worker processes that answer on one port, started and stopped as a whole.
+
+Each worker builds the application for itself. One that dies is replaced; when the first process
+is told to end, all do, within `STOP_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import socket
+import tempfile
+import threading
+import time
+from functools import partial
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Final
+
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+from litestar.types import ASGIApp
+from structlog.typing import FilteringBoundLogger
+
+from pipeline import logs
+from pipeline.catalog import Catalog
+from pipeline.errors import InvalidValue
+from pipeline.settings import DATA_VARIABLE, Settings
+
+STOP_SECONDS: Final = 15
+"""How long workers have to answer what they are at; then they are killed."""
+HEADER_SECONDS: Final = 10
+"""How long a client may take to send a request's head."""
+_START_SECONDS: Final = 30
+_POLL_SECONDS: Final = 0.05
+_WATCH_SECONDS: Final = 1
+_METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def serve(data: Path, chosen: Settings, host: str, port: int, workers: int) -> None:
+    """Answer until SIGTERM or SIGINT. Port 0 means any free one; the log names it.
+
+    Raises:
+        InvalidValue: Nothing can listen on this host and port.
+        StoreDamaged: The catalog can't be opened.
+    """
+    logger = logs.configure(chosen.log.format)
+    data = data.resolve()
+    Catalog.open(data).close()
+    host, port = _check_free(host, port)
+    with tempfile.TemporaryDirectory(prefix="bufdir-metrics-") as folder:
+        # Workers inherit both: where the data is, and where they add up their metrics.
+        os.environ[DATA_VARIABLE] = str(data)
+        os.environ[_METRICS_VARIABLE] = folder
+        _Server(chosen, host, port, workers, logger).run()
+
+
+def _check_free(host: str, port: int) -> tuple[str, int]:
+    """The address and the port that are meant.
+
+    Workers share the port in a way that would let a second server share it too, unnoticed.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            name: tuple[str, int] = probe.getsockname()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            problem = "another program listens there; stop it, or give another port"
+            raise InvalidValue("port", str(port), problem) from error
+        problem = f"nothing can listen there ({error.strerror})"
+        raise InvalidValue("address", f"{host}:{port}", problem) from error
+    return name[0], name[1]
+
+
+class _Server(MPServer):
+    """Granian, with our bounds and our words."""
+
+    def __init__(
+        self, chosen: Settings, host: str, port: int, workers: int, logger: FilteringBoundLogger
+    ) -> None:
+        super().__init__(
+            "api.app",
+            host,
+            port,
+            interface=Interfaces.ASGI,
+            workers=workers,
+            loop=Loops.asyncio,
+            http=HTTPModes.http1,
+            websockets=False,
+            http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
+            log_level=LogLevels.warning,
+            log_dictconfig=logs.libraries(chosen.log.format),
+            respawn_failed_workers=True,
+            workers_kill_timeout=STOP_SECONDS,
+        )
+        self._logger = logger
+        self._stopping = multiprocessing.Event()
+
+    def run(self) -> None:
+        """Serve until told to end."""
+        self.serve(target_loader=partial(_load, self._stopping, os.getpid()), wrap_loader=False)
+
+    def startup(self, spawn_target: object, target_loader: object) -> None:
+        """Start the workers, and say where they answer as soon as they do."""
+        super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
+        url = f"http://{self._bind_addr_fmt}"
+        end = time.monotonic() + _START_SECONDS
+        while not _answers(self.bind_addr, self.bind_port):
+            if self.main_loop_interrupt.wait(_POLL_SECONDS) or time.monotonic() > end:
+                return
+        self._logger.info("serving", url=url, workers=self.workers)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """Stop the workers; who waits for a run there stops waiting."""
+        self._stopping.set()
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+        self._logger.info("stopped")
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _load(stopping: Event, first: int) -> ASGIApp:
+    """What each worker runs: builds the application, and ends when the first process is gone."""
+    from api import app  # noqa: PLC0415 (counts metrics, once the folder for them is known)
+
+    threading.Thread(target=_end_with, args=(first, stopping), daemon=True).start()
+    return app.from_environment(stopping.is_set)
+
+
+def _end_with(first: int, stopping: Event) -> None:
+    """End this worker with the first process, whether that stops or is gone.
+
+    Again and again, for Granian misses a signal that comes just as it begins to listen.
+    """
+    while os.getppid() == first and not stopping.wait(_WATCH_SECONDS):
+        pass
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_WATCH_SECONDS)
