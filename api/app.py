@@ -21,11 +21,11 @@ from litestar.plugins.prometheus import PrometheusConfig
 from litestar.plugins.structlog import StructlogConfig, StructlogPlugin
 from litestar.types import ASGIApp, Logger
 
-from api import documentation, logs, problems, requests, routes
+from api import documentation, problems, requests, routes
 from api.edge import edge
 from api.service import Service
 from api.worker import Dispatcher
-from pipeline import settings
+from pipeline import logs, settings
 from pipeline.settings import DATA_VARIABLE, Settings
 
 NAME: Final = "bufdir"
