@@ -139,7 +139,7 @@ def read_file(path: Path, name: str, settings: Settings) -> list[Row]:
     with pq.ParquetFile(path) as file:
         table = file.read()
 
-    def column(name: str) -> Any:  # noqa: ANN401 pyarrow is not typed
+    def column(name: str) -> Any:
         theirs = settings.columns.get(name, name)
         return table[theirs] if theirs in table.column_names else pa.nulls(table.num_rows)
 
@@ -160,7 +160,7 @@ def read_file(path: Path, name: str, settings: Settings) -> list[Row]:
     return [Row(name, *values) for values in columns]
 
 
-def texts(column: Any) -> list[str | None]:  # noqa: ANN401 pyarrow is not typed
+def texts(column: Any) -> list[str | None]:
     """Strings as they are; integers as their decimal strings."""
     return [None if value is None else str(value) for value in column.to_pylist()]
 
@@ -169,7 +169,7 @@ def ours(category: str | None, settings: Settings) -> str | None:
     return None if category is None else settings.category_mapping.get(category, category)
 
 
-def instants(column: Any, zone: ZoneInfo) -> list[int | None]:  # noqa: ANN401 pyarrow is not typed
+def instants(column: Any, zone: ZoneInfo) -> list[int | None]:
     dtype = column.type
     if pa.types.is_null(dtype):
         return [None] * len(column)
@@ -199,7 +199,7 @@ def from_wall_clock(reading: int, zone: ZoneInfo) -> int:
     return (instant - EPOCH) // timedelta(seconds=1) * 10**9 + rest
 
 
-def exact(value: Any) -> Fraction | float | None:  # noqa: ANN401 float, integer or decimal
+def exact(value: Any) -> Fraction | float | None:
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return value
     return Fraction(value)
@@ -244,7 +244,7 @@ def age(row: Row) -> tuple[Any, ...]:
     )
 
 
-def null_least(value: Any) -> tuple[Any, ...]:  # noqa: ANN401 whatever can be compared
+def null_least(value: Any) -> tuple[Any, ...]:
     if value is None:
         return (0,)
     if isinstance(value, float) and math.isnan(value):

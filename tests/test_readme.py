@@ -110,9 +110,9 @@ def test_every_command_in_the_readme_prints_what_stands_below_it(clone: Path) ->
             if "/agg-009" in command:
                 _wait_for_the_run(port)
             printed = _run(command.replace(":8000/", f":{port}/"), clone)
-            assert INSTANT.sub("(instant)", printed).strip() == INSTANT.sub(
-                "(instant)", shown
-            ).strip(), command
+            assert (
+                INSTANT.sub("(instant)", printed).strip() == INSTANT.sub("(instant)", shown).strip()
+            ), command
     finally:
         if server is not None:
             server.send_signal(signal.SIGTERM)
@@ -176,5 +176,3 @@ def test_every_module_is_on_the_map() -> None:
     files = [path for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__"]
     missing = [path.name for path in files if f"{path.name}`" not in layers]
     assert missing == []
-
-

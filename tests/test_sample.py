@@ -46,7 +46,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return [{**row, "file": path} for path in paths for row in table_of(path).to_pylist()]
 
 
-def table_of(path: Path) -> Any:  # noqa: ANN401 pyarrow is not typed
+def table_of(path: Path) -> Any:
     with pq.ParquetFile(path) as file:
         return file.read()
 

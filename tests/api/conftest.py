@@ -1,0 +1,59 @@
+"""Servers that tests share where they can."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.api.serving import ROOT, Server, night, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import httpx
+
+CREATED = datetime(2025, 1, 5, 8, 0, 0, tzinfo=UTC)
+REFRESHED = datetime(2025, 1, 5, 8, 12, 43, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with two workers over the sample that ships, for tests that only read."""
+    data = tmp_path_factory.mktemp("reading") / "data"
+    shutil.copytree(ROOT / "data" / "exports", data / "exports")
+    night(data, CREATED)
+    night(data, REFRESHED, full=True)
+    with serving(data, workers=2) as server:
+        yield server
+
+
+@pytest.fixture
+def reader(reading: Server) -> Iterator[httpx.Client]:
+    with reading.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with two workers whose data tests change, each for organisations of its own."""
+    data = tmp_path_factory.mktemp("changing") / "data"
+    (data / "exports").mkdir(parents=True)
+    with serving(data, workers=2, RUNS__AT_ONCE=4) as server:
+        yield server
+
+
+@pytest.fixture
+def writer(changing: Server) -> Iterator[httpx.Client]:
+    with changing.client() as client:
+        yield client
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with no exports in it yet."""
+    (tmp_path / "data" / "exports").mkdir(parents=True)
+    return tmp_path / "data"

@@ -1,0 +1,200 @@
+"""The real server as a process of its own, on data of its own, watched from outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import nightly, settings
+from pipeline.catalog import Catalog
+from pipeline.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+ROOT: Final = Path(__file__).parents[2]
+BASE: Final = "/api/v1/bufdir-aggregations"
+DOUBLED: Final = BASE + BASE
+PROBLEM: Final = "application/problem+json"
+PATIENCE_SECONDS: Final = 30
+_PROGRAM: Final = """
+import sys
+from pathlib import Path
+from api.server import serve
+from pipeline import settings
+data = Path(sys.argv[1])
+serve(data, settings.load(data), "127.0.0.1", int(sys.argv[2]), int(sys.argv[3]))
+"""
+Found = TypeVar("Found")
+
+
+def wait_for(look: Callable[[], Found]) -> Found:
+    """What is seen, once there is something to see."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (found := look()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.005)
+    return found
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server: its address, its data, and what it has written to stderr."""
+
+    process: subprocess.Popen[bytes]
+    data: Path
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return str(self.events("serving")[0]["url"])
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The events of this name so far; every line of the log must be one."""
+        lines = [json.loads(line) for line in self.log.read_text().splitlines()]
+        return [line for line in lines if line["event"] == name]
+
+    def client(self, **options: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS, **options)
+
+    def workers(self) -> list[int]:
+        return children_of(self.process.pid)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+@contextmanager
+def serving(data: Path, workers: int = 1, port: int = 0, **variables: object) -> Iterator[Server]:
+    """A server on this data for as long as the block lasts; port 0 means any."""
+    server = start(data, workers, port, **variables)
+    try:
+        wait_for(lambda: server.process.poll() is not None or server.events("serving"))
+        yield server
+    finally:
+        server.stop()
+
+
+def start(data: Path, workers: int = 1, port: int = 0, **variables: object) -> Server:
+    log = data.parent / f"{data.name}-{time.monotonic_ns()}.log"
+    settings_here = {f"BUFDIR_{name}": str(value) for name, value in variables.items()}
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(data), str(port), str(workers)],
+            cwd=ROOT,
+            env={**os.environ, "BUFDIR_LOG__FORMAT": "json", **settings_here},
+            stderr=stderr,
+        )
+    return Server(process, data, log)
+
+
+def children_of(pid: int) -> list[int]:
+    """The living and the dead children of a process."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def night(data: Path, now: datetime | None = None, *, full: bool = False) -> nightly.Night:
+    """Bring this data up to date."""
+    with Catalog.open(data) as catalog:
+        clock = (lambda: datetime.now(UTC)) if now is None else (lambda: now)
+        work = Work(data, settings.load(data), catalog, clock, lambda *_, **__: None)
+        return nightly.run(work, full=full)
+
+
+def export(data: Path, org_id: str, rows: int, /, **columns: Any) -> None:
+    """Write so many participations of two hours each in rp-2024-q1, one activity and person each.
+
+    The file appears whole, in place of the one before; each column may be given otherwise.
+    """
+    table = pa.table(
+        {
+            "org_id": pa.array([org_id] * rows, pa.string()),
+            "activity_id": pa.array(range(rows), pa.int64()),
+            "participant_id": pa.array(range(rows), pa.int64()),
+            "bufdir_category": pa.array(["ungdom"] * rows, pa.string()),
+            "started_at": pa.array([datetime(2024, 2, 1, tzinfo=UTC)] * rows),
+            "hours": pa.array([2.0] * rows, pa.float64()),
+        }
+        | columns
+    )
+    folder = data / "exports"
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / f".{org_id}.tmp")
+    (folder / f".{org_id}.tmp").replace(folder / f"{org_id}.parquet")
+
+
+def runs(data: Path) -> list[Mapping[str, Any]]:
+    """Every run that the catalog knows, as it is at this moment."""
+    with closing(sqlite3.connect(data / "catalog.sqlite", timeout=60)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute("SELECT * FROM runs ORDER BY id")]
+
+
+def child_of(server: Server) -> int:
+    """A process that computes a run, as soon as there is one."""
+    return wait_for(lambda: [pid for pid in map(_computing, server.workers()) if pid])[0]
+
+
+def _computing(worker: int) -> int | None:
+    """Only once it has become a program of its own: until then its parent waits for it."""
+    for pid in children_of(worker):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if b"api.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+    return None
+
+
+def create(client: httpx.Client, org_id: str, period_id: str = "rp-2024-q1") -> str:
+    """Ask for the snapshot of a cell, and give its id."""
+    body = {"org_id": org_id, "reporting_period_id": period_id}
+    reply = client.post(BASE, json=body)
+    assert reply.status_code == 202, reply.text
+    return str(reply.json()["id"])
+
+
+def settled(client: httpx.Client, snapshot_id: str) -> dict[str, Any]:
+    """A snapshot once its first run has come to its end."""
+
+    def look() -> dict[str, Any] | None:
+        body: dict[str, Any] = client.get(f"{BASE}/{snapshot_id}").json()
+        return None if body["status"] == "processing" else body
+
+    return wait_for(look) or {}
+
+
+def run_beside(call: Callable[[], Found], meanwhile: Callable[[], object]) -> Found:
+    """What a call gives during which something else is done."""
+    with ThreadPoolExecutor(1) as threads:
+        given = threads.submit(call)
+        time.sleep(0.3)
+        assert not given.done()
+        meanwhile()
+        return given.result(PATIENCE_SECONDS)

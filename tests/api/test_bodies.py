@@ -1,0 +1,233 @@
+"""What may be sent with POST and PUT, and what becomes of everything else."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.api.serving import BASE, PROBLEM, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+JSON = {"Content-Type": "application/json"}
+GOOD = {"org_id": "nobody", "reporting_period_id": "rp-2024-q1"}
+MOST = 64 * 1024
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b'{"org_id": "a",}',
+        b"{} {}",
+        b"org_id=a",
+        b"\xff\xfe",
+        b'{"org_id": "\xff"}',
+        b'{"org_id": NaN}',
+        b'{"org_id": ' + b"9" * 5000 + b"}",
+        b"\xef\xbb\xbf{}",
+        b"[" * 60_000,
+        b"[" * 30_000 + b"]" * 30_000,
+        b'{"a":' * 10_000,
+    ],
+)
+def test_what_can_not_be_parsed_is_400(reader: httpx.Client, content: bytes) -> None:
+    reply = reader.post(BASE, content=content, headers=JSON)
+
+    assert reply.status_code == 400
+    assert reply.headers["content-type"] == PROBLEM
+    assert reply.json()["title"] == "Unreadable request"
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, ["org_id", "reporting_period_id"]),
+        ([], ["body"]),
+        ("text", ["body"]),
+        (17, ["body"]),
+        ({**GOOD, "force": True}, ["force"]),
+        ({**GOOD, "org_id": 42}, ["org_id"]),
+        ({**GOOD, "org_id": None}, ["org_id"]),
+        ({**GOOD, "org_id": ""}, ["org_id"]),
+        ({**GOOD, "org_id": "-a"}, ["org_id"]),
+        ({**GOOD, "org_id": "a" * 65}, ["org_id"]),
+        ({**GOOD, "org_id": "a\n"}, ["org_id"]),
+        ({**GOOD, "org_id": "å"}, ["org_id"]),
+        ({**GOOD, "reporting_period_id": "rp-2024-q5"}, ["reporting_period_id"]),
+        ({**GOOD, "reporting_period_id": "rp-1999"}, ["reporting_period_id"]),
+        ({**GOOD, "reporting_period_id": "rp-2100-q4"}, ["reporting_period_id"]),
+        ({"org_id": 1, "x" * 100: 1}, ["org_id", "reporting_period_id", "x" * 64]),
+    ],
+)
+def test_what_can_be_parsed_and_is_wrong_is_422_and_names_each_field(
+    reader: httpx.Client, body: object, fields: list[str]
+) -> None:
+    reply = reader.post(BASE, json=body)
+
+    assert reply.status_code == 422
+    assert reply.headers["content-type"] == PROBLEM
+    assert [error["field"] for error in reply.json()["errors"]] == fields
+
+
+def test_null_is_parsed_and_wrong(reader: httpx.Client) -> None:
+    assert reader.post(BASE, content=b"null", headers=JSON).status_code == 422
+
+
+def test_a_period_that_has_not_begun_is_refused(reader: httpx.Client) -> None:
+    reply = reader.post(BASE, json={**GOOD, "reporting_period_id": "rp-2100-q4"})
+
+    assert reply.status_code == 422
+    assert reply.json()["title"] == "Period has not begun"
+    assert reply.json()["errors"][0]["field"] == "reporting_period_id"
+    assert "2100-10-01" in reply.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        None,
+        "text/plain",
+        "text/json",
+        "application/problem+json",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=iso-8859-1",
+        "multipart/form-data; boundary=x",
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_body_that_is_not_labelled_json_is_415(
+    reader: httpx.Client, method: str, label: str | None
+) -> None:
+    path = BASE if method == "POST" else f"{BASE}/agg-001"
+    headers = {} if label is None else {"Content-Type": label}
+
+    reply = reader.request(method, path, content=json.dumps(GOOD), headers=headers)
+
+    assert reply.status_code == 415
+    assert reply.headers["content-type"] == PROBLEM
+    assert reply.json()["title"] == "Body is not JSON"
+
+
+def test_a_compressed_body_is_415(reader: httpx.Client) -> None:
+    reply = reader.post(BASE, content=b"\x1f\x8b", headers={**JSON, "Content-Encoding": "gzip"})
+
+    assert reply.status_code == 415
+
+
+@pytest.mark.parametrize("label", ["APPLICATION/JSON", "application/json; charset=UTF-8"])
+def test_json_may_be_labelled_in_any_case_and_with_its_charset(
+    reader: httpx.Client, label: str
+) -> None:
+    reply = reader.post(BASE, content=b"{}", headers={"Content-Type": label})
+
+    assert reply.status_code == 422
+
+
+def padded(size: int) -> bytes:
+    start = b'{"force_refresh": 1, "padding": "'
+    return start + b"x" * (size - len(start) - 2) + b'"}'
+
+
+def in_pieces(content: bytes) -> Iterator[bytes]:
+    for place in range(0, len(content), 4096):
+        yield content[place : place + 4096]
+
+
+@pytest.mark.parametrize("size", [MOST + 1, 1_000_000])
+def test_a_body_of_more_than_64_kib_is_413_whole_or_in_chunks(
+    reader: httpx.Client, size: int
+) -> None:
+    for content in (padded(size), in_pieces(padded(size))):
+        reply = reader.put(f"{BASE}/agg-001", content=content, headers=JSON)
+        assert reply.status_code == 413
+        assert reply.headers["content-type"] == PROBLEM
+        assert reply.json()["title"] == "Body too large"
+
+
+def test_a_body_of_64_kib_is_read(reader: httpx.Client) -> None:
+    for content in (padded(MOST), in_pieces(padded(MOST))):
+        reply = reader.put(f"{BASE}/agg-001", content=content, headers=JSON)
+        assert reply.status_code == 422
+        assert [error["field"] for error in reply.json()["errors"]] == ["force_refresh", "padding"]
+
+
+@pytest.mark.parametrize(
+    ("body", "title"),
+    [
+        ({"org_id": "other"}, "Snapshot is of another cell"),
+        ({"reporting_period_id": "rp-2024-q3"}, "Snapshot is of another cell"),
+    ],
+)
+def test_a_refresh_of_another_cell_is_409(
+    reader: httpx.Client, body: dict[str, str], title: str
+) -> None:
+    reply = reader.put(f"{BASE}/agg-001", json=body)
+
+    assert reply.status_code == 409
+    assert reply.json()["title"] == title
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"force_refresh": "true"}, {"force_refresh": None}, {"org_id": None}, {"force": True}, []],
+)
+def test_a_wrong_refresh_is_422(reader: httpx.Client, body: object) -> None:
+    assert reader.put(f"{BASE}/agg-001", json=body).status_code == 422
+
+
+def test_parameters_beside_a_body_are_unknown(reader: httpx.Client) -> None:
+    assert reader.post(f"{BASE}?dry_run=1", json=GOOD).status_code == 422
+    assert reader.put(f"{BASE}/agg-001?force_refresh=true").status_code == 422
+    assert reader.delete(f"{BASE}/agg-001?force=1").status_code == 422
+
+
+def test_every_problem_has_a_type_a_title_a_status_and_a_detail(reader: httpx.Client) -> None:
+    replies = [
+        reader.get("/nowhere"),
+        reader.get(f"{BASE}/agg-999"),
+        reader.patch(BASE),
+        reader.post(BASE, content=b"{", headers=JSON),
+        reader.post(BASE, json={}),
+    ]
+    for reply in replies:
+        problem = reply.json()
+        assert list(problem)[:4] == ["status", "type", "title", "detail"]
+        assert problem["status"] == reply.status_code
+        page, _, anchor = problem["type"].partition("#")
+        assert f"id='{anchor}'" in reader.get(page).text
+
+
+def test_a_request_that_is_not_http_gets_no_500(reading: Server) -> None:
+    host, port = reading.url.removeprefix("http://").split(":")
+    for request in (
+        b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"POST " + BASE.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+        b"nonsense\r\n\r\n",
+    ):
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(request)
+            assert b" 500 " not in connection.recv(1000)
+
+
+def test_a_client_that_does_not_send_on_is_given_up(reading: Server) -> None:
+    host, port = reading.url.removeprefix("http://").split(":")
+    head = f"POST {BASE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    started = time.monotonic()
+    with (
+        socket.create_connection((host, int(port)), timeout=25) as without_body,
+        socket.create_connection((host, int(port)), timeout=25) as without_head,
+    ):
+        without_body.sendall(f"{head}Content-Length: 10\r\n\r\n{{".encode())
+        without_head.sendall(head.encode())
+        assert without_body.recv(1000).startswith(b"HTTP/1.1 408 ")
+        assert without_head.recv(1000)[:13] in {b"", b"HTTP/1.1 408 "}
+    assert time.monotonic() - started < 20

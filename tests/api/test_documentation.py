@@ -1,0 +1,168 @@
+"""The OpenAPI document and its page: true of what is served, and in need of nobody else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from api import openapi, problems, replies
+from tests.api.serving import BASE, DOUBLED, PROBLEM, ROOT
+from tests.api.test_contract import LISTED, METRICS, SNAPSHOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+_ROUTES = """
+import json, sys, tempfile
+from pathlib import Path
+from api.app import create_app
+from pipeline.settings import Settings
+app = create_app(Path(tempfile.gettempdir()), Settings())
+print(json.dumps([[route.path_format, sorted(route.methods)] for route in app.routes]))
+"""
+
+
+@pytest.fixture
+def document(reader: httpx.Client) -> dict[str, Any]:
+    reply = reader.get("/schema/openapi.json")
+    assert reply.status_code == 200
+    body: dict[str, Any] = reply.json()
+    return body
+
+
+def everything_in(value: object) -> Iterator[tuple[str, object]]:
+    """Every key and its value at any depth."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key, inner
+            yield from everything_in(inner)
+    if isinstance(value, list):
+        for inner in value:
+            yield from everything_in(inner)
+
+
+def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for calls in document["paths"].values():
+        yield from calls.values()
+
+
+def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+
+
+def test_it_holds_every_route_and_no_other(document: dict[str, Any]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ROUTES], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    served = {
+        (path, method.lower())
+        for path, methods in json.loads(done.stdout)
+        for method in methods
+        if method != "OPTIONS" and not path.startswith((DOUBLED, "/schema"))
+    }
+
+    assert served == {
+        (path, method) for path in document["paths"] for method in document["paths"][path]
+    }
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    references = {str(value) for key, value in everything_in(document) if key == "$ref"}
+
+    assert references == {f"#/components/schemas/{name}" for name in schemas}
+
+
+def test_every_error_is_a_problem_and_shows_one(document: dict[str, Any]) -> None:
+    for operation in operations(document):
+        errors = {
+            status: reply for status, reply in operation["responses"].items() if status >= "4"
+        }
+        assert "500" in errors
+        for status, reply in errors.items():
+            (media_type,) = reply["content"]
+            assert media_type == PROBLEM
+            shown = reply["content"][PROBLEM]
+            assert shown["schema"] == {"$ref": "#/components/schemas/Problem"}
+            for example in shown["examples"].values():
+                problem = msgspec.convert(example["value"], problems.Problem)
+                assert str(problem.status) == status
+
+
+def test_every_reply_shows_an_example_that_is_one() -> None:
+    for call in openapi.CALLS.values():
+        for reply in call.replies.values():
+            for example in reply.examples.values():
+                assert reply.body is not None
+                built = msgspec.convert(example, reply.body)
+                assert json.loads(msgspec.json.encode(built)) == example
+
+
+def test_the_examples_are_the_contract(document: dict[str, Any]) -> None:
+    def example(path: str, method: str, status: str) -> object:
+        content = document["paths"][path][method]["responses"][status]["content"]
+        return next(iter(content["application/json"]["examples"].values()))["value"]
+
+    one = f"{BASE}/{{id}}"
+    assert json.dumps(example(one, "get", "200")) == json.dumps(SNAPSHOT)
+    assert json.dumps(example(f"{one}/metrics", "get", "200")) == json.dumps(METRICS)
+    assert json.dumps(example(one, "delete", "200")) == '{"deleted": true, "id": "agg-001"}'
+    assert json.dumps(example(BASE, "get", "200")) == json.dumps(
+        {"data": [LISTED], "pagination": {"page": 1, "limit": 20, "total": 3}}
+    )
+
+
+def test_real_answersare_of_the_documented_types(reader: httpx.Client) -> None:
+    for path, body in (
+        (BASE, replies.Page),
+        (f"{BASE}/agg-001", replies.Snapshot),
+        (f"{BASE}/agg-001/metrics", replies.Metrics),
+    ):
+        assert isinstance(msgspec.json.decode(reader.get(path).content, type=body), body)
+
+
+class Addresses(HTMLParser):
+    """Collects what a page would load or leads to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.found |= {value or "" for name, value in attrs if name in {"src", "href"}}
+
+
+def test_the_page_loads_nothing(reader: httpx.Client) -> None:
+    reply = reader.get("/schema")
+    page = Addresses()
+    page.feed(reply.text)
+
+    assert reply.headers["content-type"].startswith("text/html")
+    assert page.found == {"/schema/openapi.json"}
+    assert not page.tags & {"script", "link", "img", "iframe", "object"}
+    assert "://" not in reply.text
+    assert "@import" not in reply.text
+    assert "url(" not in reply.text
+
+
+def test_the_page_tells_of_every_call_and_every_problem(
+    reader: httpx.Client, document: dict[str, Any]
+) -> None:
+    page = reader.get("/schema").text
+
+    for operation in operations(document):
+        assert operation["summary"] in page
+    for kind in problems.KINDS.values():
+        assert f"id='{kind.type.partition('#')[2]}'" in page

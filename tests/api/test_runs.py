@@ -1,0 +1,251 @@
+"""Child processes: bounded, few at once, and never a run that is lost with one of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.api.serving import (
+    BASE,
+    Server,
+    child_of,
+    children_of,
+    create,
+    export,
+    is_there,
+    runs,
+    serving,
+    settled,
+    start,
+    wait_for,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANY = 1_500_000
+
+
+def export_many(data: Path, org_id: str) -> None:
+    """More rows than fit into the least memory that can be set."""
+    counted = np.arange(MANY)
+    export(
+        data,
+        org_id,
+        MANY,
+        org_id=pa.DictionaryArray.from_arrays(np.zeros(MANY, np.int32), [org_id]),
+        activity_id=pa.array(counted // 20),
+        participant_id=pa.array(counted),
+        bufdir_category=pa.DictionaryArray.from_arrays(np.zeros(MANY, np.int32), ["eldre"]),
+        started_at=pa.array(np.full(MANY, np.datetime64("2024-02-01T12:00:00", "us"))),
+        hours=pa.array(np.ones(MANY)),
+    )
+
+
+def is_gone(pid: int) -> bool:
+    return not is_there(pid)
+
+
+def open_runs(data: Path) -> int:
+    return sum(run["state"] in {"queued", "running"} for run in runs(data))
+
+
+def answers(client: httpx.Client) -> bool:
+    return client.get(BASE).status_code == 200
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_child_costs_no_reader_and_its_run_is_taken_up(data: Path, workers: int) -> None:
+    export(data, "unlucky", 7)
+    with serving(data, workers) as server, server.client() as client:
+        snapshot_id = create(client, "unlucky")
+        os.kill(child_of(server), signal.SIGKILL)
+
+        assert answers(client)
+        body = settled(client, snapshot_id)
+
+        assert (body["status"], body["participant_count"]) == ("completed", 7)
+        wait_for(lambda: not open_runs(data))
+        assert [(run["state"], run["attempts"]) for run in runs(data)] == [("done", 2)]
+        assert [event["end"] for event in server.events("child_ended")] == ["killed"]
+
+
+def test_a_run_whose_children_are_killed_again_and_again_fails(data: Path) -> None:
+    export(data, "doomed", 7)
+    with serving(data) as server, server.client() as client:
+        snapshot_id = create(client, "doomed")
+        for _ in range(3):
+            child = child_of(server)
+            os.kill(child, signal.SIGKILL)
+            wait_for(partial(is_gone, child))
+
+        body = settled(client, snapshot_id)
+
+        assert body["status"] == "failed"
+        assert body["error"] == "its process was killed 3 times"
+
+
+def test_a_run_that_needs_too_much_memory_fails_and_the_server_goes_on(data: Path) -> None:
+    export_many(data, "huge")
+    with serving(data, RUNS__MEMORY_MB=256) as server, server.client() as client:
+        snapshot_id = create(client, "huge")
+
+        body = settled(client, snapshot_id)
+
+        assert body["status"] == "failed"
+        assert body["error"] == "it needed more than runs.memory_mb = 256 MB"
+        assert answers(client)
+        assert client.put(f"{BASE}/{snapshot_id}").json()["title"] == "Refresh failed"
+        assert len(runs(data)) == 2  # it is not tried again by itself
+
+
+def test_a_run_that_takes_too_long_ends_itself(data: Path) -> None:
+    export_many(data, "long")
+    with serving(data, RUNS__SECONDS=1) as server, server.client() as client:
+        snapshot_id = create(client, "long")
+        child = child_of(server)
+        os.kill(child, signal.SIGALRM)  # as the clock would, on a slow machine
+
+        body = settled(client, snapshot_id)
+
+        assert (body["status"], body["error"]) == ("failed", "it took longer than runs.seconds = 1")
+        assert answers(client)
+
+
+def test_a_child_that_does_not_end_itself_is_killed(data: Path) -> None:
+    export(data, "stuck", 3)
+    with serving(data, RUNS__SECONDS=1) as server, server.client() as client:
+        snapshot_id = create(client, "stuck")
+        child = child_of(server)
+        os.kill(child, signal.SIGSTOP)  # a stopped process does not hear its alarm
+
+        body = settled(client, snapshot_id)
+
+        assert (body["status"], body["error"]) == ("failed", "it took longer than runs.seconds = 1")
+        wait_for(lambda: not is_there(child))
+
+
+@pytest.mark.parametrize(("workers", "at_once"), [(1, 2), (2, 1)])
+def test_no_more_children_run_at_once_than_is_set(data: Path, workers: int, at_once: int) -> None:
+    for number in range(4):
+        export(data, f"crowd-{number}", 3)
+    most = 0
+    with serving(data, workers, RUNS__AT_ONCE=at_once) as server, server.client() as client:
+        for number in range(4):
+            create(client, f"crowd-{number}")
+        while open_runs(data):
+            most = max(most, sum(len(children_of(worker)) for worker in server.workers()))
+        completed = client.get(BASE, params={"status": "completed"}).json()["data"]
+
+    assert most == at_once
+    assert len(completed) == 4
+
+
+def test_a_fault_of_ours_is_logged_and_told_without_our_insides(data: Path) -> None:
+    export(data, "unwritable", 3)
+    with serving(data) as server, server.client() as client:
+        (data / "snapshots").mkdir(exist_ok=True)
+        (data / "snapshots" / "agg-001").write_text("a file where a folder should be")
+
+        body = settled(client, create(client, "unwritable"))
+        problem = client.put(f"{BASE}/agg-001")
+
+        assert body["error"] == "a fault of ours ended it, which is in the log of the server"
+        assert problem.status_code == 500
+        assert problem.json()["title"] == "Internal error"
+        assert "Traceback" not in problem.text
+        assert str(data) not in problem.text
+        assert "Traceback" in server.events("run_broke")[0]["exception"]
+
+
+def test_wrong_settings_fail_the_run_and_name_the_setting(data: Path) -> None:
+    export(data, "misled", 3)
+    with serving(data) as server, server.client() as client:
+        (data / "bufdir.toml").write_text("max_hours = -1\n")
+
+        body = settled(client, create(client, "misled"))
+
+    assert body["status"] == "failed"
+    assert "max_hours" in body["error"]
+    assert str(data) not in body["error"]
+
+
+def stopped_mid_run(server: Server) -> int:
+    """Stop a server while a child of it computes; what it leaves is in the catalog."""
+    with server.client() as client:
+        create(client, "interrupted")
+    child = child_of(server)
+    os.kill(child, signal.SIGSTOP)
+    server.stop()
+    return child
+
+
+def test_a_server_that_stops_ends_its_children_and_gives_their_runs_back(data: Path) -> None:
+    export(data, "interrupted", 3)
+    with serving(data) as server:
+        workers = server.workers()
+        child = stopped_mid_run(server)
+
+        assert not any(map(is_there, [child, *workers]))
+        assert [(run["state"], run["attempts"]) for run in runs(data)] == [("queued", 0)]
+        assert server.process.returncode == 0
+
+    with serving(data) as server, server.client() as client:
+        assert settled(client, "agg-001")["participant_count"] == 3
+        wait_for(lambda: not open_runs(data))
+        assert [(run["state"], run["attempts"]) for run in runs(data)] == [("done", 1)]
+
+
+def test_a_killed_worker_is_replaced_and_its_child_ends_its_run(data: Path) -> None:
+    export(data, "orphan", 3)
+    with serving(data) as server, server.client() as client:
+        snapshot_id = create(client, "orphan")
+        child = child_of(server)
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGKILL)
+
+        def replaced() -> bool:
+            return [pid for pid in server.workers() if pid != worker and is_there(pid)] != []
+
+        wait_for(replaced)
+        with server.client() as another:
+            wait_for(lambda: reaches(another))
+            assert settled(another, snapshot_id)["participant_count"] == 3
+        wait_for(lambda: not is_there(child) and not open_runs(data))
+        assert [(run["state"], run["attempts"]) for run in runs(data)] == [("done", 1)]
+
+
+def reaches(client: httpx.Client) -> bool:
+    try:
+        return answers(client)
+    except httpx.TransportError:
+        return False
+
+
+def test_workers_end_when_the_first_process_is_killed(data: Path) -> None:
+    server = start(data, workers=2)
+    try:
+        wait_for(lambda: server.events("serving"))
+        workers = server.workers()
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+    wait_for(lambda: not any(map(is_there, workers)))
+
+
+def test_no_dead_child_is_left_unburied(data: Path) -> None:
+    export(data, "mortal", 3)
+    with serving(data) as server, server.client() as client:
+        settled(client, create(client, "mortal"))
+        (worker,) = server.workers()
+
+        wait_for(lambda: not children_of(worker))
+        assert list((data / ".locks").iterdir()) == list((data / ".locks").glob(f"{worker}-*"))

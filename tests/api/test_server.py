@@ -1,0 +1,210 @@
+"""The server as an operator meets it: starting, stopping, logging, counting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from pipeline.errors import InvalidValue
+from tests.api.serving import (
+    BASE,
+    ROOT,
+    Server,
+    create,
+    export,
+    is_there,
+    serving,
+    settled,
+    start,
+    wait_for,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def port_of(server: Server) -> int:
+    return int(server.url.rpartition(":")[2])
+
+
+def test_a_port_that_is_taken_is_refused_in_one_sentence(reading: Server, data: Path) -> None:
+    second = start(data, port=port_of(reading))
+
+    assert second.process.wait(30) == 1
+    last = second.log.read_text().splitlines()[-1]
+    assert last.startswith(f"{InvalidValue.__module__}.InvalidValue: port '{port_of(reading)}': ")
+    assert "another program listens there" in last
+    assert httpx.get(f"{reading.url}/livez").status_code == 200
+
+
+def test_an_address_that_is_not_here_is_refused_in_one_sentence() -> None:
+    program = "from api.server import _check_free; _check_free('203.0.113.1', 8000)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 1
+    assert "address '203.0.113.1:8000': nothing can listen there" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_it_stops_in_time_even_with_connections_open(data: Path, ending: int) -> None:
+    with serving(data, workers=2) as server, server.client() as client:
+        client.get("/livez")
+        host, port = "127.0.0.1", port_of(server)
+        with socket.create_connection((host, port)) as idle:
+            idle.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+            idle.recv(1000)
+            workers, started = server.workers(), time.monotonic()
+            server.process.send_signal(ending)
+            assert server.process.wait(30) == 0
+
+    assert time.monotonic() - started < 10
+    assert not any(map(is_there, workers))
+    assert [event["event"] for event in server.events("stopped")] == ["stopped"]
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://{host}:{port}/livez")
+
+
+def test_it_says_in_one_line_where_it_answers(data: Path) -> None:
+    with serving(data, workers=2) as server:
+        (event,) = server.events("serving")
+
+    assert event["url"].startswith("http://127.0.0.1:")
+    assert event["workers"] == 2
+    assert set(event) == {"event", "url", "workers", "level", "timestamp"}
+
+
+def test_every_call_is_one_line_of_the_log(data: Path) -> None:
+    with serving(data) as server, server.client() as client:
+        client.get(f"{BASE}?page=1")
+        client.head(f"{BASE}/agg-001")
+        client.get("/a%0Ab")
+        client.patch(BASE)
+        calls = wait_for(lambda: len(server.events("request")) == 4 and server.events("request"))
+
+    assert calls
+    assert [(call["method"], call["path"], call["status"]) for call in calls] == [
+        ("GET", BASE, 200),
+        ("HEAD", f"{BASE}/agg-001", 404),
+        ("GET", "/a%0Ab", 404),
+        ("PATCH", BASE, 405),
+    ]
+    assert all(call["milliseconds"] > 0 for call in calls)
+
+
+def test_the_log_is_text_where_nothing_else_is_set(data: Path) -> None:
+    server = start(data, LOG__FORMAT="text")
+    try:
+        line = wait_for(server.log.read_text).splitlines()[0]
+    finally:
+        server.stop()
+
+    assert "serving" in line
+    assert "url=http://127.0.0.1:" in line
+    assert "\x1b" not in line
+
+
+def test_a_fault_keeps_its_traceback_in_the_log_and_shows_nothing_of_it(data: Path) -> None:
+    export(data, "damaged", 3)
+    with serving(data) as server, server.client() as client:
+        snapshot_id = create(client, "damaged")
+        settled(client, snapshot_id)
+    with serving(data) as server, server.client() as client:
+        (data / "snapshots" / snapshot_id / "v1.json").write_text("{")
+
+        reply = client.get(f"{BASE}/{snapshot_id}")
+
+        assert reply.status_code == 500
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert reply.json()["title"] == "Internal error"
+        assert "damaged" not in reply.text
+        (fault,) = server.events("fault")
+        assert "Traceback" in fault["exception"]
+        assert "StoreDamaged" in fault["exception"]
+
+
+def test_expected_failures_leave_no_traceback_in_the_log(data: Path) -> None:
+    with serving(data) as server, server.client() as client:
+        client.get(f"{BASE}/agg-999")
+        client.get("/nowhere")
+        client.post(BASE, json={})
+        client.post(BASE, content="{", headers={"Content-Type": "application/json"})
+        wait_for(lambda: len(server.events("request")) == 4)
+
+        assert server.events("fault") == []
+
+
+def test_it_is_not_ready_while_the_catalog_can_not_be_read(data: Path) -> None:
+    with serving(data) as server, server.client() as client:
+        assert client.get("/readyz").status_code == 200
+        (data / "catalog.sqlite").write_bytes(b"this is no catalog, and long enough to see so" * 9)
+
+        reply = client.get("/readyz")
+
+        assert reply.status_code == 503
+        assert reply.json()["title"] == "Not ready"
+        assert client.get("/livez").status_code == 200
+        assert str(data) not in reply.text
+
+
+def requests_counted(server: Server, path: str) -> float:
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in lines
+        if line.startswith("bufdir_requests_total{") and f'path="{path}"' in line
+    )
+
+
+def test_metrics_add_up_over_all_workers(reading: Server) -> None:
+    before = requests_counted(reading, "/livez")
+
+    for _ in range(20):
+        httpx.get(f"{reading.url}/livez")
+
+    assert requests_counted(reading, "/livez") == before + 20
+
+
+def test_metrics_name_paths_by_their_form_and_count_runs(data: Path) -> None:
+    export(data, "measured", 3)
+    with serving(data, workers=2) as server, server.client() as client:
+        settled(client, create(client, "measured"))
+        form = f"{BASE}/{{id}}"
+
+        assert requests_counted(server, form) > 0
+        assert requests_counted(server, f"{BASE}/agg-001") == 0
+        wait_for(lambda: 'bufdir_runs_total{end="ended"} 1.0' in client.get("/metrics").text)
+
+
+def test_the_api_process_loads_no_engine() -> None:
+    program = (
+        "import sys, api.app, api.server\n"
+        "found = {'polars', 'duckdb', 'pyarrow', 'pipeline.runs', 'pipeline.footers'}\n"
+        "print(sorted(found & set(sys.modules)))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n"
+
+
+def test_a_worker_at_work_has_mapped_no_engine(reading: Server) -> None:
+    for worker in reading.workers():
+        with open(f"/proc/{worker}/maps") as maps:  # noqa: PTH123 (no file but the system's answer)
+            libraries = maps.read()
+        assert "_granian" in libraries
+        for engine in ("polars", "duckdb", "libarrow"):
+            assert engine not in libraries
+    assert os.getpid() not in reading.workers()

@@ -1,0 +1,305 @@
+"""How commands end that do not end well: one sentence, one exit code, never a traceback."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import signal
+import sqlite3
+import subprocess
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import cli
+from pipeline import cells, claims, errors
+from pipeline.catalog import Catalog
+from tests.cli.conftest import PROGRAM, REPOSITORY, Bufdir, python
+from tests.pipeline.given import export, people
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Ended
+
+NOW = datetime(2025, 2, 1, 3, 30, tzinfo=UTC)
+
+PLANTED = """
+import sys
+import cli
+from pipeline import nightly
+
+def run(work, *, full):
+    raise {error}
+
+nightly.run = run
+sys.argv = ["bufdir", "--data", *sys.argv[1:], "nightly"]
+cli.main()
+"""
+"""Our program with a fault in it."""
+
+
+def refused(ended: Ended) -> str:
+    """The one sentence that a refused command has said."""
+    assert ended.out == ""
+    assert re.fullmatch(r"bufdir: .*\n", ended.err)
+    return ended.err.removeprefix("bufdir: ").removesuffix("\n")
+
+
+def test_every_expected_failure_has_its_exit_code() -> None:
+    failures = {
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, errors.BufdirError) and kind is not errors.BufdirError
+    }
+
+    assert set(cli.EXIT_CODES) == failures
+    assert set(cli.EXIT_CODES.values()) == {1, 2, 3, 75}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nigtly"], "no such command 'nigtly', did you mean 'nightly'?"),
+        (["list", "--foo"], "no such option: --foo"),
+        (["list", "--limit", "0"], "invalid value for '--limit': "),
+        (["list", "--limit", "many"], "invalid value for '--limit': "),
+        (["list", "--status", "open"], "invalid value for '--status': 'open' is not one of "),
+        (["list", "--sort", "name"], "invalid value for '--sort': 'name' is not one of "),
+        (["list", "--period", "rp-2024-q5"], "period 'rp-2024-q5': periods are written "),
+        (["list", "--org", "a b"], "org_id 'a b': organisations are written "),
+        (["show"], "missing argument 'ID'; bufdir show --help shows more"),
+        (["show", "1"], "id '1': ids are written agg-001"),
+        (["verify", "agg-1"], "id 'agg-1': ids are written agg-001"),
+        (["run"], "missing option '--period'"),
+        (["run", "--period", "rp-24"], "period 'rp-24': periods are written "),
+        (["run", "--period", "rp-2024..rp-2024-q1"], "period 'rp-2024..rp-2024-q1': both ends "),
+        (["run", "--period", "rp-2024-q2..rp-2024-q1"], "period 'rp-2024-q2..rp-2024-q1': the "),
+        (["run", "--period", "rp-2100"], "period rp-2100 has not begun: it begins 2100-01-01"),
+        (["run", "--period", "rp-2024", "--org", "a b"], "org_id 'a b': organisations are "),
+        (["check", "no.parquet"], "invalid value for 'FILE': file 'no.parquet' does not exist"),
+        (["serve", "--port", "65536"], "invalid value for '--port': "),
+        (["nightly", "now"], "got unexpected extra argument(s) (now)"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_2(
+    computed: Bufdir, arguments: list[str], sentence: str
+) -> None:
+    ended = computed(*arguments)
+
+    assert refused(ended).startswith(sentence)
+    assert ended.code == 2
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"BUFDIR_MAX_HOURS": "many"}, "setting max_hours in the environment: 'many': "),
+        ({"BUFDIR_MAX_HOUR": "12"}, "setting BUFDIR_MAX_HOUR in the environment: is unknown"),
+        ({"BUFDIR_PERIODS": "quarter"}, "setting BUFDIR_"),
+    ],
+)
+def test_a_wrong_variable_is_named(
+    computed: Bufdir, variables: dict[str, str], sentence: str
+) -> None:
+    ended = computed("nightly", **variables)
+
+    assert refused(ended).startswith(sentence)
+    assert ended.code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [["run", "--period", "rp-2024"], ["check"], ["verify"], ["reindex"], ["serve"]]
+)
+def test_every_command_that_needs_settings_refuses_wrong_ones(
+    computed: Bufdir, arguments: list[str]
+) -> None:
+    assert computed(*arguments, BUFDIR_MAX_HOURS="0").code == 2
+
+
+def test_a_wrong_line_of_the_settings_is_named_with_its_file(bufdir: Bufdir, data: Path) -> None:
+    (data / "bufdir.toml").write_text('[log]\nformat = "xml"\n')
+
+    ended = bufdir("nightly")
+
+    assert refused(ended).startswith(f"setting log.format in {data}/bufdir.toml: 'xml': ")
+    assert ended.code == 2
+
+
+def test_a_data_folder_that_is_not_there_is_named_and_not_made(tmp_path: Path) -> None:
+    ended = Bufdir(tmp_path / "typo")("list")
+
+    assert f"'{tmp_path}/typo' does not exist" in refused(ended)
+    assert ended.code == 2
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_reader_that_has_seen_enough_ends_us_without_a_word(computed: Bufdir) -> None:
+    with computed.begin("list") as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert said == ""
+    assert process.returncode == -signal.SIGPIPE
+
+
+def test_results_that_can_not_be_written_are_said_to_be_so(computed: Bufdir) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = computed.into(full, "list")
+
+    assert ended.err == "bufdir: No space left on device\n"
+    assert ended.code == 1
+
+
+def test_a_folder_that_can_not_be_written_is_named(bufdir: Bufdir, data: Path) -> None:
+    export(data, people(1))
+    (data / "snapshots").write_text("in the way")
+
+    ended = bufdir("nightly")
+
+    assert f"{data}/snapshots" in refused(ended)
+    assert ended.code == 1
+
+
+def test_a_catalog_that_lost_its_tables_is_named(bufdir: Bufdir, data: Path) -> None:
+    with Catalog.open(data) as catalog:
+        catalog.connection.execute("DROP TABLE snapshots")
+
+    ended = bufdir("list")
+
+    assert refused(ended) == "the catalog can't be used: no such table: snapshots"
+    assert ended.code == 1
+
+
+def test_a_catalog_that_is_damaged_inside_is_named(bufdir: Bufdir, data: Path) -> None:
+    export(data, people(1))
+    bufdir("nightly")
+    size = _page_size(data)
+    content = bytearray((data / "catalog.sqlite").read_bytes())
+    content[size:] = b"\xff" * (len(content) - size)
+    (data / "catalog.sqlite").write_bytes(content)
+
+    ended = bufdir("list")
+
+    assert "malformed" in refused(ended)
+    assert ended.code == 1
+
+
+def _page_size(data: Path) -> int:
+    connection = sqlite3.connect(data / "catalog.sqlite")
+    try:
+        return int(connection.execute("PRAGMA page_size").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def test_a_fault_of_ours_is_one_sentence_that_names_the_file_with_its_traceback(
+    data: Path,
+) -> None:
+    ended = python(PLANTED.format(error="ZeroDivisionError('planted')"), data)
+
+    sentence = refused(ended)
+    assert sentence.startswith("this is a fault of ours (ZeroDivisionError); report it ")
+    (kept,) = (data / "faults").iterdir()
+    assert sentence.endswith(str(kept))
+    assert kept.read_text().endswith("ZeroDivisionError: planted\n")
+    assert ended.code == 1
+
+
+def test_a_panic_of_an_engine_is_a_fault_like_others(data: Path) -> None:
+    ended = python(PLANTED.format(error="BaseException('panic')"), data)
+
+    assert "a fault of ours (BaseException)" in refused(ended)
+    assert ended.code == 1
+
+
+def test_a_fault_in_json_is_one_line_with_the_traceback(data: Path) -> None:
+    code = PLANTED.format(error="ZeroDivisionError('planted')")
+
+    ended = python(code, data, BUFDIR_LOG__FORMAT="json")
+
+    (event,) = [json.loads(line) for line in ended.err.splitlines()]
+    assert (event["event"], event["level"]) == ("fault", "error")
+    assert event["exception"].endswith("ZeroDivisionError: planted")
+    assert not (data / "faults").exists()
+    assert ended.code == 1
+
+
+def test_a_refusal_in_json_is_one_line(bufdir: Bufdir, data: Path) -> None:
+    (data / "exports").rmdir()
+
+    ended = bufdir("nightly", BUFDIR_LOG__FORMAT="json")
+
+    (event,) = [json.loads(line) for line in ended.err.splitlines()]
+    assert (event["event"], event["level"]) == ("command_failed", "error")
+    assert event["detail"].startswith(f"no folder {data}/exports")
+    assert ended.code == 2
+
+
+def test_the_traceback_of_a_fault_is_kept_elsewhere_where_the_data_folder_can_not_be_written(
+    data: Path, tmp_path: Path
+) -> None:
+    (data / "faults").write_text("in the way")
+
+    ended = python(PLANTED.format(error="KeyError()"), data, TMPDIR=str(tmp_path))
+
+    (kept,) = tmp_path.glob("bufdir-*.log")
+    assert refused(ended).endswith(str(kept))
+    assert kept.read_text().endswith("KeyError\n")
+
+
+def test_the_traceback_of_a_fault_is_kept_elsewhere_where_there_is_no_data_folder(
+    tmp_path: Path,
+) -> None:
+    code = """
+import sys
+import cli
+from pipeline import sample
+
+sample.write = None
+sys.argv = ["bufdir", "sample", "s"]
+cli.main()
+"""
+    ended = python(code, TMPDIR=str(tmp_path))
+
+    (kept,) = tmp_path.glob("bufdir-*.log")
+    assert refused(ended).endswith(str(kept))
+
+
+def test_an_interrupted_night_says_one_line_and_lets_the_next_one_in(
+    bufdir: Bufdir, data: Path
+) -> None:
+    export(data, people(1))
+    with Catalog.open(data) as catalog, claims.owner(data) as name:
+        (entry,) = cells.ensure(catalog, [("org-1", "rp-2024-q4")], NOW)
+        (run,) = claims.claim(catalog, [entry.number], name, NOW)
+        with bufdir.begin("nightly") as night:
+            while not _a_night_waits(catalog):
+                time.sleep(0.05)
+            night.send_signal(signal.SIGINT)
+            printed, said = night.communicate(timeout=30)
+        claims.end(catalog, run.id, NOW)
+
+    assert said == "bufdir: interrupted; what was published stands\n"
+    assert printed == ""
+    assert night.returncode == 130
+    assert bufdir("nightly").code == 0
+
+
+def _a_night_waits(catalog: Catalog) -> bool:
+    return any(run.number is None for run in claims.open_runs(catalog))
+
+
+def test_output_that_is_closed_from_the_start_is_no_fault(computed: Bufdir) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *PROGRAM, "--data", computed.data, "list"],
+        cwd=REPOSITORY,
+        check=False,
+        timeout=60,
+    )
+
+    assert ended.returncode == 0

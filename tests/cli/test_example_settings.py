@@ -1,0 +1,69 @@
+"""The settings file that ships: complete, and true about what holds by itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from pipeline.settings import FILE, Settings, load
+
+EXAMPLE = Path(__file__).parents[2] / "data" / "bufdir.example.toml"
+UNCOMMENTED = re.sub(r"^#(?=\w+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("BUFDIR_"):
+            monkeypatch.delenv(name)
+
+
+def names(model: type[BaseModel]) -> dict[str, Any]:
+    """The settings of a model, those of its sections inside."""
+    return {
+        name: names(section) if (section := _section(field.annotation)) else None
+        for name, field in model.model_fields.items()
+    }
+
+
+def _section(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return None
+
+
+def names_in(table: dict[str, Any]) -> dict[str, Any]:
+    """The names of a TOML table, those of its tables inside; a mapping is one setting."""
+    return {
+        name: names_in(value) if isinstance(value, dict) and value else None
+        for name, value in table.items()
+    }
+
+
+def test_the_example_as_it_ships_changes_nothing(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path / FILE)
+
+    assert load(tmp_path).model_dump() == Settings().model_dump()
+
+
+def test_every_line_of_the_example_says_what_holds_by_itself(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(UNCOMMENTED)
+
+    assert load(tmp_path).model_dump() == Settings().model_dump()
+
+
+def test_the_example_names_every_setting() -> None:
+    assert names_in(tomllib.loads(UNCOMMENTED)) == names(Settings)
+
+
+def test_the_example_sets_nothing() -> None:
+    live = [line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith("#")]
+
+    assert live == ["[export.columns]", "[export.categories]", "[runs]", "[log]"]
