@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 import msgspec
 
-from pipeline import snapshot
+from pipeline import snapshot, store
 from pipeline.errors import SnapshotNotFound, StoreDamaged
 
 if TYPE_CHECKING:
@@ -153,11 +153,16 @@ class Catalog:
         self.data = data
 
     @classmethod
-    def open(cls, data: Path) -> Self:
+    def open(cls, data: Path, *, rebuild: bool = False) -> Self:
         """Open the catalog of a data folder, and make it where there is none.
 
+        Args:
+            data: The data folder.
+            rebuild: Make one even where snapshots lie that it will not know of.
+
         Raises:
-            StoreDamaged: It is no catalog, or one of another edition.
+            StoreDamaged: It is no catalog, one of another edition, or lost while its snapshots
+                are there: a new one would take them for orphans.
         """
         path = data / FILE
         data.mkdir(parents=True, exist_ok=True)
@@ -165,19 +170,30 @@ class Catalog:
             connection = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            catalog = cls(connection, data)
-            catalog._prepare()
         except sqlite3.OperationalError as error:
             raise StoreDamaged(str(path), f"{error}; see that the folder can be written") from error
-        except sqlite3.DatabaseError as error:
-            raise StoreDamaged(str(path), f"{error}; rebuild it with bufdir reindex") from error
+        catalog = cls(connection, data)
+        try:
+            catalog._prepare(rebuild=rebuild)
+        except BaseException as error:
+            catalog.close()
+            if isinstance(error, sqlite3.OperationalError):
+                problem = f"{error}; see that the folder can be written"
+                raise StoreDamaged(str(path), problem) from error
+            if isinstance(error, sqlite3.DatabaseError):
+                problem = f"{error}; rebuild it with bufdir reindex"
+                raise StoreDamaged(str(path), problem) from error
+            raise
         return catalog
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, rebuild: bool) -> None:
         self.connection.row_factory = sqlite3.Row
         self.connection.execute("PRAGMA journal_mode = DELETE").fetchone()
         self.connection.execute("PRAGMA synchronous = EXTRA")
         if self._edition() == 0:
+            if not rebuild and next(store.all_versions(self.data), None) is not None:
+                problem = "it is lost, and snapshots are there; rebuild it with bufdir reindex"
+                raise StoreDamaged(str(self.data / FILE), problem)
             with self.transaction():
                 if self._edition() == 0:  # another process may have been first
                     for statement in _SCHEMA.split(";\n"):

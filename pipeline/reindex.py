@@ -38,7 +38,7 @@ def run(data: Path, now: datetime) -> Reindexed:
     set_aside = _set_aside_if_unreadable(data, now)
     newest, damaged = _newest(data)
     with (
-        Catalog.open(data) as catalog,
+        Catalog.open(data, rebuild=True) as catalog,
         claims.night(catalog, now) as holder,
         catalog.transaction(),
     ):
@@ -66,7 +66,7 @@ def _set_aside_if_unreadable(data: Path, now: datetime) -> str | None:
     if not path.exists():
         return None
     try:
-        Catalog.open(data).close()
+        Catalog.open(data, rebuild=True).close()
     except StoreDamaged:
         aside = path.with_name(f"{index.FILE}.{now:%Y%m%dT%H%M%SZ}")
         path.replace(aside)

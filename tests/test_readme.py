@@ -48,7 +48,9 @@ def _table_rows(heading: str) -> dict[str, str]:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    shutil.copytree(ROOT / "data", tmp_path / "data", ignore=shutil.ignore_patterns("snapshots"))
+    shutil.copytree(
+        ROOT / "data", tmp_path / "data", ignore=shutil.ignore_patterns("snapshots", "faults")
+    )
     for left in ("catalog.sqlite", "quarantine", ".locks", "bufdir.toml", "errors"):
         target = tmp_path / "data" / left
         if target.is_dir():

@@ -95,22 +95,24 @@ def test_a_refusal_is_told_again_every_night(bufdir: Bufdir, data: Path) -> None
     assert first.code == second.code == 3
 
 
-def test_organisations_of_an_export_that_is_refused_now_are_named_as_held(
+def test_organisations_of_exports_that_are_refused_now_are_named_as_held(
     bufdir: Bufdir, data: Path
 ) -> None:
-    export(data, people(2), "a.parquet")
-    export(data, people(2, org_id="org-2"), "b.parquet")
+    for number in (1, 2, 3):
+        export(data, people(2, org_id=f"org-{number}"), f"{number}.parquet")
     bufdir("nightly")
-    export(data, people(3), "a.parquet")
-    (data / "exports" / "b.parquet").write_bytes(b"cut off")
+    export(data, people(3), "1.parquet")
+    for number in (2, 3):
+        (data / "exports" / f"{number}.parquet").write_bytes(b"cut off")
 
     ended = bufdir("nightly")
 
-    assert ended.out.startswith("nightly: 1 snapshot computed, 2 stand: ")
-    assert ended.err.splitlines()[1] == (
-        "bufdir: 1 organisation left as before, because the refused export b.parquet used to name "
-        "them: org-2"
-    )
+    assert ended.out.startswith("nightly: 1 snapshot computed, 3 stand: ")
+    assert ended.err.splitlines()[2:] == [
+        f"bufdir: 1 organisation left as before, because the refused export {number}.parquet used "
+        f"to name them: org-{number}"
+        for number in (2, 3)
+    ]
     assert ended.code == 3
 
 

@@ -99,9 +99,9 @@ def test_a_log_in_json_shows_no_bar(bufdir: Bufdir, data: Path) -> None:
 
 
 def test_what_happens_besides_is_shown_on_the_bar_too(bufdir: Bufdir, data: Path) -> None:
-    orphan = data / "snapshots" / "agg-007" / "v1.json"
-    orphan.parent.mkdir(parents=True)
-    orphan.write_text("{}")
+    export(data, people(2))
+    bufdir("nightly")
+    (data / "snapshots" / "agg-001" / "v2.json").write_text("{}")
 
     shown, _ = on_terminal(bufdir, "nightly")
 

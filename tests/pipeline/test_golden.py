@@ -1,0 +1,144 @@
+"""Numbers that stay: of one small export, and of the sample that ships."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline import breakdown, rules, snapshot
+from pipeline.breakdown import Numbers
+from pipeline.periods import KINDS
+from tests import contract_sample, reference
+from tests.pipeline import given
+from tests.pipeline.given import AUTUMN, SUMMER, House, became, cells, computed, export, ledger, row
+
+GOLDEN = Path(__file__).with_name("golden.json")
+SHIPPED = Path(__file__).parents[2] / "data"
+ORG_42, QUARTER = "org-bufdir-42", "rp-2024-q4"
+
+
+def small_export(data: Path) -> None:
+    """Two files with one row of everything there is."""
+    said = {
+        "updated_at": datetime(2024, 12, 1, tzinfo=UTC),
+        "status": "completed",
+        "deleted": False,
+    }
+    later = said["updated_at"] + timedelta(days=1)  # type: ignore[operator]
+    first = [
+        row(**said),
+        row(participant_id="p2", hours=0.1, **said),
+        row(participant_id="p2", activity_id="a2", bufdir_category="eldre", hours=1 / 3, **said),
+        row(participant_id="p3", bufdir_category="foreldre_barn", hours=0.14125, **said),
+        row(participant_id="p4", **said),
+        row(participant_id="p5", **said),
+        row(participant_id="p6", **said),
+        row(participant_id="p7", **{**said, "status": None}),
+        row(participant_id="p8", **{**said, "deleted": True}),
+        row(participant_id="p9", bufdir_category="sport", **said),
+        row(participant_id="d1", hours=None, **said),
+        row(participant_id="d2", hours=float("nan"), **said),
+        row(participant_id="d3", hours=-1.0, **said),
+        row(participant_id="d4", hours=24.5, **said),
+        row(participant_id=None, **said),
+        row(activity_id="", **said),
+        row(org_id=None, **said),
+        row(org_id="org 1", **said),
+        row(started_at=None, **said),
+        row(started_at=datetime(2101, 1, 1, tzinfo=UTC), **said),
+        row(org_id="org-2", started_at=SUMMER, **said),
+    ]
+    second = [
+        row(participant_id="p4", **{**said, "updated_at": later, "started_at": SUMMER}),
+        row(participant_id="p5", **{**said, "updated_at": later, "bufdir_category": "eldre"}),
+        row(participant_id="p6", **{**said, "hours": 3.0}),
+        row(participant_id="p1", started_at=AUTUMN, updated_at=None, status="completed"),
+    ]
+    export(data, first, "2024-12.parquet")
+    export(data, second, "2025-01.parquet")
+
+
+def numbers(engine: str, data: Path) -> dict[str, Any]:
+    return {
+        f"{org_id} {period_id}": asdict(counted) | {"ledger": ledger(counted.ledger)}
+        for kind in KINDS
+        for (org_id, period_id), counted in cells(engine, data, kind).items()
+    }
+
+
+def test_the_numbers_of_a_small_export_stay(engine: str, data: Path) -> None:
+    """Where they change on purpose, raise `breakdown.DEFINITIONS`."""
+    small_export(data)
+    golden = msgspec.json.decode(GOLDEN.read_bytes())
+    assert numbers(engine, data) == golden["cells"]
+    assert golden["definitions"] == breakdown.DEFINITIONS
+    assert {reason for cell in golden["cells"].values() for reason in cell["ledger"]} == set(
+        rules.LEDGER
+    ) - {"missing_org_id", "missing_started_at", "invalid_org_id", "started_at_out_of_range"}
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """The sample that ships, after a night."""
+    data = tmp_path_factory.mktemp("shipped")
+    shutil.copytree(SHIPPED / "exports", data / "exports")
+    house = House(data)
+    house.night()
+    return house
+
+
+def test_the_sample_gives_the_numbers_of_the_contract(shipped: House) -> None:
+    version = shipped.published()[ORG_42, QUARTER]
+    assert (version.id, version.version) == ("agg-001", 1)
+    total = version.total
+    assert (total.participations, total.people, total.activities) == (1842, 1601, 274)
+    assert snapshot.hours(total.seconds) == 9310.5
+    assert {name: share.participations for name, share in version.categories.items()} == {
+        "foreldre_barn": 312,
+        "ungdom": 580,
+        "eldre": 210,
+        "funksjonsnedsettelse": 740,
+    }
+    assert snapshot.hours(version.categories["foreldre_barn"].seconds) == 1560
+    assert snapshot.hours(version.categories["ungdom"].seconds) == 3100
+
+
+@pytest.mark.parametrize("kind", ["quarter", "month", "year"])
+def test_both_engines_count_the_sample_as_plain_python_does(engine: str, kind: str) -> None:
+    expected = reference.outcome(SHIPPED / "exports", kind).cells
+    found = cells(engine, SHIPPED, kind)
+    assert set(found) == set(expected)
+    for cell, counted in found.items():
+        assert counted.total == Numbers(**asdict(expected[cell].total))
+        assert ledger(counted.ledger) == dict(expected[cell].ledger)
+        assert {name: asdict(share) for name, share in counted.categories.items()} == {
+            name: asdict(share) for name, share in expected[cell].categories.items()
+        }
+
+
+def test_the_late_export_computes_the_two_cells_that_it_touches(
+    shipped: House, tmp_path: Path
+) -> None:
+    shutil.copytree(shipped.data, tmp_path / "data")
+    house = House(tmp_path / "data")
+    for path in (house.data / "exports").rglob("*.parquet"):
+        shutil.copystat(shipped.data / "exports" / path.relative_to(house.data / "exports"), path)
+    shutil.copy(SHIPPED / "late" / contract_sample.LATE, house.data / "exports")
+    night = house.night()
+    assert computed(night) == {f"{ORG_42} {QUARTER}", f"{ORG_42} rp-2024-q3"}
+    assert set(became(night).values()) == {"computed", "unchanged"}
+    total = house.published()[ORG_42, QUARTER].total
+    assert total.participations == 1855
+    assert snapshot.hours(total.seconds) == 9402
+
+
+def test_every_file_of_the_sample_is_accepted(shipped: House) -> None:
+    reading = given.read(shipped.data)
+    assert reading.refused == {}
+    assert len(reading.accepted) == len(list((SHIPPED / "exports").rglob("*.parquet")))
