@@ -21,7 +21,7 @@ from litestar.plugins.prometheus import PrometheusConfig
 from litestar.plugins.structlog import StructlogConfig, StructlogPlugin
 from litestar.types import ASGIApp, Logger
 
-from api import documentation, problems, requests, routes
+from api import documentation, problems, reading, routes
 from api.edge import edge
 from api.service import Service
 from api.worker import Dispatcher
@@ -51,7 +51,7 @@ def create_app(
         middleware=[metrics.middleware],
         plugins=[_logging(chosen), _problems()],
         openapi_config=None,
-        request_max_body_size=requests.MOST_BYTES,
+        request_max_body_size=reading.MOST_BYTES,
     )
 
 

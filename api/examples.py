@@ -7,9 +7,9 @@ from typing import Final
 
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from api import requests
+from api import reading
 from api.problems import FaultOfOurs, NotReady
-from api.requests import FieldProblem
+from api.reading import FieldProblem
 from pipeline import errors
 
 CREATE: Final = {"org_id": "org-bufdir-42", "reporting_period_id": "rp-2025-q1"}
@@ -105,10 +105,10 @@ DELETED: Final = {"deleted": True, "id": "agg-001"}
 FAILURES: Final[Mapping[type[Exception], Exception]] = {
     type(failure): failure
     for failure in (
-        requests.Unreadable("JSON is malformed: expected ',' or '}' (byte 31)"),
-        requests.TooSlow(),
-        requests.WrongMediaType("Content-Type", "text/plain"),
-        requests.InvalidRequest((FieldProblem("limit", "Expected `int` <= 200"),)),
+        reading.Unreadable("JSON is malformed: expected ',' or '}' (byte 31)"),
+        reading.TooSlow(),
+        reading.WrongMediaType("Content-Type", "text/plain"),
+        reading.InvalidRequest((FieldProblem("limit", "Expected `int` <= 200"),)),
         RequestEntityTooLarge(),
         errors.SnapshotNotFound("agg-999"),
         errors.SnapshotExists("agg-001", "org-bufdir-42", "rp-2024-q4"),

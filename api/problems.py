@@ -21,8 +21,8 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.plugins.problem_details import ProblemDetailsException
 from msgspec import Meta, Struct
 
-from api import requests
-from api.requests import FieldProblem
+from api import reading
+from api.reading import FieldProblem
 from pipeline import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -84,19 +84,19 @@ INTERNAL_PROBLEM: Final = Problem(
 )
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
-    requests.Unreadable: Kind(HTTPStatus.BAD_REQUEST, "Unreadable request"),
+    reading.Unreadable: Kind(HTTPStatus.BAD_REQUEST, "Unreadable request"),
     ClientException: Kind(HTTPStatus.BAD_REQUEST, "Unreadable request"),
     NotFoundException: Kind(HTTPStatus.NOT_FOUND, "No such path"),
     errors.SnapshotNotFound: Kind(HTTPStatus.NOT_FOUND, "Snapshot not found"),
     MethodNotAllowedException: Kind(HTTPStatus.METHOD_NOT_ALLOWED, "Method not allowed"),
-    requests.TooSlow: Kind(HTTPStatus.REQUEST_TIMEOUT, "Body too slow"),
+    reading.TooSlow: Kind(HTTPStatus.REQUEST_TIMEOUT, "Body too slow"),
     errors.SnapshotExists: Kind(HTTPStatus.CONFLICT, "Snapshot exists already"),
     errors.SnapshotNotReady: Kind(HTTPStatus.CONFLICT, "Snapshot has no numbers yet"),
     errors.CellMismatch: Kind(HTTPStatus.CONFLICT, "Snapshot is of another cell"),
     errors.RunFailed: Kind(HTTPStatus.CONFLICT, "Refresh failed"),
     RequestEntityTooLarge: Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large"),
-    requests.WrongMediaType: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Body is not JSON"),
-    requests.InvalidRequest: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request"),
+    reading.WrongMediaType: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Body is not JSON"),
+    reading.InvalidRequest: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request"),
     errors.InvalidValue: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Invalid request"),
     errors.PeriodNotBegun: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Period has not begun"),
     FaultOfOurs: INTERNAL,
@@ -108,7 +108,7 @@ _DETAILS: Final[Mapping[type[Exception], str]] = {
     ClientException: "the request can't be read; send it as HTTP/1.1 says",
     NotFoundException: f"nothing answers at this path; {DOCUMENTATION} lists what there is",
     MethodNotAllowedException: "this method does nothing here; Allow names those that do",
-    RequestEntityTooLarge: f"a body may have {requests.MOST_BYTES} bytes; send fewer",
+    RequestEntityTooLarge: f"a body may have {reading.MOST_BYTES} bytes; send fewer",
 }
 """What to say of failures that the framework words in its own way."""
 
@@ -137,7 +137,7 @@ def body(error: Exception) -> Problem:
 
 def _fields(error: Exception) -> tuple[FieldProblem, ...]:
     match error:
-        case requests.InvalidRequest():
+        case reading.InvalidRequest():
             return error.problems
         case errors.InvalidValue():
             return (FieldProblem(error.field, error.problem),)

@@ -17,7 +17,7 @@ from litestar.plugins.prometheus import PrometheusController
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED, HTTP_204_NO_CONTENT
 from msgspec import UNSET, structs
 
-from api import replies, requests
+from api import reading, replies, requests
 from api.problems import NotReady
 from api.refresh import refresh
 from api.service import Service
@@ -37,7 +37,7 @@ AnyRequest = Request[Any, Any, Any]
 @get("/", sync_to_thread=True)
 def list_snapshots(request: AnyRequest, service: Service) -> replies.Page:
     """One page of the snapshots that there are."""
-    query = requests.query(request, requests.ListQuery)
+    query = reading.query(request, requests.ListQuery)
     filters = {
         name: value
         for name, value in structs.asdict(query).items()
@@ -61,8 +61,8 @@ def list_snapshots(request: AnyRequest, service: Service) -> replies.Page:
 @post("/", status_code=HTTP_202_ACCEPTED)
 async def create_snapshot(request: AnyRequest, service: Service) -> Response[replies.Started]:
     """Start the first run of a cell."""
-    requests.query(request, requests.NoQuery)
-    body = await requests.body(request, requests.CreateBody)
+    reading.query(request, requests.NoQuery)
+    body = await reading.body(request, requests.CreateBody)
     started = await run_sync(_create, service, body)
     service.wake()
     return Response(started, status_code=HTTP_202_ACCEPTED, headers=_later(started.id))
@@ -80,7 +80,7 @@ def get_snapshot(
     request: AnyRequest, service: Service, snapshot_id: SnapshotId
 ) -> replies.Snapshot:
     """One snapshot with its numbers."""
-    requests.query(request, requests.NoQuery)
+    reading.query(request, requests.NoQuery)
     entry, version = service.current(snapshot_id)
     if version is not None:
         return replies.Snapshot.published(version)
@@ -91,7 +91,7 @@ def get_snapshot(
 @get("/{id:str}/metrics", sync_to_thread=True)
 def get_metrics(request: AnyRequest, service: Service, snapshot_id: SnapshotId) -> replies.Metrics:
     """Every number of one snapshot."""
-    requests.query(request, requests.NoQuery)
+    reading.query(request, requests.NoQuery)
     return replies.Metrics.of(service.published(snapshot_id))
 
 
@@ -100,8 +100,8 @@ async def refresh_snapshot(
     request: AnyRequest, service: Service, snapshot_id: SnapshotId
 ) -> Response[replies.Refreshed]:
     """Compute a snapshot anew where it is stale or that is forced, and wait for the end."""
-    requests.query(request, requests.NoQuery)
-    body = await requests.optional_body(request, requests.RefreshBody)
+    reading.query(request, requests.NoQuery)
+    body = await reading.optional_body(request, requests.RefreshBody)
     entry, ended = await refresh(service, snapshot_id, body)
     reply = replies.Refreshed.of(entry, ended=ended)
     if ended:
@@ -114,7 +114,7 @@ def delete_snapshot(
     request: AnyRequest, service: Service, snapshot_id: SnapshotId
 ) -> replies.Deleted:
     """Take a snapshot out of every read, with its files."""
-    requests.query(request, requests.NoQuery)
+    reading.query(request, requests.NoQuery)
     with service.catalog() as catalog:
         entry = cells.delete(catalog, snapshot_id)
     return replies.Deleted(deleted=True, id=entry.id)

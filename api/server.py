@@ -6,14 +6,16 @@ is told to end, all do, within `STOP_SECONDS`.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import multiprocessing
 import os
 import signal
 import socket
 import tempfile
-import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -23,7 +25,7 @@ from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from pipeline import logs
@@ -37,7 +39,7 @@ HEADER_SECONDS: Final = 10
 """How long a client may take to send a request's head."""
 _START_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
-_WATCH_SECONDS: Final = 1
+_WATCH_SECONDS: Final = 0.5
 _METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
@@ -133,20 +135,63 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _load(stopping: Event, first: int) -> ASGIApp:
-    """What each worker runs: builds the application, and ends when the first process is gone."""
+    """What each worker runs."""
     from api import app  # noqa: PLC0415 (counts metrics, once the folder for them is known)
 
-    threading.Thread(target=_end_with, args=(first, stopping), daemon=True).start()
-    return app.from_environment(stopping.is_set)
+    _forget_dead_workers(Path(os.environ[_METRICS_VARIABLE]))
+    # The terminal's Ctrl-C is for the first process, which tells the workers once.
+    os.setsid()
+    return _Worker(app.from_environment(stopping.is_set), stopping, first)
 
 
-def _end_with(first: int, stopping: Event) -> None:
-    """End this worker with the first process, whether that stops or is gone.
+def _forget_dead_workers(folder: Path) -> None:
+    """A worker that was killed is at no call any longer, whatever its gauges still say."""
+    for gauges in folder.glob("gauge_live*.db"):
+        try:
+            os.kill(int(gauges.stem.rpartition("_")[2]), 0)
+        except ProcessLookupError:
+            gauges.unlink(missing_ok=True)
 
-    Again and again, for Granian misses a signal that comes just as it begins to listen.
-    """
-    while os.getppid() == first and not stopping.wait(_WATCH_SECONDS):
-        pass
-    while True:
+
+@dataclass(slots=True)
+class _Worker:
+    """The application in a worker, which ends with the first process: stopped or killed."""
+
+    app: ASGIApp
+    stopping: Event
+    first: int
+    calls: int = 0
+    """How many are being answered."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on."""
+        if str(scope["type"]) == "lifespan":
+            watching = asyncio.create_task(self._watch())
+            await self.app(scope, receive, send)
+            watching.cancel()
+            return
+        self.calls += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.calls -= 1
+
+    async def _watch(self) -> None:
+        """See to it that this process ends.
+
+        Granian misses a signal that comes just as it begins to listen, so it gets another; but
+        one more while it waits for calls to end, or two before it listens, would hang it.
+        """
+        await _until(lambda: self.stopping.is_set() or self._is_alone())
+        if not self._is_alone():
+            await asyncio.sleep(_WATCH_SECONDS)
+        await _until(lambda: not self.calls)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_WATCH_SECONDS)
+
+    def _is_alone(self) -> bool:
+        return os.getppid() != self.first
+
+
+async def _until(happened: Callable[[], bool]) -> None:
+    while not happened():  # noqa: ASYNC110 (no event: it happens in another process)
+        await asyncio.sleep(_WATCH_SECONDS)

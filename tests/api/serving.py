@@ -172,6 +172,17 @@ def _computing(worker: int) -> int | None:
     return None
 
 
+def spans(*servers: Server) -> dict[int, list[tuple[str, str]]]:
+    """When each run was computed, by its number, in the words of the children's logs."""
+    started = [event for server in servers for event in server.events("run_started")]
+    ended = {event["run"]: event for server in servers for event in server.events("run_ended")}
+    found: dict[int, list[tuple[str, str]]] = {}
+    for event in started:
+        span = (event["timestamp"], ended[event["run"]]["timestamp"])
+        found.setdefault(event["run"], []).append(span)
+    return found
+
+
 def create(client: httpx.Client, org_id: str, period_id: str = "rp-2024-q1") -> str:
     """Ask for the snapshot of a cell, and give its id."""
     body = {"org_id": org_id, "reporting_period_id": period_id}

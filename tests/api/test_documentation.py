@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from api import openapi, problems, replies
+from api import calls, problems, replies
 from tests.api.serving import BASE, DOUBLED, PROBLEM, ROOT
 from tests.api.test_contract import LISTED, METRICS, SNAPSHOT
 
@@ -50,8 +50,8 @@ def everything_in(value: object) -> Iterator[tuple[str, object]]:
 
 
 def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for calls in document["paths"].values():
-        yield from calls.values()
+    for found in document["paths"].values():
+        yield from found.values()
 
 
 def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ def test_every_error_is_a_problem_and_shows_one(document: dict[str, Any]) -> Non
 
 
 def test_every_reply_shows_an_example_that_is_one() -> None:
-    for call in openapi.CALLS.values():
+    for call in calls.CALLS.values():
         for reply in call.replies.values():
             for example in reply.examples.values():
                 assert reply.body is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import httpx
@@ -20,9 +21,11 @@ from tests.api.serving import (
     create,
     export,
     is_there,
+    run_beside,
     runs,
     serving,
     settled,
+    spans,
     start,
     wait_for,
 )
@@ -132,20 +135,34 @@ def test_a_child_that_does_not_end_itself_is_killed(data: Path) -> None:
         wait_for(lambda: not is_there(child))
 
 
-@pytest.mark.parametrize(("workers", "at_once"), [(1, 2), (2, 1)])
-def test_no_more_children_run_at_once_than_is_set(data: Path, workers: int, at_once: int) -> None:
+def crowd(data: Path, client: httpx.Client) -> None:
+    """Ask for more runs than may go on at once, and see them to their end."""
     for number in range(4):
         export(data, f"crowd-{number}", 3)
+    for number in range(4):
+        create(client, f"crowd-{number}")
+
+
+def test_no_more_children_live_at_once_than_is_set(data: Path) -> None:
     most = 0
-    with serving(data, workers, RUNS__AT_ONCE=at_once) as server, server.client() as client:
-        for number in range(4):
-            create(client, f"crowd-{number}")
+    with serving(data, RUNS__AT_ONCE=2) as server, server.client() as client:
+        crowd(data, client)
         while open_runs(data):
-            most = max(most, sum(len(children_of(worker)) for worker in server.workers()))
+            most = max(most, *(len(children_of(worker)) for worker in server.workers()))
         completed = client.get(BASE, params={"status": "completed"}).json()["data"]
 
-    assert most == at_once
+    assert most == 2
     assert len(completed) == 4
+
+
+def test_no_more_runs_go_on_at_once_than_is_set_over_all_workers(data: Path) -> None:
+    with serving(data, workers=3, RUNS__AT_ONCE=1) as server, server.client() as client:
+        crowd(data, client)
+        wait_for(lambda: not open_runs(data))
+        computed = sorted(span for times in spans(server).values() for span in times)
+
+    assert len(computed) == 4
+    assert all(end <= start for (_, end), (start, _) in pairwise(computed))
 
 
 def test_a_fault_of_ours_is_logged_and_told_without_our_insides(data: Path) -> None:
@@ -211,15 +228,32 @@ def test_a_killed_worker_is_replaced_and_its_child_ends_its_run(data: Path) -> N
         (worker,) = server.workers()
         os.kill(worker, signal.SIGKILL)
 
-        def replaced() -> bool:
-            return [pid for pid in server.workers() if pid != worker and is_there(pid)] != []
-
-        wait_for(replaced)
+        wait_for(lambda: set(server.workers()) - {worker})
         with server.client() as another:
             wait_for(lambda: reaches(another))
             assert settled(another, snapshot_id)["participant_count"] == 3
         wait_for(lambda: not is_there(child) and not open_runs(data))
         assert [(run["state"], run["attempts"]) for run in runs(data)] == [("done", 1)]
+
+
+def test_a_killed_worker_is_at_no_call_any_longer(data: Path) -> None:
+    export(data, "cut-off", 3)
+    with serving(data) as server, server.client() as client, server.client() as other:
+        snapshot_id = create(client, "cut-off")
+        child = child_of(server)
+        os.kill(child, signal.SIGSTOP)
+        (worker,) = server.workers()
+        with pytest.raises(httpx.TransportError):
+            run_beside(
+                lambda: other.put(f"{BASE}/{snapshot_id}"), lambda: os.kill(worker, signal.SIGKILL)
+            )
+        os.kill(child, signal.SIGCONT)
+        with server.client() as another:
+            wait_for(lambda: reaches(another))
+            lines = another.get("/metrics").text.splitlines()
+
+    going_on = [line for line in lines if line.startswith("bufdir_requests_in_progress{")]
+    assert [line for line in going_on if 'method="PUT"' in line and not line.endswith(" 0.0")] == []
 
 
 def reaches(client: httpx.Client) -> bool:

@@ -27,6 +27,7 @@ from tests.api.serving import (
     runs,
     serving,
     settled,
+    spans,
     wait_for,
 )
 
@@ -101,17 +102,6 @@ def test_no_reply_is_torn_and_none_older_than_one_already_seen(data: Path) -> No
     for numbers in seen:
         assert numbers == sorted(numbers)
     assert {number for numbers in seen for number in numbers} == {1, 2, 3, 4, 5, 6}
-
-
-def spans(*servers: Server) -> dict[int, list[tuple[str, str]]]:
-    """When each run was computed, by its number, in the words of the children's logs."""
-    started = [event for server in servers for event in server.events("run_started")]
-    ended = {event["run"]: event for server in servers for event in server.events("run_ended")}
-    found: dict[int, list[tuple[str, str]]] = {}
-    for event in started:
-        span = (event["timestamp"], ended[event["run"]]["timestamp"])
-        found.setdefault(event["run"], []).append(span)
-    return found
 
 
 def test_two_servers_share_the_work_and_compute_nothing_twice(data: Path) -> None:

@@ -117,6 +117,13 @@ TIES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"deleted": None}, {"deleted": True}),
 ]
 STEPS = ("bufdir_category", "started_at", "hours", "status", "deleted")
+GREAT: dict[str, Any] = {"started_at": AUTUMN, "hours": 1.0, "status": "completed", "deleted": True}
+SMALL: dict[str, Any] = {
+    "started_at": SUMMER,
+    "hours": 0.5,
+    "status": "cancelled",
+    "deleted": False,
+}
 
 
 @pytest.mark.parametrize(("lesser", "greater"), TIES)
@@ -125,12 +132,10 @@ def test_a_tie_in_one_file_goes_to_the_greater_and_null_is_least(
 ) -> None:
     """Whichever comes first in the file; every later column would decide the other way."""
     (column,) = lesser
-    full = {"status": "completed", "deleted": False, "updated_at": EARLIER}
-    low, high = {"started_at": AUTUMN, "hours": 1.0}, {"started_at": SUMMER, "hours": 0.5}
-    after = STEPS[STEPS.index(column) + 1 :]
-    against = {name: value for name, value in high.items() if name in after}
-    towards = {name: value for name, value in low.items() if name in after}
-    loser, winner = row(**full | towards | lesser), row(**full | against | greater)
+    later = STEPS[STEPS.index(column) + 1 :]
+    said = {"status": "completed", "deleted": False, "updated_at": EARLIER}
+    loser = row(**said | {name: GREAT[name] for name in later} | lesser)
+    winner = row(**said | {name: SMALL[name] for name in later} | greater)
     export(data, [winner])
     alone = cells(engine, data)
     for order in ([loser, winner], [winner, loser]):
