@@ -173,13 +173,17 @@ def _computing(worker: int) -> int | None:
 
 
 def spans(*servers: Server) -> dict[int, list[tuple[str, str]]]:
-    """When each run was computed, by its number, in the words of the children's logs."""
-    started = [event for server in servers for event in server.events("run_started")]
-    ended = {event["run"]: event for server in servers for event in server.events("run_ended")}
+    """When each run was computed, by its number: from its exports read to its end told."""
+
+    def times(name: str) -> list[tuple[int, str]]:
+        found = [event for server in servers for event in server.events(name)]
+        return [(event["run"], event["timestamp"]) for event in found]
+
+    wait_for(lambda: len(times("run_ended")) >= len(times("run_started")))
+    ended = dict(times("run_ended"))
     found: dict[int, list[tuple[str, str]]] = {}
-    for event in started:
-        span = (event["timestamp"], ended[event["run"]]["timestamp"])
-        found.setdefault(event["run"], []).append(span)
+    for run, begun in times("exports_read"):
+        found.setdefault(run, []).append((begun, ended[run]))
     return found
 
 

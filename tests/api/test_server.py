@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,7 +13,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
+from api.edge import edge
 from pipeline.errors import InvalidValue
 from tests.api.serving import (
     BASE,
@@ -29,6 +33,8 @@ from tests.api.serving import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from litestar.types import Receive, Scope, Send
 
 
 def port_of(server: Server) -> int:
@@ -144,9 +150,11 @@ def test_expected_failures_leave_no_traceback_in_the_log(data: Path) -> None:
         assert server.events("fault") == []
 
 
-def test_it_is_not_ready_while_the_catalog_can_not_be_read(data: Path) -> None:
+def test_it_is_not_ready_while_the_catalog_can_not_be_read_and_recovers(data: Path) -> None:
+    export(data, "patient", 3)
     with serving(data) as server, server.client() as client:
         assert client.get("/readyz").status_code == 200
+        whole = (data / "catalog.sqlite").read_bytes()
         (data / "catalog.sqlite").write_bytes(b"this is no catalog, and long enough to see so" * 9)
 
         reply = client.get("/readyz")
@@ -155,6 +163,29 @@ def test_it_is_not_ready_while_the_catalog_can_not_be_read(data: Path) -> None:
         assert reply.json()["title"] == "Not ready"
         assert client.get("/livez").status_code == 200
         assert str(data) not in reply.text
+        wait_for(lambda: server.events("dispatch_failed"))
+        (data / "catalog.sqlite").write_bytes(whole)
+        assert client.get("/readyz").status_code == 200
+        assert settled(client, create(client, "patient"))["participant_count"] == 3
+
+
+def test_whatever_breaks_the_caller_gets_a_whole_reply() -> None:
+    async def breaks(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ValueError("our insides")
+
+    async def call() -> httpx.Response:
+        transport = httpx.ASGITransport(edge(breaks, structlog.get_logger()))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.get("http://here/")
+
+    with capture_logs() as events:
+        reply = asyncio.run(call())
+
+    assert reply.status_code == 500
+    assert reply.json()["title"] == "Internal error"
+    assert "insides" not in reply.text
+    assert [event["event"] for event in events] == ["fault", "request"]
 
 
 def requests_counted(server: Server, path: str) -> float:
