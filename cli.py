@@ -280,11 +280,11 @@ def run(
     with _work(context, data) as work:
         from pipeline import runs
 
-        outcomes = runs.run_cells(work, wanted, org, force=force)
-    notes = list(sentences.failures(outcomes))
+        ended = runs.run_cells(work, wanted, org, force=force)
+    notes = sentences.notes_of_run(ended)
     return Answer(
-        shown=tables.outcomes(outcomes),
-        body={"outcomes": outcomes} if as_json else None,
+        shown=tables.outcomes(ended.outcomes),
+        body=ended if as_json else None,
         notes=notes,
         code=REFUSED_OR_FAILED if notes else DONE,
     )

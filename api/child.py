@@ -79,7 +79,10 @@ def _run(catalog: Catalog, run: Run) -> int:
 def _compute(work: Work, run: Run) -> None:
     from pipeline import runs  # noqa: PLC0415 (an engine; the API imports this module without one)
 
-    (outcome,) = runs.refresh(work, [run])
+    ended = runs.refresh(work, [run])
+    for problem in ended.refused.values():
+        work.tell("export_refused", problem=problem)
+    (outcome,) = ended.outcomes
     work.tell("run_ended", snapshot=outcome.id, outcome=outcome.outcome, version=outcome.version)
 
 

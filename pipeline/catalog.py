@@ -302,7 +302,7 @@ class Catalog:
         """
         entries = []
         with self.transaction():
-            self.reserve(above)
+            self._reserve(above)
             for org_id, period_id in cells:
                 row = self.connection.execute(
                     "INSERT INTO snapshots (org_id, reporting_period_id, created_at) "
@@ -312,7 +312,7 @@ class Catalog:
                 entries.append(_entry(row))
         return entries
 
-    def reserve(self, above: int) -> None:
+    def _reserve(self, above: int) -> None:
         """Give out no id up to this number any more."""
         known = self.connection.execute(
             "SELECT seq FROM sqlite_sequence WHERE name = 'snapshots'"

@@ -50,6 +50,11 @@ class Exports:
         """All files, accepted and refused."""
         return (*(export.file for export in self.accepted), *self.refused)
 
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """Refused files by name, and why."""
+        return {file.name: str(error) for file, error in self.refused.items()}
+
     def without(self, damaged: Mapping[Export, ExportRefused]) -> Exports:
         """The same reading with these files refused as well."""
         return Exports(

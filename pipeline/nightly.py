@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import astuple, dataclass
-from importlib.metadata import version as installed_version
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pipeline import breakdown, cells, claims, exports, publication, store
-from pipeline.catalog import KnownFile, text_of
+from pipeline import cells, claims, exports, publication, staleness, store
+from pipeline.catalog import KnownFile
 from pipeline.periods import KINDS
 from pipeline.work import UNCHANGED, Outcome, outcome
 
@@ -24,12 +22,8 @@ if TYPE_CHECKING:
     from pipeline.runs import Gathered
     from pipeline.work import Work
 
-_READING: Final = "reading"
-"""The fact that tells which files the last night read, and by which settings."""
 _IGNORED: Final = "ignored"
 """The fact that tells which columns were named because they mean nothing to us."""
-_UNTIL: Final = "reading_until"
-"""The fact that tells when a period begins whose rows the last night left for later."""
 _BATCH: Final = 500
 """Snapshots that are written before the progress bar moves."""
 
@@ -79,20 +73,11 @@ def run(work: Work, *, full: bool = False) -> Night:
         return _compute(work, full=full)
 
 
-def _reading(work: Work, files: Iterable[File]) -> str:
-    """What decides a night's results, in short: the files, the settings, the programs."""
-    chosen = work.settings.model_dump(exclude={"runs", "log"})
-    fingerprints = [(file.name, astuple(file.fingerprint)) for file in files]
-    parts = (breakdown.DEFINITIONS, installed_version("polars"), chosen, fingerprints)
-    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
-
-
 def _nothing_changed(work: Work, files: Iterable[File]) -> bool:
-    until = work.catalog.fact(_UNTIL)
-    if until and until <= text_of(work.clock()):
-        return False
     others = [run for run in claims.open_runs(work.catalog) if run.number is not None]
-    return not others and work.catalog.fact(_READING) == _reading(work, files)
+    return not others and staleness.nothing_changed(
+        work.catalog, work.settings, files, work.clock()
+    )
 
 
 def _quiet(work: Work, files: Sequence[File]) -> Night:
@@ -242,11 +227,9 @@ def _remember(work: Work, gathered: Gathered, later: Sequence[Cell]) -> None:
         for file, error in reading.refused.items()
     ]
     until = min((cell.period.start(work.settings.zone) for cell in later), default=None)
-    files = [*(export.file for export in reading.accepted), *reading.refused]
     with work.catalog.transaction():
         work.catalog.remember_files([*accepted, *refused])
-        work.catalog.remember(_READING, _reading(work, sorted(files, key=lambda file: file.name)))
-        work.catalog.remember(_UNTIL, text_of(until) if until else "")
+        staleness.remember(work.catalog, work.settings, reading.files, until)
 
 
 def _night(
@@ -264,7 +247,7 @@ def _night(
         outcomes=outcomes,
         held=held,
         later=later,
-        refused={file.name: str(error) for file, error in reading.refused.items()},
+        refused=reading.problems,
         ignored=ignored,
         ledger=gathered.judged.ledger,
     )

@@ -45,7 +45,6 @@ def run(data: Path, now: datetime) -> Reindexed:
         catalog.clear(keeping_runs_of=holder)
         for version in newest:
             catalog.restore(version)
-        catalog.reserve(store.highest_number(data))
     return Reindexed(len(newest), damaged, set_aside)
 
 

@@ -41,6 +41,15 @@ class Gathered:
     judged: Judged
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of the snapshots of a run, and which exports it had to do without."""
+
+    outcomes: Sequence[Outcome]
+    refused: Mapping[str, str]
+    """Refused exports and why."""
+
+
 def gather(work: Work, organisations: Collection[str] | None = None) -> Gathered:
     """Read the exports, of these organisations or of all, and hold the ledger to the footers.
 
@@ -135,7 +144,7 @@ def run_cells(
     organisations: Sequence[str] | None,
     *,
     force: bool = False,
-) -> list[Outcome]:
+) -> Ended:
     """Compute cells now: these periods of these organisations, or of all that exports name.
 
     Raises:
@@ -167,7 +176,7 @@ def _named_organisations(work: Work) -> list[str]:
     return sorted(engine.organisations(Question.of(reading.accepted, work.settings)))
 
 
-def refresh(work: Work, runs: Sequence[Run], *, forced: bool = False) -> list[Outcome]:
+def refresh(work: Work, runs: Sequence[Run], *, forced: bool = False) -> Ended:
     """Compute the snapshots of these claimed runs, each that is stale or forced; and end the runs.
 
     Raises:
@@ -182,12 +191,13 @@ def refresh(work: Work, runs: Sequence[Run], *, forced: bool = False) -> list[Ou
         raise
 
 
-def _refresh(work: Work, runs: Sequence[Run], *, forced: bool) -> list[Outcome]:
+def _refresh(work: Work, runs: Sequence[Run], *, forced: bool) -> Ended:
     entries = [work.catalog.get(snapshot.snapshot_id(run.number or 0)) for run in runs]
     gathered = gather(work, {entry.org_id for entry in entries})
     work.tell("exports_read", files=len(gathered.exports.accepted), rows=gathered.exports.rows)
     held = held_organisations(work.catalog, gathered.exports)
-    return compute(work, gathered, runs, held, forced=forced)
+    outcomes = compute(work, gathered, runs, held, forced=forced)
+    return Ended(outcomes, gathered.exports.problems)
 
 
 def compute(

@@ -5,12 +5,16 @@ Read once, at the edge, and handed on as a value. Refuses what it does not know,
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import tomllib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -22,13 +26,33 @@ from pydantic_settings import (
 from pipeline.errors import InvalidSetting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 FILE: Final = "bufdir.toml"
 PREFIX: Final = "BUFDIR_"
 DATA_VARIABLE: Final = "BUFDIR_DATA"
 """Names the data folder, where the settings are; so it can't be one of them."""
+
+_PROBLEMS: Final[Mapping[str, str]] = {
+    "literal_error": "it may be {expected}",
+    "greater_than": "it must be over {gt}",
+    "greater_than_equal": "it must be {ge} or more",
+    "less_than_equal": "it may be {le} at most",
+    "finite_number": "it must be a number with an end",
+    "float_type": "it must be a number",
+    "float_parsing": "it must be a number",
+    "int_type": "it must be a whole number",
+    "int_parsing": "it must be a whole number",
+    "int_from_float": "it must be a whole number",
+    "string_type": "it must be a text in quotes",
+    "string_too_short": "it must not be empty",
+    "string_pattern_mismatch": "it must be 1 to 64 characters, the first no space, all on one line",
+    "tuple_type": 'it must be a list, such as ["one", "two"]',
+    "too_short": "it must name one at least",
+    "dict_type": "it must be a section, such as [{name}]",
+    "model_type": "it must be a section, such as [{name}]",
+}
+"""What may be, by the kind of what the settings library found wrong."""
 
 Kind = Literal["year", "half-year", "tertial", "quarter", "month"]
 Code = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f][^\x00-\x1f]{0,63}$")]
@@ -60,6 +84,11 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _wrong(name: str, problem: str) -> PydanticCustomError:
+    """What is wrong with settings that don't fit each other, under the name of one of them."""
+    return PydanticCustomError("misfit", "{problem}", {"name": name, "problem": problem})
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,8 +106,10 @@ class ExportSettings(_Section):
         theirs = list(self.columns.values())
         twice = sorted({name for name in theirs if theirs.count(name) > 1})
         if twice:
-            msg = f"columns: {twice[0]!r} is given for two of our columns; each needs its own"
-            raise ValueError(msg)
+            raise _wrong(
+                "export.columns",
+                f"{twice[0]!r} is given for two of our columns; each needs its own",
+            )
         return self
 
 
@@ -130,17 +161,17 @@ class Settings(BaseSettings):
     def _categories_lead_to_known_ones(self) -> Self:
         for theirs, ours in self.export.categories.items():
             if ours not in self.categories:
-                msg = (
-                    f"export.categories: {theirs!r} is mapped to {ours!r}, which is not in "
-                    f"categories; it may be one of {', '.join(self.categories)}"
+                raise _wrong(
+                    "export.categories",
+                    f"{theirs!r} is mapped to {ours!r}, which is not in categories; it may be one "
+                    f"of {', '.join(self.categories)}",
                 )
-                raise ValueError(msg)
             if theirs in self.categories and theirs != ours:
-                msg = (
-                    f"export.categories: {theirs!r} is one of our codes and always stands for "
-                    "itself; take the line out"
+                raise _wrong(
+                    "export.categories",
+                    f"{theirs!r} is one of our codes and always stands for itself; take the line "
+                    "out",
                 )
-                raise ValueError(msg)
         return self
 
     @property
@@ -185,13 +216,28 @@ def load(data: Path) -> Settings:
     except ValidationError as error:
         raise _refusal(error, file) from error
     except SettingsError as error:
-        raise InvalidSetting(
-            PREFIX + "*", f"{error}; lists are written as JSON", "the environment"
-        ) from error
+        raise _no_json(error) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSetting("(all)", f"this is no TOML: {error}", str(file)) from error
     except OSError as error:
         raise InvalidSetting("(all)", f"can't be read: {error.strerror}", str(file)) from error
+
+
+def _no_json(error: SettingsError) -> InvalidSetting:
+    """A list or a table in a variable is JSON; the library names the one that is not in words."""
+    field = re.search(r'field "(\w+)"', str(error))
+    start = PREFIX + (field[1].upper() if field else "")
+    name = next(name for name in os.environ if name.startswith(start) and not _is_json(name))
+    problem = f"{os.environ[name]!r}: it must be JSON, a list or a table of texts"
+    return InvalidSetting(name, problem, "the environment")
+
+
+def _is_json(variable: str) -> bool:
+    try:
+        json.loads(os.environ[variable])
+    except ValueError:
+        return False
+    return True
 
 
 def _refuse_unknown_variables() -> None:
@@ -212,17 +258,26 @@ def _refusal(error: ValidationError, file: Path) -> InvalidSetting:
     """The first thing wrong, as a sentence that names the setting as the user wrote it."""
     first = error.errors()[0]
     location = [str(part) for part in first["loc"] if part != "[key]"]
-    name = ".".join(location) or "(all)"
-    variable = PREFIX + "__".join(part.upper() for part in location)
-    from_environment = any(
-        variable.startswith(known) for known in os.environ if known.startswith(PREFIX)
-    )
+    bounds = {name: _plain(value) for name, value in first.get("ctx", {}).items()}
+    given = {"name": ".".join(location), **bounds}
     problem = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         problem = f"is unknown; it may be {', '.join(_options(location[:-1]))}"
-    elif location and not isinstance(first["input"], dict):
+    elif first["type"] in _PROBLEMS:
+        problem = f"{first['input']!r}: {_PROBLEMS[first['type']].format_map(given)}"
+    elif not isinstance(first["input"], dict | BaseModel):
         problem = f"{first['input']!r}: {problem}"
+    name = str(given["name"])
+    variable = PREFIX + name.upper().replace(".", "__")
+    from_environment = any(
+        variable.startswith(known) for known in os.environ if known.startswith(PREFIX)
+    )
     return InvalidSetting(name, problem, "the environment" if from_environment else str(file))
+
+
+def _plain(bound: object) -> object:
+    """A bound as people write it: 24, not 24.0."""
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _options(section: list[str]) -> list[str]:

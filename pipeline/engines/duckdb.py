@@ -33,8 +33,6 @@ def breakdowns(
     if not question.exports:
         return {}
     with duckdb.connect() as connection:
-        # Instants are compared as UTC ticks; the session's zone must not come in anywhere.
-        connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
         judged = _judge(connection, question)
         collected = [

@@ -187,7 +187,7 @@ def survey(question: Question) -> Judged:
     alone = placed.filter(~is_contested).with_columns(pl.lit(value=True).alias(STANDS))
     rows = _judge(pl.concat([alone, _settle(contested).lazy()]), question)
     summary = (
-        rows.with_columns(hashing.lanes(hashing.content(), pl.col(STANDS).hash(1), pl.col(_NEWEST)))
+        rows.with_columns(hashing.lanes(hashing.content(), pl.col(_NEWEST)))
         .group_by(FILE, ORG_ID, MONTH, REASON)
         .agg(pl.len().cast(pl.Int64).alias(ROWS), pl.col(*hashing.LANES).sum())
         .collect(engine="streaming")

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import tempfile
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
+
+from pipeline.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,9 +46,12 @@ class Journal:
     """The data folder, once it is known."""
     lines: FilteringBoundLogger | None = None
     """The log in JSON, once the settings have asked for it."""
+    has_settings: bool = False
+    """Whether it is known what the settings ask for."""
 
     def follow(self, settings: Settings) -> None:
         """Write from here on as the settings say."""
+        self.has_settings = True
         if settings.log.format == "json":
             from pipeline import logs  # noqa: PLC0415 (most nights write text, and need not wait for it)
 
@@ -53,6 +59,7 @@ class Journal:
 
     def say(self, note: Note) -> None:
         """Tell the operator one thing."""
+        self._find_settings()
         if self.lines is None:
             typer.echo(f"{PROGRAM}: {note.sentence}", err=True)
         else:
@@ -61,12 +68,23 @@ class Journal:
 
     def say_fault(self, error: BaseException, now: datetime) -> None:
         """Tell of a fault of ours, and keep its traceback where it can be found."""
+        self._find_settings()
         sentence = f"this is a fault of ours ({type(error).__name__})"
         if self.lines is None:
             kept = _keep_traceback(error, self.data, now)
             self.say(Note("fault", f"{sentence}; report it with the traceback in {kept}"))
         else:
             self.lines.error("fault", detail=sentence, exc_info=error)
+
+    def _find_settings(self) -> None:
+        """Commands that only read the catalog need no settings before there is something to say."""
+        if self.has_settings or self.data is None:
+            return
+        self.has_settings = True
+        from pipeline import settings  # noqa: PLC0415 (as above)
+
+        with suppress(InvalidSetting):
+            self.follow(settings.load(self.data))
 
 
 def _keep_traceback(error: BaseException, data: Path | None, now: datetime) -> Path:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.catalog import Entry
     from pipeline.nightly import Night
     from pipeline.reindex import Reindexed
+    from pipeline.runs import Ended
     from pipeline.work import Outcome
 
 _NAMED: Final = 10
@@ -61,16 +62,25 @@ def night(found: Night, standing: int) -> str:
 def notes_of_night(found: Night) -> list[Note]:
     """What there is to say of a night besides; nothing, if all is as it should be."""
     return [
-        *(Note("export_refused", sentence) for sentence in found.refused.values()),
+        *_refused(found.refused),
         *_held(found.held),
-        *failures(found.outcomes),
+        *_failures(found.outcomes),
         *_left_alone(found.outcomes),
         *_later(found.later),
         *_ignored(found.ignored),
     ]
 
 
-def failures(outcomes: Iterable[Outcome]) -> Iterator[Note]:
+def notes_of_run(ended: Ended) -> list[Note]:
+    """What went wrong in a run, if anything did."""
+    return [*_refused(ended.refused), *_failures(ended.outcomes)]
+
+
+def _refused(files: Mapping[str, str]) -> Iterator[Note]:
+    return (Note("export_refused", sentence) for sentence in files.values())
+
+
+def _failures(outcomes: Iterable[Outcome]) -> Iterator[Note]:
     """Each run that failed, and why."""
     for outcome in ending(outcomes, FAILED):
         sentence = f"{outcome.id} ({cell_of(outcome)}) failed: {outcome.problem}"

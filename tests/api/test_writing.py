@@ -21,6 +21,7 @@ from tests.api.serving import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import httpx
@@ -130,6 +131,55 @@ def test_a_refresh_without_change_answers_with_the_version_that_stands(
     assert without_body == with_body
     assert with_body["refreshed_at"] == before["refreshed_at"]
     assert versions(changing, snapshot_id) == ["v1.json"]
+
+
+def test_a_refresh_of_what_the_last_night_saw_unchanged_starts_no_run(data: Path) -> None:
+    export(data, "seen", 3)
+    export(data, "refused", 2)
+    night(data)
+    with serving(data) as server, server.client() as client:
+        before = client.get(f"{BASE}/agg-002").json()
+        assert before["org_id"] == "seen"
+
+        assert refreshed(client, "agg-002")["refreshed_at"] == before["refreshed_at"]
+        assert runs_of_cells(data) == []
+        mismatch = client.put(f"{BASE}/agg-002", json={"org_id": "refused"})
+        assert mismatch.status_code == 409
+
+        export(data, "another", 1)
+        assert refreshed(client, "agg-002")["refreshed_at"] == before["refreshed_at"]
+        assert len(runs_of_cells(data)) == 1
+        night(data)
+        (data / "bufdir.toml").write_text("max_hours = 1\n")
+        assert refreshed(client, "agg-002")["participant_count"] == 0
+        assert len(runs_of_cells(data)) == 2
+
+
+def test_a_refresh_of_what_a_refused_export_named_fails_after_the_night_too(data: Path) -> None:
+    export(data, "held", 3)
+    night(data)
+    (data / "exports" / "held.parquet").write_bytes(b"no Parquet")
+    night(data)
+    with serving(data) as server, server.client() as client:
+        assert client.put(f"{BASE}/agg-001").status_code == 409
+
+
+def test_a_refresh_of_a_kind_that_nights_do_not_compute_is_a_run(data: Path) -> None:
+    export(data, "yearly", 3)
+    night(data)
+    with serving(data) as server, server.client() as client:
+        year = {"org_id": "yearly", "reporting_period_id": "rp-2024"}
+        snapshot_id = client.post(BASE, json=year).json()["id"]
+        settled(client, snapshot_id)
+        done = len(runs_of_cells(data))
+
+        assert refreshed(client, snapshot_id)["participant_count"] == 3
+        assert len(runs_of_cells(data)) == done + 1
+
+
+def runs_of_cells(data: Path) -> list[Mapping[str, Any]]:
+    """Every run but the nights."""
+    return [run for run in runs(data) if run["number"] is not None]
 
 
 def test_a_refresh_after_a_change_counts_anew(changing: Server, writer: httpx.Client) -> None:

@@ -73,6 +73,20 @@ def test_a_run_that_fails_is_named_and_ends_with_3_after_the_others(
     assert ended.code == 3
 
 
+def test_a_refused_export_is_named_by_a_run_too_and_ends_it_with_3(
+    bufdir: Bufdir, data: Path
+) -> None:
+    export(data, people(2))
+    (data / "exports" / "new.parquet").write_bytes(b"no Parquet")
+
+    ended = bufdir("run", "--period", "rp-2024-q4", "--json")
+
+    assert [one["outcome"] for one in ended.body["outcomes"]] == ["computed"]
+    assert list(ended.body["refused"]) == ["new.parquet"]
+    assert ended.err.startswith("bufdir: export new.parquet ")
+    assert ended.code == 3
+
+
 def test_run_over_no_exports_has_nothing_to_do(bufdir: Bufdir) -> None:
     ended = bufdir("run", "--period", "rp-2024")
 

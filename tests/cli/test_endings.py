@@ -229,6 +229,20 @@ def test_a_fault_in_json_is_one_line_with_the_traceback(data: Path) -> None:
     assert ended.code == 1
 
 
+@pytest.mark.parametrize(
+    "arguments", [("show", "agg-009"), ("delete", "agg-009"), ("list", "--org", "/")]
+)
+def test_a_command_that_only_reads_the_catalog_logs_as_the_settings_say(
+    bufdir: Bufdir, data: Path, arguments: tuple[str, ...]
+) -> None:
+    (data / "bufdir.toml").write_text('[log]\nformat = "json"')
+
+    ended = bufdir(*arguments)
+
+    (event,) = [json.loads(line) for line in ended.err.splitlines()]
+    assert (event["event"], ended.code) == ("command_failed", 2)
+
+
 def test_a_refusal_in_json_is_one_line(bufdir: Bufdir, data: Path) -> None:
     (data / "exports").rmdir()
 

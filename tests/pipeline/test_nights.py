@@ -128,6 +128,18 @@ def test_a_night_after_files_were_touched_reads_them_and_computes_nothing(lived:
     assert not lived.night().changed
 
 
+def test_a_file_overwritten_with_its_size_and_times_set_back_is_noticed(house: House) -> None:
+    path = house.export([row(hours=1.0)])
+    house.night()
+    status = path.stat()
+    other = house.export([row(hours=3.0)], "b.parquet").read_bytes()
+    (house.data / "exports" / "b.parquet").unlink()
+    assert len(other) == status.st_size
+    path.write_bytes(other)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert computed(house.night()) == {Q4}
+
+
 def test_a_full_night_computes_everything_and_the_digests_stay(lived: House) -> None:
     before = lived.published()
     lived.now = NOW + timedelta(days=1)
@@ -245,8 +257,8 @@ def test_only_a_forced_run_computes_anew_what_no_export_touches(lived: House) ->
     (lived.data / "exports" / "summer.parquet").unlink()
     period = periods.parse("rp-2024-q3")
     with lived.work() as work:
-        (unforced,) = runs.run_cells(work, [period], ["org-1"])
-        (forced,) = runs.run_cells(work, [period], ["org-1"], force=True)
+        (unforced,) = runs.run_cells(work, [period], ["org-1"]).outcomes
+        (forced,) = runs.run_cells(work, [period], ["org-1"], force=True).outcomes
     assert (unforced.outcome, forced.outcome) == ("kept", "computed")
     assert lived.published()["org-1", "rp-2024-q3"].total.participations == 0
 
@@ -371,7 +383,7 @@ def test_changed_rules_compute_every_cell(lived: House, change: dict[str, Any]) 
 
 def test_changed_rules_reach_cells_that_never_had_a_row(lived: House) -> None:
     with lived.work() as work:
-        (first,) = runs.run_cells(work, [periods.parse("rp-2023-q1")], ["org-1"])
+        (first,) = runs.run_cells(work, [periods.parse("rp-2023-q1")], ["org-1"]).outcomes
     assert first.outcome == "computed"
     lived.settings = settings(export={"categories": MAPPING}, categories=("ungdom", "eldre"))
     assert computed(lived.night()) == {Q2, Q3, Q4, OTHER, "org-1 rp-2023-q1"}
@@ -518,11 +530,11 @@ def test_a_held_organisation_fails_in_a_run_unless_it_is_forced(lived: House) ->
     lived.night()
     with lived.work() as work:
         period = [periods.parse("rp-2024-q4")]
-        (held,) = runs.run_cells(work, period, ["org-2"])
+        (held,) = runs.run_cells(work, period, ["org-2"]).outcomes
         assert held.outcome == "failed"
         assert "export other.parquet, which names org-2, is refused now" in str(held.problem)
         assert work.catalog.get(held.id).status == "completed"
-        (forced,) = runs.run_cells(work, period, ["org-2"], force=True)
+        (forced,) = runs.run_cells(work, period, ["org-2"], force=True).outcomes
     assert (forced.outcome, forced.version) == ("computed", 2)
     assert lived.published()["org-2", "rp-2024-q4"].total.participations == 1
 
@@ -595,7 +607,7 @@ def test_a_night_takes_up_the_runs_that_wait_of_whatever_kind(lived: House) -> N
 
 def test_an_organisation_that_no_export_names_fails(lived: House) -> None:
     with lived.work() as work:
-        (failed,) = runs.run_cells(work, [periods.parse("rp-2024-q4")], ["org-9"])
+        (failed,) = runs.run_cells(work, [periods.parse("rp-2024-q4")], ["org-9"]).outcomes
         assert (failed.outcome, failed.problem) == ("failed", "no export names org-9")
         entry = work.catalog.get(failed.id)
     assert (entry.status, entry.error) == ("failed", "no export names org-9")
@@ -605,10 +617,10 @@ def test_an_organisation_that_no_export_names_fails(lived: House) -> None:
 def test_a_failed_first_run_can_be_run_again_and_keeps_its_id(lived: House) -> None:
     period = [periods.parse("rp-2024-q4")]
     with lived.work() as work:
-        (failed,) = runs.run_cells(work, period, ["org-9"])
+        (failed,) = runs.run_cells(work, period, ["org-9"]).outcomes
     lived.export(people(1, org_id="org-9"), "nine.parquet")
     with lived.work() as work:
-        (done,) = runs.run_cells(work, period, ["org-9"])
+        (done,) = runs.run_cells(work, period, ["org-9"]).outcomes
         entry = work.catalog.get(done.id)
     assert (done.id, done.outcome, done.version) == (failed.id, "computed", 1)
     assert (entry.status, entry.error) == ("completed", None)
@@ -616,7 +628,7 @@ def test_a_failed_first_run_can_be_run_again_and_keeps_its_id(lived: House) -> N
 
 def test_a_known_organisation_that_did_nothing_completes_with_zeros(lived: House) -> None:
     with lived.work() as work:
-        (done,) = runs.run_cells(work, [periods.parse("rp-2020-m2")], ["org-1"])
+        (done,) = runs.run_cells(work, [periods.parse("rp-2020-m2")], ["org-1"]).outcomes
     assert done.outcome == "computed"
     version = lived.published()["org-1", "rp-2020-m2"]
     assert (version.total.participations, sum(version.ledger.values())) == (0, 0)
@@ -625,7 +637,7 @@ def test_a_known_organisation_that_did_nothing_completes_with_zeros(lived: House
 def test_a_run_of_all_organisations_computes_each_that_exports_name(lived: House) -> None:
     lived.export([row(org_id="org 3"), row(org_id=None), row(org_id="org-4")], "x.parquet")
     with lived.work() as work:
-        done = runs.run_cells(work, periods.parse_range("rp-2024-m11..rp-2024-m12"), None)
+        done = runs.run_cells(work, periods.parse_range("rp-2024-m11..rp-2024-m12"), None).outcomes
     assert {(one.org_id, one.reporting_period_id) for one in done} == {
         (f"org-{n}", f"rp-2024-m{month}") for n in (1, 2, 4) for month in (11, 12)
     }
@@ -636,8 +648,8 @@ def test_a_run_over_unchanged_exports_leaves_the_version_and_a_forced_one_makes_
 ) -> None:
     period = [periods.parse("rp-2024-q4")]
     with lived.work() as work:
-        (unforced,) = runs.run_cells(work, period, ["org-1"])
-        (forced,) = runs.run_cells(work, period, ["org-1"], force=True)
+        (unforced,) = runs.run_cells(work, period, ["org-1"]).outcomes
+        (forced,) = runs.run_cells(work, period, ["org-1"], force=True).outcomes
     assert (unforced.outcome, unforced.version) == ("unchanged", 1)
     assert (forced.outcome, forced.version) == ("computed", 2)
 

@@ -185,6 +185,13 @@ def test_orphans_are_swept_and_the_night_says_how_many(house: House) -> None:
     assert not (house.data / "snapshots" / "agg-009").exists()
 
 
+def test_a_version_that_is_not_newer_is_not_made_current(house: House) -> None:
+    house.export([row()])
+    house.night()
+    with house.work() as work:
+        assert not work.catalog.publish(house.published()[CELL])
+
+
 def test_older_versions_stay_on_disk(house: House) -> None:
     for count in (1, 2, 3):
         house.export(people(count))
