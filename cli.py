@@ -6,6 +6,7 @@ stdout, everything else to stderr. Computes nothing itself.
 
 from __future__ import annotations
 
+import io
 import signal
 import sqlite3
 import sys
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pipeline import errors
-from pipeline.terminal.arguments import HERE, AsJson, Data, Id, Sort, Status, ids_of_catalog
+from pipeline.listing import Sort, Status
+from pipeline.terminal.arguments import HERE, AsJson, Data, Id, ids_of_catalog
 from pipeline.terminal.journal import PROGRAM, Journal, Note
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ EXIT_CODES: Final[Mapping[type[errors.BufdirError], int]] = {
     errors.RunFailed: REFUSED_OR_FAILED,
     errors.LedgerBroken: OUR_FAULT,
     errors.StoreDamaged: OUR_FAULT,
+    errors.StoreUnusable: OUR_FAULT,
     errors.Busy: LOCKED,
 }
 """What each expected failure ends the program with."""
@@ -75,6 +78,9 @@ def _now() -> datetime:
 
 def main() -> None:
     """Do what the arguments say, and end with the exit code that tells how it went."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that can't be written is shown
     sys.exit(_run(Journal()))
 
 
@@ -139,11 +145,11 @@ def _hand_over(answer: Answer, journal: Journal) -> None:
         from pipeline.terminal import tables
 
         text = tables.rendered(answer.shown)
+    for note in answer.notes:
+        journal.say(note)
     # The work is done: a reader that has seen enough, such as head, may end us without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     typer.echo(text)
-    for note in answer.notes:
-        journal.say(note)
 
 
 def _as_json(body: object) -> str:
@@ -347,20 +353,22 @@ def verify(
     $ bufdir verify
     $ bufdir verify agg-001 agg-002
     """
-    from pipeline.terminal import tables
+    from pipeline.terminal import sentences, tables
 
     with _work(context, data) as work:
         from pipeline import inspection
 
         verified = inspection.verify(work, ids or None)
-    verdicts = {one.verdict for one in verified}
-    if verdicts & {inspection.DIFFERENT, inspection.DAMAGED}:
+    verdicts = {one.verdict for one in verified.snapshots}
+    if verdicts & {inspection.DIFFERENT, inspection.DAMAGED, inspection.MISLISTED}:
         code = OUR_FAULT
     else:
-        code = DONE if verdicts <= {inspection.EQUAL} else REFUSED_OR_FAILED
+        is_fine = verdicts <= {inspection.EQUAL} and not verified.refused
+        code = DONE if is_fine else REFUSED_OR_FAILED
     return Answer(
-        shown=tables.verified(verified),
-        body={"snapshots": verified} if as_json else None,
+        shown=tables.verified(verified.snapshots),
+        body=verified if as_json else None,
+        notes=sentences.notes_of_refusals(verified.refused),
         code=code,
     )
 
@@ -383,7 +391,8 @@ def list_snapshots(
         ),
     ] = "created_at",
     limit: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="At most so many; all by default.")
+        int | None,
+        typer.Option(metavar="N", min=1, max=10**9, help="At most so many; all by default."),
     ] = None,
     as_json: AsJson = False,
     data: Data = HERE,
@@ -397,15 +406,15 @@ def list_snapshots(
     """
     from api import replies
     from pipeline import periods, snapshot
-    from pipeline.catalog import Catalog, Listing
+    from pipeline.catalog import Catalog
+    from pipeline.listing import Listing
     from pipeline.terminal import tables
 
     listing = Listing(
         org_id=None if org is None else snapshot.check_organisation(org),
         reporting_period_id=None if period is None else periods.parse(period).id,
         status=status,
-        sort=sort.removeprefix("-"),
-        descending=sort.startswith("-"),
+        sort=sort,
         limit=limit,
     )
     with Catalog.open(data) as catalog:
@@ -531,10 +540,14 @@ def sample(
         Path, typer.Argument(metavar="DIR", help="Where to; made if it is not there.")
     ],
     *,
-    rows: Annotated[int, typer.Option(metavar="N", help="Rows of all files.")] = 100_000,
-    orgs: Annotated[int, typer.Option(metavar="N", help="Organisations.")] = 20,
-    files: Annotated[int, typer.Option(metavar="N", help="Files.")] = 8,
-    seed: Annotated[int, typer.Option(metavar="S", help="Another seed, other rows.")] = 1,
+    rows: Annotated[
+        int, typer.Option(metavar="N", max=10**10, help="Rows of all files.")
+    ] = 100_000,
+    orgs: Annotated[int, typer.Option(metavar="N", max=10**6, help="Organisations.")] = 20,
+    files: Annotated[int, typer.Option(metavar="N", max=10**6, help="Files.")] = 8,
+    seed: Annotated[
+        int, typer.Option(metavar="S", max=2**62, help="Another seed, other rows.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> Answer:
     """Write sample exports, the same bytes for the same arguments.

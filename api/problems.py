@@ -19,7 +19,7 @@ from litestar.exceptions import (
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.plugins.problem_details import ProblemDetailsException
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from api import reading
 from api.reading import FieldProblem
@@ -83,6 +83,12 @@ INTERNAL_PROBLEM: Final = Problem(
     "this is a fault of ours, which is in the log of the server; try again",
 )
 
+_DAMAGED_PROBLEM: Final = structs.replace(
+    INTERNAL_PROBLEM,
+    detail="what was published can't be read, which the log of the server tells of; a PUT of the "
+    "snapshot computes it anew",
+)
+
 KINDS: Final[Mapping[type[Exception], Kind]] = {
     reading.Unreadable: Kind(HTTPStatus.BAD_REQUEST, "Unreadable request"),
     ClientException: Kind(HTTPStatus.BAD_REQUEST, "Unreadable request"),
@@ -129,6 +135,8 @@ def of(error: Exception) -> ProblemDetailsException:
 def body(error: Exception) -> Problem:
     """What the reply to a failure says."""
     known = next((cls for cls in type(error).__mro__ if cls in KINDS), None)
+    if isinstance(error, errors.StoreDamaged):
+        return _DAMAGED_PROBLEM
     if known is None:
         return INTERNAL_PROBLEM
     kind, detail = KINDS[known], _DETAILS.get(known) or str(error)

@@ -7,6 +7,8 @@ are no JSON by their label or by their content.
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -25,6 +27,14 @@ MOST_SECONDS: Final = 10
 JSON: Final = "application/json"
 _MOST_DIGITS: Final = 100
 _LONGEST_NAME: Final = 64
+_TWICE: Final = "is given twice; give it once"
+_EXPECTED: Final = re.compile(r"Expected `(?P<kind>\w+)`(?P<bound> [<>]= \d+)?.*")
+_WORDS: Final = {
+    "int": "must be a whole number",
+    "str": "must be a text",
+    "bool": "must be true or false",
+    "object": "must be an object",
+}
 
 Wanted = TypeVar("Wanted", bound=Struct)
 
@@ -91,7 +101,7 @@ def query(request: Request[Any, Any, Any], into: type[Wanted]) -> Wanted:
     for field in msgspec.structs.fields(into):
         if isinstance(field.default, int) and field.name in values:
             values[field.name] = _number(str(values[field.name]))
-    return _read(values, into, dict.fromkeys(repeated, "is given twice; give it once"))
+    return _read(values, into, dict.fromkeys(repeated, _TWICE))
 
 
 def _number(text: str) -> int | str:
@@ -125,12 +135,23 @@ async def _json(request: Request[Any, Any, Any]) -> object:
         problem = "it is empty"
         raise Unreadable(problem)
     try:
-        return msgspec.json.decode(content)
+        decoded: object = msgspec.json.decode(content)
+        # The quick reader takes the last of two values under one name; nobody meant that.
+        json.loads(content, object_pairs_hook=_once)
     except RecursionError:
         problem = "its brackets are nested too deeply"
     except ValueError as error:  # malformed JSON, text that is not UTF-8, numbers without end
         problem = str(error)
+    else:
+        return decoded
     raise Unreadable(problem)
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in pairs]
+    twice = sorted({name[:_LONGEST_NAME] for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidRequest(tuple(FieldProblem(name, _TWICE) for name in twice))
 
 
 def _check_label(request: Request[Any, Any, Any]) -> None:
@@ -178,7 +199,7 @@ def _read(values: Mapping[str, object], into: type[Wanted], wrong: Mapping[str, 
         except InvalidValue as error:
             problems[name] = error.problem
         except msgspec.ValidationError as error:
-            problems[name] = f"{error}{_options(field.type)}"
+            problems[name] = f"{_problem(error)}{_options(field.type)}"
     if problems:
         raise InvalidRequest(tuple(FieldProblem(*wrong) for wrong in sorted(problems.items())))
     return into(**given)
@@ -189,6 +210,14 @@ def _value(name: str, value: object, wanted: Any) -> object:  # noqa: ANN401 (a 
     if isinstance(converted, str) and name in _CHECKS:
         _CHECKS[name](converted)
     return converted
+
+
+def _problem(error: msgspec.ValidationError) -> str:
+    """What may be, in words of ours where we have some."""
+    expected = _EXPECTED.fullmatch(str(error))
+    if expected is None or expected["kind"] not in _WORDS:
+        return str(error)
+    return f"{_WORDS[expected['kind']]}{expected['bound'] or ''}"
 
 
 def _options(wanted: Any) -> str:  # noqa: ANN401 (a type or a union)

@@ -81,6 +81,7 @@ def _stands(service: Service, catalog: Catalog, entry: Entry) -> bool:
     try:
         # A run would read the settings anew, so what they were when we started does not serve.
         chosen = settings.load(service.data)
+        service.current(entry.id)
         return staleness.stands(catalog, chosen, entry, service.now())
     except BufdirError:
         return False  # a run will say what is wrong

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pipeline import snapshot
+from pipeline import listing, snapshot
 from pipeline.catalog import COMPLETED, PROCESSING, Entry
 from pipeline.snapshot import Version
 
@@ -28,7 +28,7 @@ Hours = Annotated[
 Instant = Annotated[datetime, Meta(tz=True, description="UTC, to the second.")]
 Participations = Annotated[int, Meta(ge=0, description="Times somebody took part.")]
 Activities = Annotated[int, Meta(ge=0, description="Different activities held.")]
-State = Annotated[str, Meta(extra_json_schema={"enum": ["processing", "completed", "failed"]})]
+State = Annotated[str, Meta(extra_json_schema={"enum": list(get_args(listing.Status))})]
 
 
 class Snapshot(Struct, frozen=True):

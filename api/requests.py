@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from pipeline import listing
 from pipeline.rules import ORGANISATION_PATTERN
 
 MOST_PAGES: Final = 1_000_000_000
@@ -29,22 +30,11 @@ PeriodId = Annotated[
     ),
 ]
 Status = Annotated[
-    Literal["processing", "completed", "failed"],
+    listing.Status,
     Meta(description="Whether the first version is on its way, is there, or failed to come."),
 ]
 Sort = Annotated[
-    Literal[
-        "created_at",
-        "-created_at",
-        "refreshed_at",
-        "-refreshed_at",
-        "org_id",
-        "-org_id",
-        "reporting_period_id",
-        "-reporting_period_id",
-        "participant_count",
-        "-participant_count",
-    ],
+    listing.Sort,
     Meta(description="What to sort by; '-' turns the order round. Ties go by id."),
 ]
 

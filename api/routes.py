@@ -22,13 +22,15 @@ from api.problems import NotReady
 from api.refresh import refresh
 from api.service import Service
 from pipeline import cells
-from pipeline.catalog import Listing
-from pipeline.errors import StoreDamaged
+from pipeline.errors import StoreDamaged, StoreUnusable
+from pipeline.listing import Listing
 
 BASE: Final = "/api/v1/bufdir-aggregations"
 DOUBLED: Final = f"{BASE}{BASE}"
 """As the contract writes its paths."""
 RETRY_SECONDS: Final = 2
+_READY_SECONDS: Final = 2
+"""How long the catalog may be busy before this is not ready."""
 
 SnapshotId = Annotated[str, PathParameter(name="id")]
 AnyRequest = Request[Any, Any, Any]
@@ -45,8 +47,7 @@ def list_snapshots(request: AnyRequest, service: Service) -> replies.Page:
     }
     listing = Listing(
         **filters,
-        sort=query.sort.removeprefix("-"),
-        descending=query.sort.startswith("-"),
+        sort=query.sort,
         offset=(query.page - 1) * query.limit,
         limit=query.limit,
     )
@@ -135,9 +136,9 @@ def livez() -> replies.Health:
 def readyz(service: Service) -> replies.Health:
     """That the catalog can be read."""
     try:
-        with service.catalog() as catalog:
+        with service.catalog(busy_seconds=_READY_SECONDS) as catalog:
             catalog.list(Listing(limit=1))
-    except (StoreDamaged, sqlite3.Error) as error:
+    except (StoreDamaged, StoreUnusable, sqlite3.Error) as error:
         raise NotReady from error
     return replies.Health("ready")
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline import store
-from pipeline.catalog import Catalog, Entry
+from pipeline.catalog import BUSY_SECONDS, Catalog, Entry
 from pipeline.errors import SnapshotNotReady, StoreDamaged
 from pipeline.settings import Settings
 from pipeline.snapshot import Version
@@ -29,9 +29,9 @@ class Service:
     is_stopping: Callable[[], bool]
     """Whether the server is about to end, so that nothing may be waited for."""
 
-    def catalog(self) -> Catalog:
+    def catalog(self, busy_seconds: float = BUSY_SECONDS) -> Catalog:
         """The catalog, opened for one piece of work; to be closed after it."""
-        return Catalog.open(self.data)
+        return Catalog.open(self.data, busy_seconds=busy_seconds)
 
     def now(self) -> datetime:
         """The present, as an instant."""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sqlite3
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +29,7 @@ from api import child
 from pipeline import claims
 from pipeline.catalog import Catalog
 from pipeline.claims import Owner, Run
+from pipeline.errors import BufdirError
 from pipeline.settings import RunSettings
 
 LOOK_SECONDS: Final = 0.5
@@ -61,6 +63,8 @@ class Dispatcher:
     """The name under which the next run will be claimed."""
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     minders: set[asyncio.Task[None]] = field(default_factory=set)
+    trouble: str = ""
+    """Why runs can't be looked for at the moment."""
 
     def wake(self) -> None:
         """Look at once; from the thread of the event loop."""
@@ -83,8 +87,13 @@ class Dispatcher:
         while True:
             try:
                 await self._start_queued()
+                self.trouble = ""
+            except (BufdirError, OSError, sqlite3.Error) as error:
+                if self.trouble != str(error):  # once, not twice a second
+                    self.trouble = str(error)
+                    self.logger.warning("dispatch_failed", problem=self.trouble)
             except Exception:
-                self.logger.exception("dispatch_failed")
+                self.logger.exception("dispatch_broke")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self.awake.wait()

@@ -9,32 +9,33 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 import msgspec
 
 from pipeline import snapshot, store
-from pipeline.errors import SnapshotNotFound, StoreDamaged
+from pipeline.errors import SnapshotNotFound, StoreDamaged, StoreUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipeline.listing import Listing
     from pipeline.snapshot import Version
 
 FILE: Final = "catalog.sqlite"
 _EDITION: Final = 1
-_BUSY_SECONDS: Final = 60
+BUSY_SECONDS: Final = 60
+"""How long to wait while another process writes."""
 
 PROCESSING: Final = "processing"
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
-STATUSES: Final = (PROCESSING, COMPLETED, FAILED)
 
 _SCHEMA: Final = f"""
-CREATE TABLE snapshots (
+CREATE TABLE IF NOT EXISTS snapshots (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     org_id TEXT NOT NULL,
     reporting_period_id TEXT NOT NULL,
@@ -50,8 +51,8 @@ CREATE TABLE snapshots (
     error TEXT,
     UNIQUE (org_id, reporting_period_id)
 );
-CREATE INDEX snapshots_by_period ON snapshots (reporting_period_id);
-CREATE TABLE runs (
+CREATE INDEX IF NOT EXISTS snapshots_by_period ON snapshots (reporting_period_id);
+CREATE TABLE IF NOT EXISTS runs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     number INTEGER,
     source TEXT NOT NULL,
@@ -63,26 +64,22 @@ CREATE TABLE runs (
     ended_at TEXT,
     error TEXT
 );
-CREATE UNIQUE INDEX one_open_run ON runs (ifnull(number, 0)) WHERE state IN ('queued', 'running');
-CREATE INDEX runs_of_snapshot ON runs (number, id);
-CREATE TABLE files (
+CREATE UNIQUE INDEX IF NOT EXISTS one_open_run ON runs (ifnull(number, 0))
+    WHERE state IN ('queued', 'running');
+CREATE INDEX IF NOT EXISTS runs_of_snapshot ON runs (number, id);
+CREATE TABLE IF NOT EXISTS files (
     name TEXT PRIMARY KEY,
     rows INTEGER,
     problem TEXT,
     organisations TEXT NOT NULL
 );
-CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-PRAGMA user_version = {_EDITION};
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)
 """
 
-SORTS: Final = {
-    "created_at": "created_at",
-    "refreshed_at": "refreshed_at",
-    "org_id": "org_id",
-    "reporting_period_id": "reporting_period_id",
-    "participant_count": "participations",
-}
-"""What lists can be sorted by, and the column that holds it."""
+DELETIONS: Final = "deletions"
+"""The fact that tells how many snapshots were deleted."""
+_COLUMN: Final = {"participant_count": "participations"}
+"""The column that holds what lists are sorted by, where it has another name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +119,6 @@ class KnownFile:
     """The organisations that it named when it could last be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What to list, and in which order."""
-
-    org_id: str | None = None
-    reporting_period_id: str | None = None
-    status: str | None = None
-    sort: str = "created_at"
-    descending: bool = False
-    offset: int = 0
-    limit: int | None = None
-
-
 def text_of(instant: datetime) -> str:
     """An instant as the catalog writes it: UTC, to the second."""
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -153,14 +137,17 @@ class Catalog:
         self.data = data
 
     @classmethod
-    def open(cls, data: Path, *, rebuild: bool = False) -> Self:
+    def open(cls, data: Path, *, rebuild: bool = False, busy_seconds: float = BUSY_SECONDS) -> Self:
         """Open the catalog of a data folder, and make it where there is none.
 
         Args:
             data: The data folder.
-            rebuild: Make one even where snapshots lie that it will not know of.
+            rebuild: Make one even where snapshots lie that it does not know of yet; it is one
+                from `finish_rebuild` on.
+            busy_seconds: How long to wait while another process writes.
 
         Raises:
+            StoreUnusable: It can't be read or written at the moment.
             StoreDamaged: It is no catalog, one of another edition, or lost while its snapshots
                 are there: a new one would take them for orphans.
         """
@@ -168,18 +155,17 @@ class Catalog:
         data.mkdir(parents=True, exist_ok=True)
         try:
             connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
             )
         except sqlite3.OperationalError as error:
-            raise StoreDamaged(str(path), f"{error}; see that the folder can be written") from error
+            raise StoreUnusable(str(path), str(error)) from error
         catalog = cls(connection, data)
         try:
             catalog._prepare(rebuild=rebuild)
         except BaseException as error:
             catalog.close()
             if isinstance(error, sqlite3.OperationalError):
-                problem = f"{error}; see that the folder can be written"
-                raise StoreDamaged(str(path), problem) from error
+                raise StoreUnusable(str(path), str(error)) from error
             if isinstance(error, sqlite3.DatabaseError):
                 problem = f"{error}; rebuild it with bufdir reindex"
                 raise StoreDamaged(str(path), problem) from error
@@ -198,12 +184,19 @@ class Catalog:
                 if self._edition() == 0:  # another process may have been first
                     for statement in _SCHEMA.split(";\n"):
                         self.connection.execute(statement)
-        if self._edition() != _EDITION:
+                    if not rebuild:
+                        self.finish_rebuild()
+        edition = self._edition()
+        if edition != _EDITION and not (rebuild and edition == 0):
             problem = (
-                f"it is of edition {self._edition()}, this program reads {_EDITION}; "
+                f"it is of edition {edition}, this program reads {_EDITION}; "
                 "rebuild it with bufdir reindex"
             )
             raise StoreDamaged(str(self.data / FILE), problem)
+
+    def finish_rebuild(self) -> None:
+        """All that should be here is here: from now on this is the catalog."""
+        self.connection.execute(f"PRAGMA user_version = {_EDITION}")
 
     def _edition(self) -> int:
         return int(self.connection.execute("PRAGMA user_version").fetchone()[0])
@@ -270,7 +263,8 @@ class Catalog:
         }
         given = {name: value for name, value in filters.items() if value is not None}
         where = "".join(f" AND {name} = :{name}" for name in given)
-        direction = "DESC" if listing.descending else "ASC"
+        name = listing.sort.removeprefix("-")
+        order = f"{_COLUMN.get(name, name)} {'ASC' if name == listing.sort else 'DESC'}"
         page = {"limit": -1 if listing.limit is None else listing.limit, "offset": listing.offset}
         with self.transaction("DEFERRED"):
             total = self.connection.execute(
@@ -278,7 +272,7 @@ class Catalog:
             ).fetchone()[0]
             rows = self.connection.execute(
                 f"SELECT * FROM snapshots WHERE true{where} "
-                f"ORDER BY {SORTS[listing.sort]} {direction}, number LIMIT :limit OFFSET :offset",
+                f"ORDER BY {order}, number LIMIT :limit OFFSET :offset",
                 given | page,
             ).fetchall()
         return [_entry(row) for row in rows], total
@@ -368,6 +362,15 @@ class Catalog:
             (FAILED, error, number),
         )
 
+    def fail_unfinished(self, error: str) -> None:
+        """A night failed, and with it every first version that nobody else is at work on."""
+        self.connection.execute(
+            "UPDATE snapshots SET status = ?, error = ? WHERE version = 0 AND status = ? "
+            "AND number NOT IN (SELECT number FROM runs WHERE number IS NOT NULL "
+            "AND state IN ('queued', 'running'))",
+            (FAILED, error, PROCESSING),
+        )
+
     def set_processing(self, number: int) -> None:
         """A snapshot without a version is being computed again."""
         self.connection.execute(
@@ -384,12 +387,15 @@ class Catalog:
                 "WHERE number = ? AND state = 'queued'",
                 (number,),
             )
-            self.forget("reading")
+            self.remember(DELETIONS, str(int(self.fact(DELETIONS) or 0) + 1))
 
     def clear(self, *, keeping_runs_of: str) -> None:
-        """Forget everything but the runs of the process that builds the catalog anew."""
+        """Forget snapshots, runs and what was read; not which organisations a file names.
+
+        The runs of the process that builds the catalog anew stay, too.
+        """
         with self.transaction():
-            for table in ("snapshots", "files", "facts"):
+            for table in ("snapshots", "facts"):
                 self.connection.execute(f"DELETE FROM {table}")
             self.connection.execute("DELETE FROM runs WHERE owner IS NOT ?", (keeping_runs_of,))
 
@@ -403,10 +409,6 @@ class Catalog:
     def remember(self, name: str, value: str) -> None:
         """Keep a fact, in place of the one before."""
         self.connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
-
-    def forget(self, name: str) -> None:
-        """Drop a fact."""
-        self.connection.execute("DELETE FROM facts WHERE name = ?", (name,))
 
     def files(self) -> Mapping[str, KnownFile]:
         """The exports that the last night found, by name."""
@@ -425,13 +427,26 @@ class Catalog:
         """Keep what the exports were found to be, in place of what was known before."""
         with self.transaction():
             self.connection.execute("DELETE FROM files")
-            self.connection.executemany(
-                "INSERT INTO files (name, rows, problem, organisations) VALUES (?, ?, ?, ?)",
-                [
-                    (f.name, f.rows, f.problem, msgspec.json.encode(f.organisations).decode())
-                    for f in files
-                ],
+            self._put_files(files)
+
+    def remember_named(self, named: Mapping[str, Collection[str]]) -> None:
+        """Keep that these files name these organisations, besides what is known of them."""
+        with self.transaction():
+            known = self.files()
+            files = [known.get(name, KnownFile(name, None, None, ())) for name in named]
+            self._put_files(
+                replace(file, organisations=sorted({*file.organisations, *named[file.name]}))
+                for file in files
             )
+
+    def _put_files(self, files: Iterable[KnownFile]) -> None:
+        self.connection.executemany(
+            "INSERT OR REPLACE INTO files (name, rows, problem, organisations) VALUES (?, ?, ?, ?)",
+            [
+                (f.name, f.rows, f.problem, msgspec.json.encode(f.organisations).decode())
+                for f in files
+            ],
+        )
 
     def current_versions(self) -> Mapping[int, int]:
         """The current version of every snapshot; 0 where there is none yet."""

@@ -243,8 +243,8 @@ def end(catalog: Catalog, run_id: int, now: datetime, error: str | None = None) 
             "AND state IN (?, ?) RETURNING *",
             (FAILED if error else DONE, error, index.text_of(now), run_id, QUEUED, RUNNING),
         ).fetchone()
-        if row is not None and error and row["number"] is not None:
-            catalog.set_first_failed(row["number"], error)
+        if row is not None and error:
+            _fail(catalog, row["number"], error)
 
 
 def requeue(catalog: Catalog, run_id: int) -> None:
@@ -278,12 +278,19 @@ def _requeue(catalog: Catalog, run: Run) -> None:
         catalog.connection.execute(
             "UPDATE runs SET state = ?, error = ? WHERE id = ?", (FAILED, problem, run.id)
         )
-        if run.number is not None:
-            catalog.set_first_failed(run.number, problem)
+        _fail(catalog, run.number, problem)
         return
     catalog.connection.execute(
         "UPDATE runs SET state = ?, owner = NULL WHERE id = ?", (QUEUED, run.id)
     )
+
+
+def _fail(catalog: Catalog, number: int | None, problem: str) -> None:
+    """Tell of a failed run where no version stands; a night's is all that it had begun."""
+    if number is None:
+        catalog.fail_unfinished(problem)
+    else:
+        catalog.set_first_failed(number, problem)
 
 
 def _night(catalog: Catalog) -> Run | None:

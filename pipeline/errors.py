@@ -128,7 +128,8 @@ class ExportRefused(BufdirError):
     rows: int | None = None
 
     def __str__(self) -> str:
-        rows = "" if self.rows is None else f" ({self.rows:,} rows)"
+        noun = "row" if self.rows == 1 else "rows"
+        rows = "" if self.rows is None else f" ({self.rows:,} {noun})"
         return f"export {self.file}{rows} is refused: {self.problem}"
 
 
@@ -139,10 +140,7 @@ class ExportsMissing(BufdirError):
     folder: str
 
     def __str__(self) -> str:
-        return (
-            f"no folder {self.folder}: put the exports there, or name the data folder "
-            "with --data or BUFDIR_DATA"
-        )
+        return f"no folder {self.folder}: put the exports there, or name another data folder"
 
 
 @dataclass(eq=False)
@@ -196,6 +194,17 @@ class LedgerBroken(BufdirError):
             f"the ledger of {self.where} does not add up: {self.read:,} rows read, "
             f"{self.accounted:,} accounted for; nothing was published, report this as a fault"
         )
+
+
+@dataclass(eq=False)
+class StoreUnusable(BufdirError):
+    """The catalog can't be read or written at the moment; what it holds is whole."""
+
+    file: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.file} can't be used: {self.problem}; see that there is room and write access"
 
 
 @dataclass(eq=False)

@@ -7,6 +7,7 @@ the same bytes.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "exports"
 SUFFIX: Final = ".parquet"
+_ILLEGIBLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def _refuse_folder(error: OSError) -> None:
 
 def look_at(path: Path, name: str) -> File:
     """The file as it is at this moment; one that can't be looked at has an empty fingerprint."""
+    name = "".join(sign if is_legible(sign) else ascii(sign)[1:-1] for sign in name)
     try:
         status = path.stat()
     except OSError:
@@ -97,6 +100,11 @@ def look_at(path: Path, name: str) -> File:
         path,
         Fingerprint(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino),
     )
+
+
+def is_legible(name: str) -> bool:
+    """Whether a name can be written down: no bytes that are no text, and none that steer a line."""
+    return _ILLEGIBLE.search(name) is None
 
 
 def changed(files: Iterable[File]) -> tuple[str, ...]:

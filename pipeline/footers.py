@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import ExportRefused
-from pipeline.exports import os_problem
+from pipeline.exports import is_legible, os_problem
 from pipeline.participations import COLUMNS, Column, Kind, Shape, Ticks, Unit
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ def read(files: Iterable[File], columns: Mapping[str, str]) -> Exports:
 
 
 def _open(file: File, columns: Mapping[str, str]) -> Export:
+    if not is_legible(str(file.path)):
+        problem = "its path has signs that can't be shown; rename it"
+        raise ExportRefused(file.name, problem)
+    if file.path.exists() and not file.path.is_file():
+        raise ExportRefused(file.name, "it is no regular file; put a file in its place")
     try:
         with pq.ParquetFile(file.path) as parquet:
             schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
@@ -186,8 +191,9 @@ def _fits(kind: Kind, dtype: pa.DataType) -> bool:
 
 def _ticks(dtype: pa.DataType) -> Ticks:
     if not pa.types.is_timestamp(dtype):
-        return Ticks(Unit.MICROSECONDS, zoned=False)
-    unit = Unit.NANOSECONDS if dtype.unit == "ns" else Unit.MICROSECONDS
+        return Ticks(Unit.DAYS, zoned=False)
+    # Parquet has no seconds: they lie there as milliseconds.
+    unit = Unit.MILLISECONDS if dtype.unit == "s" else Unit(dtype.unit)
     return Ticks(unit, zoned=dtype.tz is not None)
 
 

@@ -25,6 +25,7 @@ STALE: Final = "stale"
 GONE: Final = "gone"
 UNPUBLISHED: Final = "unpublished"
 DAMAGED: Final = "damaged"
+MISLISTED: Final = "mislisted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +105,21 @@ class Verified:
     reporting_period_id: str
     verdict: str
     """`equal`; `different`: a fault of ours; `stale`: its exports or rules have changed since;
-    `gone`: no export holds its rows any longer; `unpublished`: it has no version;
-    `damaged`: its file can't be read."""
+    `gone`: no export holds its rows any longer; `unpublished`: it has no version; `damaged`: its
+    file can't be read; `mislisted`: the catalog lists other numbers than its file holds."""
     differences: Sequence[Difference] = ()
 
 
-def verify(work: Work, ids: Sequence[str] | None = None) -> list[Verified]:
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What came of looking at snapshots again, and which exports that had to do without."""
+
+    snapshots: Sequence[Verified]
+    refused: Mapping[str, str]
+    """Refused exports and why."""
+
+
+def verify(work: Work, ids: Sequence[str] | None = None) -> Verification:
     """Recompute these snapshots, or all, on DuckDB, and compare every number.
 
     Raises:
@@ -126,7 +136,10 @@ def verify(work: Work, ids: Sequence[str] | None = None) -> list[Verified]:
     organisations = None if ids is None else {entry.org_id for entry in published}
     gathered = runs.gather(work, organisations)
     recomputed = _recompute(gathered, [runs.cell_of(entry) for entry in published])
-    return [_verify(work, gathered, recomputed, entry) for entry in entries]
+    return Verification(
+        [_verify(work, gathered, recomputed, entry) for entry in entries],
+        gathered.exports.problems,
+    )
 
 
 def _recompute(gathered: Gathered, cells: Sequence[Cell]) -> Mapping[Cell, Breakdown]:
@@ -154,6 +167,8 @@ def _verify(
             again = recomputed.get(cell, runs.zeros(gathered))
             differences = tuple(_differences(version, again))
             verdict = _verdict(version, content.rows, current, differences)
+            if verdict != DIFFERENT and _listed(entry) != _numbers(version.total):
+                verdict = MISLISTED
     return Verified(
         entry.id,
         entry.org_id,
@@ -161,6 +176,14 @@ def _verify(
         verdict,
         differences if verdict == DIFFERENT else (),
     )
+
+
+def _listed(entry: Entry) -> tuple[int | None, ...]:
+    return entry.participations, entry.seconds, entry.activities
+
+
+def _numbers(total: snapshot.Numbers) -> tuple[int, ...]:
+    return total.participations, total.seconds, total.activities
 
 
 def _verdict(version: Version, rows: int, current: str, differences: Sequence[Difference]) -> str:

@@ -100,6 +100,7 @@ def _quiet(work: Work, files: Sequence[File]) -> Night:
 def _compute(work: Work, *, full: bool) -> Night:
     from pipeline import runs  # noqa: PLC0415 (a quiet night must not wait for an engine to load)
 
+    deleted = staleness.deletions(work.catalog)
     gathered = runs.gather(work)
     work.tell("exports_read", files=len(gathered.exports.accepted), rows=gathered.exports.rows)
     held = runs.held_organisations(work.catalog, gathered.exports)
@@ -125,7 +126,7 @@ def _compute(work: Work, *, full: bool) -> Night:
     outcomes += _without_rows(work, gathered, contents, held)
     store.write({store.unplaced_path(work.data): left_out.unplaced})
     ignored = _newly_ignored(work, gathered)
-    _remember(work, gathered, later)
+    _remember(work, gathered, deleted, later)
     return _night(gathered, outcomes, held, later, ignored)
 
 
@@ -146,7 +147,7 @@ def _plan(
     planned, outcomes = [], []
     for cell, entry in zip(order, entries, strict=True):
         plan = runs.plan(work, entry, cell, due[cell])
-        if full or plan.digest != entry.digest:
+        if full or plan.is_news(work):
             planned.append(plan)
         else:
             outcomes.append(outcome(entry, UNCHANGED, entry.version))
@@ -173,7 +174,7 @@ def _take_up(work: Work, gathered: Gathered, held: Mapping[str, str]) -> list[Ou
 def _without_rows(
     work: Work, gathered: Gathered, contents: Collection[Cell], held: Collection[str]
 ) -> list[Outcome]:
-    """Published snapshots of the configured kinds in whose cells no row lies.
+    """Snapshots of the configured kinds in whose cells no row lies, of organisations we know of.
 
     Those that never had one are brought up to date, in case the rules have changed; the others
     keep their numbers, and the night says so.
@@ -183,7 +184,7 @@ def _without_rows(
     decisions = [
         runs.decide(work, gathered, entry, held={}, forced=False)
         for entry in work.catalog.entries().values()
-        if entry.version
+        if (entry.version or entry.org_id in gathered.judged.organisations)
         and entry.org_id not in held
         and (cell := runs.cell_of(entry)).period.kind in work.settings.periods
         and cell not in contents
@@ -208,14 +209,13 @@ def _newly_ignored(work: Work, gathered: Gathered) -> Mapping[str, Sequence[str]
     return ignored
 
 
-def _remember(work: Work, gathered: Gathered, later: Sequence[Cell]) -> None:
+def _remember(work: Work, gathered: Gathered, deleted: str, later: Sequence[Cell]) -> None:
     """What the next night compares with, so that an unchanged one reads nothing."""
     known = work.catalog.files()
-    reading = gathered.exports
-    named = gathered.judged.organisations_by_file
+    reading, named = gathered.exports, gathered.named
     accepted = [
-        KnownFile(export.file.name, export.rows, None, organisations)
-        for export, organisations in zip(reading.accepted, named, strict=True)
+        KnownFile(export.file.name, export.rows, None, named[export.file.name])
+        for export in reading.accepted
     ]
     refused = [
         KnownFile(
@@ -229,7 +229,7 @@ def _remember(work: Work, gathered: Gathered, later: Sequence[Cell]) -> None:
     until = min((cell.period.start(work.settings.zone) for cell in later), default=None)
     with work.catalog.transaction():
         work.catalog.remember_files([*accepted, *refused])
-        staleness.remember(work.catalog, work.settings, reading.files, until)
+        staleness.remember(work.catalog, work.settings, reading.files, deleted, until)
 
 
 def _night(

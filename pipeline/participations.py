@@ -94,8 +94,15 @@ AGE: Final = (
 class Unit(Enum):
     """How finely the ticks of a raw instant count."""
 
+    DAYS = "d"
+    MILLISECONDS = "ms"
     MICROSECONDS = "us"
     NANOSECONDS = "ns"
+
+
+_MICROSECONDS: Final = {Unit.DAYS: 86_400_000_000, Unit.MILLISECONDS: 1000, Unit.MICROSECONDS: 1}
+_FAR_US: Final = 2**62
+"""Farther from 1970 no clock has to go: beyond, instants in coarse units are all one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +176,19 @@ def _instant(name: str, rest: str, shape: Shape, clock: WallClock) -> Iterable[n
     ticks = shape.instants[name]
     raw = nw.col(name).cast(nw.Int64())
     nanoseconds = ticks.unit is Unit.NANOSECONDS
-    micros = raw // 1000 if nanoseconds else raw
+    micros = raw // 1000 if nanoseconds else _micros(raw, ticks)
     # No null here: where there is no time, a file that counts finer must not win a tie.
     beyond = (raw % 1000).fill_null(0) if nanoseconds else nw.lit(0).cast(nw.Int64())
     instant = micros if ticks.zoned else micros - _offset(micros, clock)
     return instant.alias(name), beyond.alias(rest)
+
+
+def _micros(raw: nw.Expr, ticks: Ticks) -> nw.Expr:
+    """Ticks as microseconds, kept from overflowing 64 bits here and when an offset is taken off."""
+    scale = _MICROSECONDS[ticks.unit]
+    if scale == 1 and ticks.zoned:
+        return raw
+    return raw.clip(-_FAR_US // scale, _FAR_US // scale) * scale
 
 
 def _offset(wall_us: nw.Expr, clock: WallClock) -> nw.Expr:

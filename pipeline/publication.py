@@ -32,6 +32,13 @@ class Planned:
     rows: int
     """The rows that its ledger must account for."""
 
+    def is_news(self, work: Work) -> bool:
+        """Whether the current version is another one, or can't be read any more."""
+        current = self.entry.version
+        return self.digest != self.entry.digest or not store.is_whole(
+            work.data, self.entry.number, current
+        )
+
 
 def publish(
     work: Work, planned: Sequence[Planned], counted: Mapping[Cell, Breakdown], left_out: LeftOut

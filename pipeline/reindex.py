@@ -45,10 +45,12 @@ def run(data: Path, now: datetime) -> Reindexed:
         catalog.clear(keeping_runs_of=holder)
         for version in newest:
             catalog.restore(version)
+        catalog.finish_rebuild()
     return Reindexed(len(newest), damaged, set_aside)
 
 
 def _newest(data: Path) -> tuple[list[Version], list[str]]:
+    """The newest readable version of each cell, and what is wrong with others."""
     found: dict[int, Version] = {}
     damaged = []
     for number, version in store.all_versions(data):
@@ -56,7 +58,17 @@ def _newest(data: Path) -> tuple[list[Version], list[str]]:
             found[number] = store.read(data, number, version)
         except StoreDamaged as error:
             damaged.append(str(error))
-    return list(found.values()), damaged
+    of_cell: dict[tuple[str, str], Version] = {}
+    for newer in found.values():  # in the order of their ids: the later one is the newer
+        cell = (newer.org_id, newer.reporting_period_id)
+        older = of_cell.get(cell)
+        if older is not None:
+            damaged.append(
+                f"{older.id} is of {older.org_id} in {older.reporting_period_id} as {newer.id} "
+                f"is, which is newer and stands; the next night takes {older.id} away"
+            )
+        of_cell[cell] = newer
+    return list(of_cell.values()), damaged
 
 
 def _set_aside_if_unreadable(data: Path, now: datetime) -> str | None:

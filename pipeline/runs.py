@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pipeline import breakdown, cells, claims, exports, footers, periods, snapshot
+from pipeline import breakdown, cells, claims, exports, footers, periods, snapshot, store
 from pipeline.breakdown import Breakdown, Cell, Numbers
 from pipeline.engines import Question
 from pipeline.engines import polars as engine
@@ -39,6 +39,12 @@ class Gathered:
 
     exports: Exports
     judged: Judged
+
+    @property
+    def named(self) -> Mapping[str, Sequence[str]]:
+        """The organisations that each accepted file names, among those that were asked for."""
+        files = (export.file.name for export in self.exports.accepted)
+        return dict(zip(files, self.judged.organisations_by_file, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,12 @@ def run_cells(
             entries = cells.ensure(work.catalog, pairs, now)
             numbers = [entry.number for entry in entries]
             claimed = claims.claim(work.catalog, numbers, name, now)
-        return refresh(work, claimed, forced=force)
+        try:
+            return refresh(work, claimed, forced=force)
+        except BaseException as error:
+            # Nobody but this process knows of the runs, so nobody would take them up soon.
+            _end(work, claimed, f"it was ended by {type(error).__name__}")
+            raise
 
 
 def _named_organisations(work: Work) -> list[str]:
@@ -186,17 +197,24 @@ def refresh(work: Work, runs: Sequence[Run], *, forced: bool = False) -> Ended:
     try:
         return _refresh(work, runs, forced=forced)
     except BufdirError as error:
-        for run in runs:
-            claims.end(work.catalog, run.id, work.clock(), str(error))
+        _end(work, runs, str(error))
         raise
+
+
+def _end(work: Work, runs: Iterable[Run], problem: str) -> None:
+    for run in runs:
+        claims.end(work.catalog, run.id, work.clock(), problem)
 
 
 def _refresh(work: Work, runs: Sequence[Run], *, forced: bool) -> Ended:
     entries = [work.catalog.get(snapshot.snapshot_id(run.number or 0)) for run in runs]
+    for entry in entries:
+        store.sweep_snapshot(work.data, entry.number, entry.version)
     gathered = gather(work, {entry.org_id for entry in entries})
     work.tell("exports_read", files=len(gathered.exports.accepted), rows=gathered.exports.rows)
     held = held_organisations(work.catalog, gathered.exports)
     outcomes = compute(work, gathered, runs, held, forced=forced)
+    work.catalog.remember_named(gathered.named)
     return Ended(outcomes, gathered.exports.problems)
 
 
@@ -262,7 +280,7 @@ def decide(
     plan_ = plan(work, entry, cell, content)
     if forced or not entry.version:
         return plan_
-    if plan_.digest == entry.digest:
+    if not plan_.is_news(work):
         return outcome(entry, UNCHANGED, entry.version)
     # Rows that were there are gone: exports may be deleted by law, the numbers stay.
     gone = entry.rows and not content.rows

@@ -10,10 +10,18 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -84,6 +92,17 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        msg = "it must be a number"
+        raise ValueError(msg)  # noqa: TRY004 (what the settings library takes for a refusal)
+    return value
+
+
+_NoFlag: Final = BeforeValidator(_no_flag)
+"""Python would take true for 1."""
+
+
 def _wrong(name: str, problem: str) -> PydanticCustomError:
     """What is wrong with settings that don't fit each other, under the name of one of them."""
     return PydanticCustomError("misfit", "{problem}", {"name": name, "problem": problem})
@@ -103,12 +122,13 @@ class ExportSettings(_Section):
 
     @model_validator(mode="after")
     def _one_column_each(self) -> Self:
-        theirs = list(self.columns.values())
+        theirs = [self.columns.get(ours, ours) for ours in get_args(OurColumn)]
         twice = sorted({name for name in theirs if theirs.count(name) > 1})
         if twice:
             raise _wrong(
                 "export.columns",
-                f"{twice[0]!r} is given for two of our columns; each needs its own",
+                f"{twice[0]!r} is read as two of our columns; each needs one of its own, and "
+                "bears our name where nothing else is said",
             )
         return self
 
@@ -116,13 +136,13 @@ class ExportSettings(_Section):
 class RunSettings(_Section):
     """The bounds of a run in a child process."""
 
-    at_once: Annotated[int, Field(ge=1, le=64)] = 2
+    at_once: Annotated[int, Field(ge=1, le=64), _NoFlag] = 2
     """Child processes of one API at the same time."""
-    memory_mb: Annotated[int, Field(ge=256, le=1_048_576)] = 4096
+    memory_mb: Annotated[int, Field(ge=256, le=1_048_576), _NoFlag] = 4096
     """Mebibytes of memory that one run may use."""
-    seconds: Annotated[int, Field(ge=1, le=86_400)] = 600
+    seconds: Annotated[int, Field(ge=1, le=86_400), _NoFlag] = 600
     """How long one run may take."""
-    wait_seconds: Annotated[float, Field(ge=0, le=600)] = 30
+    wait_seconds: Annotated[float, Field(ge=0, le=600), _NoFlag] = 30
     """How long a PUT waits for its run."""
 
 
@@ -151,7 +171,7 @@ class Settings(BaseSettings):
         "funksjonsnedsettelse",
     )
     """The category codes that count, in the order in which they are shown."""
-    max_hours: Annotated[float, Field(gt=0, le=8784, allow_inf_nan=False)] = 24
+    max_hours: Annotated[float, Field(gt=0, le=8784, allow_inf_nan=False), _NoFlag] = 24
     """The most hours that one participation may have; a leap year has 8784."""
     export: ExportSettings = ExportSettings()
     runs: RunSettings = RunSettings()
@@ -207,6 +227,9 @@ def load(data: Path) -> Settings:
     """
     file = data / FILE
     _refuse_unknown_variables()
+    if os.path.lexists(file) and not file.is_file():
+        problem = "this is no file, or leads to none; put the settings there or take it away"
+        raise InvalidSetting("(all)", problem, str(file))
 
     class SettingsHere(Settings):
         model_config = SettingsConfigDict(toml_file=file)
@@ -249,7 +272,7 @@ def _refuse_unknown_variables() -> None:
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             known |= {f"{PREFIX}{name.upper()}__{part.upper()}" for part in inner.model_fields}
     for variable in sorted(os.environ):
-        if variable.startswith(PREFIX) and variable not in known:
+        if variable.upper().startswith(PREFIX) and variable not in known:
             options = ", ".join(sorted(known))
             raise InvalidSetting(variable, f"is unknown; it may be {options}", "the environment")
 

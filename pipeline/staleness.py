@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pipeline import breakdown, exports, periods
-from pipeline.catalog import text_of
+from pipeline.catalog import DELETIONS, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,8 +30,17 @@ _UNTIL: Final = "reading_until"
 """The fact that tells when a period begins whose rows the last night left for later."""
 
 
+def deletions(catalog: Catalog) -> str:
+    """How many snapshots were deleted so far: a night knows nothing of one deleted while it ran."""
+    return catalog.fact(DELETIONS) or "0"
+
+
 def remember(
-    catalog: Catalog, settings: Settings, files: Iterable[File], until: datetime | None
+    catalog: Catalog,
+    settings: Settings,
+    files: Iterable[File],
+    deleted: str,
+    until: datetime | None,
 ) -> None:
     """A night has brought everything up to date with these files.
 
@@ -39,9 +48,10 @@ def remember(
         catalog: Where it is remembered.
         settings: By which they were read.
         files: All exports that there are, the refused ones too.
+        deleted: What `deletions` said when the night began.
         until: When a period begins for which rows were left; None where there are none.
     """
-    catalog.remember(_READING, _reading(settings, files))
+    catalog.remember(_READING, _reading(settings, files, deleted))
     catalog.remember(_UNTIL, text_of(until) if until else "")
 
 
@@ -52,7 +62,7 @@ def nothing_changed(
     until = catalog.fact(_UNTIL)
     if until and until <= text_of(now):
         return False
-    return catalog.fact(_READING) == _reading(settings, files)
+    return catalog.fact(_READING) == _reading(settings, files, deletions(catalog))
 
 
 def stands(catalog: Catalog, settings: Settings, entry: Entry, now: datetime) -> bool:
@@ -74,10 +84,10 @@ def stands(catalog: Catalog, settings: Settings, entry: Entry, now: datetime) ->
     return nothing_changed(catalog, settings, exports.find(catalog.data), now)
 
 
-def _reading(settings: Settings, files: Iterable[File]) -> str:
+def _reading(settings: Settings, files: Iterable[File], deleted: str) -> str:
     """What decides a night's results, in short: the files, the settings, the programs."""
     chosen = settings.model_dump(exclude={"runs", "log"})
     by_name = sorted(files, key=lambda file: file.name)
     fingerprints = [(file.name, astuple(file.fingerprint)) for file in by_name]
-    parts = (breakdown.DEFINITIONS, installed_version("polars"), chosen, fingerprints)
+    parts = (breakdown.DEFINITIONS, installed_version("polars"), chosen, fingerprints, deleted)
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()

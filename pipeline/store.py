@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SNAPSHOTS: Final = "snapshots"
 QUARANTINE: Final = "quarantine"
 _HIGHEST: Final = "highest-id"
+_MEND: Final = "restore it from a backup, or compute it anew with run --force"
 _TEMPORARY: Final = ".tmp-"
 _VERSIONED: Final = re.compile(r"agg-(\d{3}|[1-9]\d{3,11})/v([1-9]\d*)", re.ASCII)
 
@@ -52,10 +53,22 @@ def read(data: Path, number: int, version: int) -> Version:
     """
     path = version_path(data, number, version)
     try:
-        return snapshot.decode(path.read_bytes())
+        found = snapshot.decode(path.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
-        problem = f"{error}; restore it from a backup, or compute it anew with run --force"
-        raise StoreDamaged(str(path), problem) from error
+        raise StoreDamaged(str(path), f"{error}; {_MEND}") from error
+    if (found.id, found.version) != (snapshot.snapshot_id(number), version):
+        problem = f"it is version {found.version} of {found.id}; {_MEND}"
+        raise StoreDamaged(str(path), problem)
+    return found
+
+
+def is_whole(data: Path, number: int, version: int) -> bool:
+    """Whether a version is there and can be read."""
+    try:
+        read(data, number, version)
+    except StoreDamaged:
+        return False
+    return True
 
 
 def write(contents: Mapping[Path, bytes]) -> None:
@@ -116,6 +129,14 @@ def _ours(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
         form = _VERSIONED.fullmatch(f"{path.parent.name}/{path.stem}")
         if form is not None:
             yield int(form[1]), int(form[2])
+
+
+def sweep_snapshot(data: Path, number: int, current: int) -> None:
+    """Take away the versions of one snapshot that a run left behind before it published them."""
+    for known, version in _ours(version_path(data, number, 1).parent.glob("v*.json")):
+        if version > current:
+            version_path(data, known, version).unlink(missing_ok=True)
+            quarantine_path(data, known, version).unlink(missing_ok=True)
 
 
 def sweep(data: Path, current: Mapping[int, int]) -> int:

@@ -9,7 +9,7 @@ import narwhals as nw
 
 from pipeline import breakdown, engines
 from pipeline.breakdown import REASON
-from pipeline.participations import COLUMNS, FILE, ORG_ID, ROW, STARTED_AT, Kind, typed
+from pipeline.participations import COLUMNS, FILE, ORG_ID, ROW, STARTED_AT, Kind, Unit, typed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 FAULTS: Final = (duckdb.Error, OSError)
 """What reading a damaged file ends in."""
 
-_TICKS: Final = {"us": "epoch_us", "ns": "epoch_ns"}
+_TICKS: Final = {
+    Unit.DAYS: "CASE WHEN NOT isinf({0}) THEN {0} - DATE '1970-01-01' END",
+    Unit.MILLISECONDS: "epoch_ms({0})",
+    Unit.MICROSECONDS: "epoch_us({0})",
+    Unit.NANOSECONDS: "epoch_ns({0})",
+}
+"""Ticks since 1970; null where DuckDB takes an instant for infinite."""
+_MOST: Final = 2**63 - 1
 _WILDCARDS: Final = str.maketrans({sign: f"[{sign}]" for sign in "*?["})
 
 
@@ -105,14 +112,7 @@ def _raw(kind: Kind, export: Export, name: str) -> str:
     column = '"' + export.shape.sources[name].replace('"', '""') + '"'
     if kind is not Kind.INSTANT or name not in export.shape.instants:
         return column
-    ticks = _TICKS[export.shape.instants[name].unit.value]
-    # A date becomes its midnight, as a timestamp does not change by this.
-    return (
-        f"{ticks}({column})"
-        if export.shape.instants[name].zoned
-        else (
-            f"{ticks}({column}::TIMESTAMP_NS)"
-            if ticks == "epoch_ns"
-            else f"{ticks}({column}::TIMESTAMP)"
-        )
-    )
+    ticks = _TICKS[export.shape.instants[name].unit].format(column)
+    # The greatest and the least tick are infinite here; for us they are ticks like all others.
+    far = f"CASE WHEN {column}::VARCHAR = 'infinity' THEN {_MOST} ELSE -{_MOST} END"
+    return f"CASE WHEN {column} IS NOT NULL THEN coalesce({ticks}, {far}) END"

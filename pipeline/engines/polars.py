@@ -42,6 +42,9 @@ FAULTS: Final = files.FAULTS
 damaged = files.damaged
 
 _KEY: Final = "key"
+_YEAR_1_US: Final = -62_135_596_800_000_000
+_YEAR_9999_US: Final = 253_402_300_799_999_999
+"""The first and the last microsecond that ISO 8601 writes with four digits of a year."""
 _NEWEST: Final = "newest"
 """The content of the statement that stands for the row's participation, hashed."""
 
@@ -155,9 +158,19 @@ def _lies_in(kind: str, cells: Collection[Cell]) -> pl.Expr:
 
 
 def _shown(kind: Kind, name: str) -> pl.Expr:
-    """A value as people read it: instants as ISO 8601, hours as text for they may be no number."""
+    """A value as people read it: instants as ISO 8601, hours as text for they may be no number.
+
+    What no calendar has is shown as it was stored, in microseconds since 1970.
+    """
     if kind is Kind.INSTANT:
-        return pl.from_epoch(name, "us").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias(name)
+        first, last = pl.lit(_YEAR_1_US), pl.lit(_YEAR_9999_US)
+        known = pl.from_epoch(pl.col(name).clip(first, last), "us")
+        return (
+            pl.when(pl.col(name).is_between(first, last))
+            .then(known.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
+            .otherwise(pl.col(name).cast(pl.String))
+            .alias(name)
+        )
     return pl.col(name).cast(pl.String) if kind is Kind.NUMBER else pl.col(name)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
 import polars as pl
@@ -58,10 +58,9 @@ def _raw(kind: Kind, export: Export, name: str) -> pl.Expr:
     column = pl.col(export.shape.sources[name])
     if kind is not Kind.INSTANT or name not in export.shape.instants:
         return column
-    ticks = export.shape.instants[name]
-    unit: Literal["ns", "us"] = "ns" if ticks.unit is Unit.NANOSECONDS else "us"
-    # A date becomes its midnight; a coarser unit is widened.
-    return column.cast(pl.Datetime(unit, "UTC" if ticks.zoned else None)).to_physical()
+    is_day = export.shape.instants[name].unit is Unit.DAYS
+    # Arrow may have noted days as milliseconds, and Polars then reads them as instants.
+    return (column.cast(pl.Date) if is_day else column).to_physical()
 
 
 def native(frame: Frame) -> pl.LazyFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -59,17 +59,4 @@ Data = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Id = Annotated[
     str, typer.Argument(metavar="ID", help="Such as agg-001.", autocompletion=ids_of_catalog)
-]
-Status = Literal["processing", "completed", "failed"]
-Sort = Literal[
-    "created_at",
-    "-created_at",
-    "refreshed_at",
-    "-refreshed_at",
-    "org_id",
-    "-org_id",
-    "reporting_period_id",
-    "-reporting_period_id",
-    "participant_count",
-    "-participant_count",
 ]

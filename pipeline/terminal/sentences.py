@@ -62,7 +62,7 @@ def night(found: Night, standing: int) -> str:
 def notes_of_night(found: Night) -> list[Note]:
     """What there is to say of a night besides; nothing, if all is as it should be."""
     return [
-        *_refused(found.refused),
+        *notes_of_refusals(found.refused),
         *_held(found.held),
         *_failures(found.outcomes),
         *_left_alone(found.outcomes),
@@ -73,11 +73,12 @@ def notes_of_night(found: Night) -> list[Note]:
 
 def notes_of_run(ended: Ended) -> list[Note]:
     """What went wrong in a run, if anything did."""
-    return [*_refused(ended.refused), *_failures(ended.outcomes)]
+    return [*notes_of_refusals(ended.refused), *_failures(ended.outcomes)]
 
 
-def _refused(files: Mapping[str, str]) -> Iterator[Note]:
-    return (Note("export_refused", sentence) for sentence in files.values())
+def notes_of_refusals(files: Mapping[str, str]) -> list[Note]:
+    """Each refused export, and why."""
+    return [Note("export_refused", sentence) for sentence in files.values()]
 
 
 def _failures(outcomes: Iterable[Outcome]) -> Iterator[Note]:

@@ -65,8 +65,7 @@ def test_a_night_without_the_folder_of_exports_names_it(bufdir: Bufdir, data: Pa
     ended = bufdir("nightly")
 
     assert ended.err == (
-        f"bufdir: no folder {data}/exports: put the exports there, or name the data folder with "
-        "--data or BUFDIR_DATA\n"
+        f"bufdir: no folder {data}/exports: put the exports there, or name another data folder\n"
     )
     assert (ended.code, ended.out) == (2, "")
 
@@ -79,7 +78,7 @@ def test_a_refused_export_is_named_and_the_others_are_counted(bufdir: Bufdir, da
 
     assert ended.out.startswith("nightly: 1 snapshot computed, 1 stands: 2 exports, 2 rows, ")
     assert ended.err.startswith(
-        "bufdir: export poor.parquet (1 rows) is refused: it lacks the required column hours"
+        "bufdir: export poor.parquet (1 row) is refused: it lacks the required column hours"
     )
     assert ended.err.count("\n") == 1
     assert ended.code == 3

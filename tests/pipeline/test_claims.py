@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline import cells, claims, periods
-from pipeline.catalog import Catalog, Listing
+from pipeline.catalog import Catalog
 from pipeline.claims import MOST_ATTEMPTS
 from pipeline.errors import (
     Busy,
@@ -26,6 +26,7 @@ from pipeline.errors import (
     SnapshotExists,
     SnapshotNotFound,
 )
+from pipeline.listing import Listing
 from tests.pipeline.given import NOW, House, computed, people, row
 
 if TYPE_CHECKING:
@@ -461,13 +462,13 @@ def test_lists_are_filtered_sorted_and_paged(house: House) -> None:
             "c rp-2024-q4",
             "d rp-2024-q4",
         ]
-        assert ids(descending=True) == ids()  # all of one moment: ties go by id all the same
-        assert ids(sort="org_id", descending=True)[0] == "d rp-2024-q4"
+        assert ids(sort="-created_at") == ids()  # all of one moment: ties go by id all the same
+        assert ids(sort="-org_id")[0] == "d rp-2024-q4"
         assert ids(org_id="org-a") == ["a rp-2025-q1", "a rp-2024-q4"]
         assert ids(reporting_period_id="rp-2025-q1") == ["a rp-2025-q1"]
         assert ids(status="processing") == ["d rp-2024-q4"]
         assert ids(org_id="org-a", status="processing") == []
-        assert ids(sort="participant_count", descending=True, limit=2) == [
+        assert ids(sort="-participant_count", limit=2) == [
             "b rp-2024-q4",
             "c rp-2024-q4",
         ]

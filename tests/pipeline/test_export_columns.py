@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -432,6 +433,26 @@ def test_links_are_followed_once_however_they_lead(house: House, tmp_path: Path)
     night = house.night()
     assert night.rows == 2
     assert ledger(night.ledger) == {"counted": 2}
+
+
+@pytest.mark.parametrize("name", [b"\xff.parquet", b"two\nlines.parquet"])
+def test_a_file_whose_name_can_not_be_shown_is_refused_and_the_others_go_on(
+    house: House, name: bytes
+) -> None:
+    path = house.export(people(2))
+    shutil.copy(path, path.parent / os.fsdecode(name))
+    night = house.night()
+    (problem,) = night.refused.values()
+    assert problem.isprintable()
+    assert "its path has signs that can't be shown; rename it" in problem
+    assert ledger(night.ledger) == {"counted": 2}
+    assert not house.night().changed
+
+
+def test_a_pipe_among_the_exports_is_refused_and_holds_nobody_up(house: House) -> None:
+    house.export(people(2))
+    os.mkfifo(house.data / "exports" / "pipe.parquet")
+    assert "it is no regular file" in house.night().refused["pipe.parquet"]
 
 
 def test_hidden_files_and_other_files_are_no_exports(house: House) -> None:

@@ -28,7 +28,7 @@ def lived(house: House) -> House:
 
 def verify(house: House, ids: Sequence[str] | None = None) -> dict[str, Verified]:
     with house.work() as work:
-        return {one.id: one for one in inspection.verify(work, ids)}
+        return {one.id: one for one in inspection.verify(work, ids).snapshots}
 
 
 def verdicts(house: House, ids: Sequence[str] | None = None) -> dict[str, str]:
@@ -44,6 +44,20 @@ def tamper(house: House, changes: dict[str, Any]) -> None:
 
 def test_what_a_night_published_the_second_engine_gives_too(lived: House) -> None:
     assert verdicts(lived) == {"agg-001": "equal", "agg-002": "equal", "agg-003": "equal"}
+
+
+def test_a_catalog_that_lists_other_numbers_than_were_published_is_told(lived: House) -> None:
+    with lived.work() as work:
+        work.catalog.connection.execute("UPDATE snapshots SET seconds = 1 WHERE number = 1")
+    assert verdicts(lived)["agg-001"] == "mislisted"
+
+
+def test_refused_exports_are_named_by_verify(lived: House) -> None:
+    (lived.data / "exports" / "c.parquet").write_bytes(b"")
+    with lived.work() as work:
+        verified = inspection.verify(work)
+    assert list(verified.refused) == ["c.parquet"]
+    assert {one.verdict for one in verified.snapshots} == {"equal"}
 
 
 def test_some_snapshots_can_be_verified_alone_and_once(lived: House) -> None:

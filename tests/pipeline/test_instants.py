@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from pipeline import periods
+from pipeline import periods, store
 from pipeline.participations import STARTED_AT, Shape, Ticks, Unit, typed
 from tests.pipeline.given import (
     House,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 OSLO = ZoneInfo("Europe/Oslo")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = ("s", "ms", "us", "ns")
+CLOCKS = tuple(unit for unit in Unit if unit is not Unit.DAYS)
+"""The units in which a wall clock is read to less than a day."""
 SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 ZONES = ("UTC", "Europe/Oslo", "America/New_York", "Asia/Kathmandu", "+05:30")
 
@@ -111,7 +114,7 @@ def test_updated_at_is_read_as_started_at_is(engine: str, data: Path, kind: Any)
         assert counted.total.seconds == (7200, 3600)[n]
 
 
-@pytest.mark.parametrize("unit", Unit)
+@pytest.mark.parametrize("unit", CLOCKS)
 def test_the_hour_that_occurs_twice_is_taken_as_the_first(engine: str, unit: Unit) -> None:
     readings = walls(
         "2024-10-27T01:59:59",
@@ -130,7 +133,7 @@ def test_the_hour_that_occurs_twice_is_taken_as_the_first(engine: str, unit: Uni
     ]
 
 
-@pytest.mark.parametrize("unit", Unit)
+@pytest.mark.parametrize("unit", CLOCKS)
 def test_the_hour_that_the_clock_skips_is_taken_one_hour_later(engine: str, unit: Unit) -> None:
     readings = walls(
         "2024-03-31T01:59:59",
@@ -246,34 +249,64 @@ def of_ticks(kind: Any, ticks: list[int]) -> Any:
     ("kind", "ticks"),
     [
         (pa.timestamp("us", "UTC"), [-(2**63) + 1, 2**63 - 1]),
+        (pa.timestamp("s"), [-(10**15), 10**15]),
         (pa.timestamp("ms", "UTC"), [-(2**52), 2**52]),
+        (pa.timestamp("ms"), [-(2**63) + 1, 2**63 - 1]),
+        (pa.timestamp("ms", "UTC"), [-(2**63) + 1, 2**63 - 1]),
         (pa.timestamp("ns", "UTC"), [-(2**63), 2**63 - 1]),
         (pa.timestamp("us"), [-(2**62), 2**62]),
         (pa.timestamp("ns"), [-(2**63), 2**63 - 1]),
         (pa.date32(), [-1_000_000, 10_000_000]),
+        (pa.date32(), [-(2**31), 2**31 - 1]),
     ],
     ids=str,
 )
-def test_times_of_other_ages_are_out_of_range(data: Path, kind: Any, ticks: list[int]) -> None:
-    write(data, of_ticks(kind, ticks))
-    assert ledger(judged(data).ledger) == {"started_at_out_of_range": len(ticks)}
-
-
-@pytest.mark.parametrize(
-    ("kind", "tick"), [(pa.timestamp("ms", "UTC"), 2**63 - 1), (pa.date32(), 2**31 - 1)], ids=str
-)
-def test_times_that_no_clock_can_count_refuse_their_file_and_no_other(
-    house: House, kind: Any, tick: int
+def test_times_of_other_ages_are_out_of_range_and_the_night_goes_on(
+    house: House, kind: Any, ticks: list[int]
 ) -> None:
-    """In microseconds they would need more than 64 bits."""
-    write(house.data, of_ticks(kind, [tick]), "bad.parquet")
-    house.export([row()], "good.parquet")
+    write(house.data, of_ticks(kind, ticks), "odd.parquet")
+    house.export([row(hours=1.0)], "good.parquet")
+
     night = house.night()
-    assert (
-        "bad.parquet (1 rows) is refused: it can't be read to its end"
-        in night.refused["bad.parquet"]
+
+    assert (night.refused, ledger(night.ledger)) == (
+        {},
+        {"counted": 1, "started_at_out_of_range": len(ticks)},
     )
-    assert ledger(night.ledger) == {"counted": 1}
+    kept = store.unplaced_path(house.data).read_text().splitlines()
+    assert [json.loads(line)["reason"] for line in kept] == ["started_at_out_of_range"] * 2
+
+
+FAR = [
+    (pa.timestamp("us"), 2**63 - 1),
+    (pa.timestamp("us", "UTC"), 2**63 - 1),
+    (pa.timestamp("ms", "UTC"), 2**63 - 1),
+    (pa.timestamp("ns"), 2**63 - 1),
+    (pa.date32(), 2**31 - 1),
+]
+
+
+@pytest.mark.parametrize(("kind", "tick"), FAR, ids=str)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_statement_made_at_the_end_of_time_is_the_latest_and_at_its_beginning_the_oldest(
+    engine: str, data: Path, kind: Any, tick: int, sign: int
+) -> None:
+    small = pa.int32() if pa.types.is_date32(kind) else pa.int64()
+    far = pa.array([sign * tick], small).cast(kind)[0]
+    export(data, [row(hours=1.0, updated_at=far)], "a.parquet", types={"updated_at": kind})
+    export(data, [row(hours=2.0, updated_at=datetime(2024, 12, 1, tzinfo=UTC))], "b.parquet")
+    (counted,) = cells(engine, data).values()
+    assert counted.total.seconds == (3600 if sign == 1 else 7200)
+
+
+def test_a_row_with_an_endless_time_is_kept_with_its_ticks(house: House) -> None:
+    kind = pa.timestamp("us", "UTC")
+    far = pa.array([2**63 - 1]).cast(kind)[0]
+    house.export([row(hours=None, updated_at=far)], types={"updated_at": kind})
+    house.night()
+    (kept,) = store.quarantine_path(house.data, 1, 1).read_text().splitlines()
+    assert json.loads(kept)["updated_at"] == str(2**63 - 1)
+    assert json.loads(kept)["started_at"] == "2024-11-05T17:00:00.000000Z"
 
 
 def test_another_time_zone_moves_midnight(engine: str, data: Path) -> None:

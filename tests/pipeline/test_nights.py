@@ -17,7 +17,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import cells, claims, nightly, periods, reindex, runs, store
+from pipeline import (
+    breakdown,
+    cells,
+    claims,
+    nightly,
+    periods,
+    reindex,
+    runs,
+    staleness,
+    store,
+)
 from pipeline.errors import ExportsChanged, StoreDamaged
 from tests.pipeline.given import (
     AUTUMN,
@@ -138,6 +148,29 @@ def test_a_file_overwritten_with_its_size_and_times_set_back_is_noticed(house: H
     path.write_bytes(other)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
     assert computed(house.night()) == {Q4}
+
+
+@pytest.mark.parametrize("what", ["definitions", "engine"])
+def test_other_definitions_or_another_engine_read_everything_again(
+    lived: House, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    assert not lived.night().changed
+    if what == "definitions":
+        monkeypatch.setattr(breakdown, "DEFINITIONS", "others")
+    else:
+        monkeypatch.setattr(staleness, "installed_version", lambda _: "99.0")
+    assert lived.night().changed
+
+
+def test_an_organisation_that_failed_for_it_was_unknown_completes_once_it_is_known(
+    house: House,
+) -> None:
+    house.export([row()])
+    with house.work() as work:
+        runs.run_cells(work, [periods.parse("rp-2024-q3")], ["org-2"])
+    house.export([row(org_id="org-2")], "b.parquet")
+    assert computed(house.night()) >= {"org-2 rp-2024-q3"}
+    assert house.published()["org-2", "rp-2024-q3"].total.participations == 0
 
 
 def test_a_full_night_computes_everything_and_the_digests_stay(lived: House) -> None:
@@ -493,6 +526,23 @@ def test_the_organisations_of_a_file_that_is_refused_now_are_held_as_they_are(
         cell: v for cell, v in before.items() if cell[0] == "org-1"
     }
     assert not lived.night().changed
+
+
+@pytest.mark.parametrize("before", ["rebuilding", "a run alone"])
+def test_organisations_are_held_by_whatever_was_known_of_their_files(
+    house: House, before: str
+) -> None:
+    house.export(people(3), "a.parquet")
+    path = house.export([row(participant_id="p4")], "b.parquet")
+    if before == "rebuilding":
+        house.night()
+        reindex.run(house.data, NOW)
+    else:
+        with house.work() as work:
+            runs.run_cells(work, [periods.parse("rp-2024-q4")], ["org-1"])
+    path.write_bytes(b"")
+    assert dict(house.night().held) == {"org-1": "b.parquet"}
+    assert house.published()[CELL].total.participations == 4
 
 
 def test_held_organisations_are_counted_again_once_the_file_is_mended(lived: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import cells, claims, nightly, reindex, snapshot, store
+from pipeline import cells, claims, nightly, periods, reindex, runs, snapshot, store
 from pipeline.catalog import Catalog
-from pipeline.errors import Busy, SnapshotNotFound, StoreDamaged
+from pipeline.errors import Busy, ExportsChanged, SnapshotNotFound, StoreDamaged, StoreUnusable
 from tests.pipeline.given import CELL, NOW, House, became, computed, people, row, sums
 
 if TYPE_CHECKING:
@@ -62,12 +63,40 @@ with house.work() as work:
 """
 """A night that is killed just before the system or the catalog does something for the nth time."""
 
+REBUILDING = """
+import os, signal, sqlite3, sys
+from functools import partial
+from pathlib import Path
+
+from pipeline import reindex
+from tests.pipeline.given import NOW
+
+event, countdown = sys.argv[2], [int(sys.argv[3])]
+
+
+def statement(sql):
+    countdown[0] -= sql.startswith(event)
+    if countdown[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Watched(sqlite3.Connection):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.set_trace_callback(statement)
+
+
+sqlite3.connect = partial(sqlite3.connect, factory=Watched)
+reindex.run(Path(sys.argv[1]), NOW)
+"""
+"""The catalog rebuilt, by a process that is killed just before a statement, for the nth time."""
+
 CELLS = 6
 
 
-def killed(house: House, event: str, times: int) -> bool:
-    """Run a night as a process that dies at that point; False where it got to its end."""
-    arguments = [sys.executable, "-c", NIGHT, str(house.data), event, str(times)]
+def killed(house: House, event: str, times: int, program: str = NIGHT) -> bool:
+    """Run a program that dies at that point; False where it got to its end."""
+    arguments = [sys.executable, "-c", program, str(house.data), event, str(times)]
     ended = subprocess.run(arguments, capture_output=True, check=False, text=True)
     assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
     return ended.returncode != 0
@@ -158,6 +187,10 @@ def test_a_first_night_that_is_killed_is_made_good_by_the_next(
     exported(house, 1.0)
     assert killed(house, event, times)
     assert house.published() == {}
+    with house.work() as work:
+        assert claims.open_runs(work.catalog) == []
+        for entry in work.catalog.entries().values():
+            assert (entry.status, entry.error) == ("failed", "its process was killed 1 times")
     house.night()
     shown = house.published()
     assert seconds_shown(list(shown.values())) == {3 * 3600}
@@ -278,7 +311,7 @@ def test_a_catalog_of_another_edition_is_refused(house: House) -> None:
 
 def test_a_folder_in_the_catalogs_place_is_told(house: House) -> None:
     (house.data / "catalog.sqlite").mkdir()
-    with pytest.raises(StoreDamaged, match="see that the folder can be written"):
+    with pytest.raises(StoreUnusable, match="can't be used: unable to open database file"):
         house.night()
 
 
@@ -313,6 +346,61 @@ def test_rebuilding_takes_the_newest_version_that_can_be_read(house: House) -> N
     rebuilt = reindex.run(house.data, NOW)
     assert [str(path) in problem for problem in rebuilt.damaged] == [True]
     assert house.versions() == {"org-1 rp-2024-q4": 1}
+
+
+@pytest.mark.parametrize(
+    ("event", "times"), [("CREATE", 3), ("COMMIT", 1), ("COMMIT", 2), ("INSERT INTO snapshots", 2)]
+)
+def test_a_rebuilding_that_is_killed_loses_no_version_in_the_nights_after_it(
+    house: House, event: str, times: int
+) -> None:
+    exported(house, 1.0)
+    house.night()
+    before = house.published()
+    (house.data / "catalog.sqlite").unlink()
+    assert killed(house, event, times, REBUILDING)
+
+    with pytest.raises(StoreDamaged, match="rebuild it with bufdir reindex"):
+        house.night()
+    reindex.run(house.data, NOW)
+    assert house.published() == before
+
+
+def test_a_folder_that_was_copied_is_no_other_snapshot(house: House) -> None:
+    house.export(people(1))
+    house.night()
+    copy = house.data / "snapshots" / "agg-050"
+    shutil.copytree(house.data / "snapshots" / "agg-001", copy)
+    rebuilt = reindex.run(house.data, NOW)
+    (problem,) = rebuilt.damaged
+    assert problem.startswith(f"{copy}/v1.json is damaged: it is version 1 of agg-001;")
+    assert house.published()[CELL].id == "agg-001"
+
+
+def test_of_two_snapshots_of_one_cell_the_newer_stands_and_the_other_is_named(house: House) -> None:
+    house.export(people(1))
+    house.night()
+    shutil.copytree(house.data / "snapshots", house.data / "backup")
+    with house.work() as work:
+        cells.delete(work.catalog, "agg-001")
+    house.night()
+    shutil.copytree(house.data / "backup", house.data / "snapshots", dirs_exist_ok=True)
+    rebuilt = reindex.run(house.data, NOW)
+    (problem,) = rebuilt.damaged
+    assert problem.startswith("agg-001 is of org-1 in rp-2024-q4 as agg-002 is, which is newer")
+    assert house.published()[CELL].id == "agg-002"
+    house.night()
+    assert "snapshots/agg-001/v1.json" not in house.files()
+
+
+def test_a_run_sweeps_what_an_earlier_one_left_unpublished(house: House) -> None:
+    house.export(people(1))
+    house.night()
+    orphan = store.version_path(house.data, 1, 2)
+    orphan.write_bytes(store.version_path(house.data, 1, 1).read_bytes())
+    with house.work() as work:
+        runs.run_cells(work, [periods.parse("rp-2024-q4")], ["org-1"])
+    assert not orphan.exists()
 
 
 def test_rebuilding_remembers_the_ids_that_were_given_out(house: House) -> None:
@@ -411,6 +499,56 @@ def test_a_snapshot_that_is_deleted_while_it_is_computed_stays_deleted(house: Ho
 def night_with(house: House, tell: Tell) -> Night:
     with house.work() as work:
         return nightly.run(replace(work, tell=tell))
+
+
+def test_a_snapshot_that_is_deleted_while_a_night_goes_on_is_made_anew_by_the_next(
+    house: House,
+) -> None:
+    house.export([row()])
+
+    def delete(event: str, **_: object) -> None:
+        if event == "snapshots_published":
+            with House(house.data).work() as work:
+                cells.delete(work.catalog, "agg-001")
+
+    night_with(house, delete)
+    assert house.published() == {}
+    house.night()
+    assert house.published()[CELL].id == "agg-002"
+
+
+def test_what_a_failed_night_had_begun_has_failed_and_says_why(house: House) -> None:
+    house.export([row()])
+
+    def change(event: str, **_: object) -> None:
+        if event == "exports_read":
+            house.export([row(hours=1.0)])
+
+    with pytest.raises(ExportsChanged):
+        night_with(house, change)
+    with house.work() as work:
+        entry = work.catalog.get("agg-001")
+    assert entry.status == "failed"
+    assert "exports changed while they were read: a.parquet" in str(entry.error)
+    assert computed(house.night()) == {"org-1 rp-2024-q4"}
+
+
+def test_the_catalog_is_flushed_to_disk_and_keeps_no_write_ahead_log(house: House) -> None:
+    with house.work() as work:
+        ask = work.catalog.connection.execute
+        assert ask("PRAGMA journal_mode").fetchone()[0] == "delete"
+        assert ask("PRAGMA synchronous").fetchone()[0] == 3  # EXTRA: the folder is flushed, too
+
+
+def test_a_version_file_that_was_damaged_is_computed_anew_by_the_next_night_that_reads(
+    house: House,
+) -> None:
+    house.export([row()])
+    house.night()
+    store.version_path(house.data, 1, 1).write_bytes(b"{")
+    house.export([row(org_id="org-2")], "b.parquet")
+    assert computed(house.night()) == {"org-1 rp-2024-q4", "org-2 rp-2024-q4"}
+    assert house.published()[CELL].version == 2
 
 
 def test_the_clock_of_a_version_is_the_clock_it_was_given(house: House) -> None:

@@ -140,6 +140,7 @@ def test_the_variable_of_the_data_folder_is_no_setting(
         "BUFDIR_RUNS__ATONCE",
         "BUFDIR_TIMEZONE__X",
         "BUFDIR_",
+        "bufdir_max_hours",
     ],
 )
 def test_an_unknown_variable_is_refused_with_those_that_are_known(
@@ -197,8 +198,15 @@ def test_an_unknown_variable_is_refused_with_those_that_are_known(
         (
             '[export.columns]\nhours = "x"\nstatus = "x"',
             "export.columns",
-            r"^'x' is given for two of our columns; each needs its own",
+            r"^'x' is read as two of our columns; each needs one of its own",
         ),
+        (
+            '[export.columns]\nactivity_id = "participant_id"',
+            "export.columns",
+            r"^'participant_id' is read as two of our columns",
+        ),
+        ("max_hours = true", "max_hours", r"^True: it must be a number$"),
+        ("[runs]\nat_once = true", "runs.at_once", r"^True: it must be a number$"),
         (
             '[export.categories]\n"Klubb" = "sport"',
             "export.categories",
@@ -257,6 +265,22 @@ def test_a_settings_file_that_can_not_be_read_is_refused(data: Path) -> None:
     (data / settings.FILE).symlink_to("/proc/self/mem")  # every read of it fails
     with pytest.raises(InvalidSetting, match=r"\(all\) in .*bufdir.toml: can't be read"):
         settings.load(data)
+
+
+@pytest.mark.parametrize("place", ["folder", "dangling link"])
+def test_settings_that_are_meant_and_not_there_are_refused(data: Path, place: str) -> None:
+    path = data / settings.FILE
+    path.mkdir() if place == "folder" else path.symlink_to(data / "not mounted")
+    with pytest.raises(InvalidSetting, match="this is no file, or leads to none"):
+        settings.load(data)
+
+
+def test_two_columns_may_change_names(data: Path) -> None:
+    toml = '[export.columns]\nactivity_id = "participant_id"\nparticipant_id = "activity_id"'
+    assert load(data, toml).columns == {
+        "activity_id": "participant_id",
+        "participant_id": "activity_id",
+    }
 
 
 def test_no_dotenv_file_is_read(

@@ -1,0 +1,33 @@
+"""What lists of snapshots may be asked for: one answer for the API and the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["processing", "completed", "failed"]
+Sort = Literal[
+    "created_at",
+    "-created_at",
+    "refreshed_at",
+    "-refreshed_at",
+    "org_id",
+    "-org_id",
+    "reporting_period_id",
+    "-reporting_period_id",
+    "participant_count",
+    "-participant_count",
+]
+"""What lists can be sorted by; `-` turns the order round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What to list, and in which order."""
+
+    org_id: str | None = None
+    reporting_period_id: str | None = None
+    status: str | None = None
+    sort: Sort = "created_at"
+    offset: int = 0
+    limit: int | None = None
