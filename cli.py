@@ -7,6 +7,7 @@ stdout, everything else to stderr. Computes nothing itself.
 from __future__ import annotations
 
 import io
+import os
 import signal
 import sqlite3
 import sys
@@ -145,11 +146,13 @@ def _hand_over(answer: Answer, journal: Journal) -> None:
         from pipeline.terminal import tables
 
         text = tables.rendered(answer.shown)
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        # A reader, such as head, has seen enough; what else there is to say goes elsewhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for note in answer.notes:
         journal.say(note)
-    # The work is done: a reader that has seen enough, such as head, may end us without a word.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    typer.echo(text)
 
 
 def _as_json(body: object) -> str:

@@ -19,6 +19,7 @@ from pipeline.periods import KINDS, MONTHS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipeline.numbers import Numbers
     from pipeline.participations import Frame
     from pipeline.periods import Period
     from pipeline.rules import Rules
@@ -134,16 +135,6 @@ def ledger(rows: Frame, *groups: str) -> Frame:
         .agg(nw.len().cast(nw.Int64()).alias(ROWS))
         .sort(*groups, REASON)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """The metrics of one group of counted rows; time in whole seconds."""
-
-    participations: int = 0
-    people: int = 0
-    seconds: int = 0
-    activities: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,8 +224,8 @@ def night(catalog: Catalog, now: datetime) -> Iterator[str]:
         try:
             _wait_for_others(catalog)
             yield name
-        except BaseException as error:
-            end(catalog, run.id, now, str(error) or type(error).__name__)
+        except (Exception, KeyboardInterrupt) as error:
+            end(catalog, run.id, now, str(error) or f"it was ended by {type(error).__name__}")
             raise
         end(catalog, run.id, now)
 

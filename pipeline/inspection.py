@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pipeline import exports, runs, snapshot, store
+from pipeline import exports, runs, store
 from pipeline.engines import duckdb
 from pipeline.errors import StoreDamaged
+from pipeline.numbers import NO_NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.breakdown import Breakdown, Cell
     from pipeline.catalog import Entry
+    from pipeline.numbers import Numbers
     from pipeline.runs import Gathered
     from pipeline.snapshot import Version
     from pipeline.work import Work
@@ -182,7 +184,7 @@ def _listed(entry: Entry) -> tuple[int | None, ...]:
     return entry.participations, entry.seconds, entry.activities
 
 
-def _numbers(total: snapshot.Numbers) -> tuple[int, ...]:
+def _numbers(total: Numbers) -> tuple[int, ...]:
     return total.participations, total.seconds, total.activities
 
 
@@ -194,7 +196,7 @@ def _verdict(version: Version, rows: int, current: str, differences: Sequence[Di
 
 def _differences(version: Version, again: Breakdown) -> Iterable[Difference]:
     numbers = {"total": (version.total, again.total)} | {
-        f"categories.{name}": (version.categories.get(name, _NONE), share)
+        f"categories.{name}": (version.categories.get(name, NO_NUMBERS), share)
         for name, share in again.categories.items()
     }
     for name, (published, recomputed) in numbers.items():
@@ -205,6 +207,3 @@ def _differences(version: Version, again: Breakdown) -> Iterable[Difference]:
     for line, rows in again.ledger.items():
         if version.ledger.get(line, 0) != rows:
             yield Difference(f"ledger.{line}", version.ledger.get(line, 0), rows)
-
-
-_NONE: Final = snapshot.Numbers(0, 0, 0, 0)

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline import breakdown, cells, claims, exports, footers, periods, snapshot, store
-from pipeline.breakdown import Breakdown, Cell, Numbers
+from pipeline.breakdown import Breakdown, Cell
 from pipeline.engines import Question
 from pipeline.engines import polars as engine
 from pipeline.errors import BufdirError, ExportsChanged, LedgerBroken
+from pipeline.numbers import NO_NUMBERS
 from pipeline.publication import LeftOut, Planned, publish
 from pipeline.rules import COUNTED, LEDGER
 from pipeline.work import FAILED, KEPT, UNCHANGED, Outcome, Work, outcome
@@ -141,7 +142,7 @@ def left_out(gathered: Gathered) -> LeftOut:
 def zeros(gathered: Gathered) -> Breakdown:
     """The numbers of a cell in which no row lies."""
     categories = gathered.judged.question.rules.categories
-    return Breakdown(Numbers(), dict.fromkeys(categories, Numbers()), dict.fromkeys(LEDGER, 0))
+    return Breakdown(NO_NUMBERS, dict.fromkeys(categories, NO_NUMBERS), dict.fromkeys(LEDGER, 0))
 
 
 def run_cells(

@@ -13,27 +13,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pipeline.errors import InvalidValue
+from pipeline.numbers import Numbers
 from pipeline.rules import ORGANISATION_PATTERN
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from pipeline.breakdown import Breakdown, Cell
-    from pipeline.breakdown import Numbers as Counted
     from pipeline.rules import Rules
 
 ID_PATTERN: Final = r"^agg-[0-9]{3,12}$"
 _SECONDS_AN_HOUR: Final = 3600
 _DECIMALS: Final = 10_000
-
-
-class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The metrics of one group of counted participations."""
-
-    participations: int
-    people: int
-    seconds: int
-    activities: int
 
 
 class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,14 +134,10 @@ def version(  # noqa: PLR0913 (each is one fact of the version)
         created_at=created_at,
         refreshed_at=refreshed_at,
         digest=content_digest,
-        total=_numbers(counted.total),
-        categories={name: _numbers(share) for name, share in counted.categories.items()},
+        total=counted.total,
+        categories=dict(counted.categories),
         ledger=dict(counted.ledger),
     )
-
-
-def _numbers(counted: Counted) -> Numbers:
-    return Numbers(counted.participations, counted.people, counted.seconds, counted.activities)
 
 
 def encode(published: Version) -> bytes:

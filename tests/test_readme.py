@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -39,11 +40,11 @@ def _console() -> list[tuple[str, str]]:
     return shown
 
 
-def _table_rows(heading: str) -> dict[str, str]:
-    """First and last cell of each row of the table under a header line."""
+def _table_rows(heading: str, cell: int = -1) -> dict[str, str]:
+    """The first cell and another, the last unless told, of each row of a table."""
     table = README.split(heading, 1)[1].split("\n\n", 1)[0]
-    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()]
-    return {row[0].strip("`"): row[-1] for row in rows if row[0].startswith("`")}
+    rows = [[text.strip() for text in line.strip("| ").split("|")] for line in table.splitlines()]
+    return {row[0].strip("`"): row[cell] for row in rows if row[0].startswith("`")}
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def clone(tmp_path: Path) -> Path:
     shutil.copytree(
         ROOT / "data", tmp_path / "data", ignore=shutil.ignore_patterns("snapshots", "faults")
     )
-    for left in ("catalog.sqlite", "quarantine", ".locks", "bufdir.toml", "errors"):
+    for left in ("catalog.sqlite", "quarantine", ".locks", "bufdir.toml", "faults"):
         target = tmp_path / "data" / left
         if target.is_dir():
             shutil.rmtree(target)
@@ -155,22 +156,29 @@ def test_the_ledgers_lines_and_meanings_are_those_of_the_rules() -> None:
 
 
 def test_every_setting_is_in_the_readme_with_its_default() -> None:
-    rows = _table_rows("| setting | default | what it decides |")
+    rows = _table_rows("| setting | default | what it decides |", cell=1)
     names = []
     for name, field in Settings.model_fields.items():
         inner = getattr(field.annotation, "model_fields", None)
         names += [f"{name}.{part}" for part in inner] if inner else [name]
     assert list(rows) == names
-    defaults = {
-        "runs.at_once": "2",
-        "runs.memory_mb": "4096",
-        "runs.seconds": "600",
-        "runs.wait_seconds": "30",
-    }
-    chosen = Settings.model_construct().runs
-    for name, text in defaults.items():
-        assert f"| `{name}` | `{text}` |" in README
-        assert getattr(chosen, name.removeprefix("runs.")) == int(text)
+    chosen = Settings.model_construct()
+    for name, shown in rows.items():
+        value: object = chosen
+        for part in name.split("."):
+            value = getattr(value, part)
+        assert shown == _as_toml(value), name
+
+
+def _as_toml(value: object) -> str:
+    """A value as the settings file has it; what is empty is shown as nothing set."""
+    match value:
+        case tuple():
+            return f"`[{', '.join(map(json.dumps, value))}]`"
+        case dict():
+            return "none"
+        case _:
+            return f"`{json.dumps(value)}`"
 
 
 def test_every_module_is_on_the_map() -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline import breakdown, rules
-from pipeline.breakdown import Breakdown, Calendar, Cell, Numbers
+from pipeline.breakdown import Breakdown, Calendar, Cell
 from pipeline.metrics import METRICS
+from pipeline.numbers import NO_NUMBERS, Numbers
 from pipeline.periods import Period, month_starts_us, wall_clock
 
 if TYPE_CHECKING:
@@ -112,9 +113,9 @@ def breakdowns(kind: str, groups: Groups, categories: Sequence[str]) -> dict[Cel
     shares: dict[Cell, dict[str, Numbers]] = {}
     for org_id, ordinal, category, *numbers in groups.categories:
         cell = Cell(org_id, Period(kind, ordinal))
-        shares.setdefault(cell, dict.fromkeys(categories, Numbers()))[category] = Numbers(*numbers)
-    nothing = dict.fromkeys(categories, Numbers())
+        shares.setdefault(cell, dict.fromkeys(categories, NO_NUMBERS))[category] = Numbers(*numbers)
+    nothing = dict.fromkeys(categories, NO_NUMBERS)
     return {
-        cell: Breakdown(totals.get(cell, Numbers()), shares.get(cell, nothing), ledgers[cell])
+        cell: Breakdown(totals.get(cell, NO_NUMBERS), shares.get(cell, nothing), ledgers[cell])
         for cell in sorted(ledgers)
     }

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from pipeline.catalog import Entry
     from pipeline.inspection import Checked, CheckedFile, Verified
-    from pipeline.snapshot import Numbers, Version
+    from pipeline.numbers import Numbers
+    from pipeline.snapshot import Version
     from pipeline.work import Outcome
 
 _STDOUT: Final = 1

@@ -117,6 +117,22 @@ def test_a_body_that_is_not_labelled_json_is_415(
     assert reply.json()["title"] == "Body is not JSON"
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_name_that_is_given_twice_is_422(writer: httpx.Client, method: str) -> None:
+    path = BASE if method == "POST" else f"{BASE}/agg-001"
+    reply = writer.request(
+        method,
+        path,
+        content='{"org_id": "one", "reporting_period_id": "rp-2024-q1", "org_id": "two"}',
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert reply.status_code == 422
+    assert reply.json()["errors"] == [
+        {"field": "org_id", "problem": "is given twice; give it once"}
+    ]
+
+
 def test_a_compressed_body_is_415(reader: httpx.Client) -> None:
     reply = reader.post(BASE, content=b"\x1f\x8b", headers={**JSON, "Content-Encoding": "gzip"})
 

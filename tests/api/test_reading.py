@@ -134,6 +134,14 @@ def test_a_wrong_choice_is_told_what_there_is(reader: httpx.Client) -> None:
     assert error["problem"].endswith("it may be completed, failed, processing")
 
 
+@pytest.mark.parametrize("page", ["", "-1", "one", "1.5", "+1", "0x1"])
+def test_a_page_that_is_no_whole_number_is_told_what_to_be(reader: httpx.Client, page: str) -> None:
+    reply = reader.get(BASE, params={"page": page})
+
+    assert reply.status_code == 422
+    assert reply.json()["errors"] == [{"field": "page", "problem": "must be a whole number"}]
+
+
 def test_other_calls_take_no_parameters(reader: httpx.Client) -> None:
     for path in (f"{BASE}/agg-001", f"{BASE}/agg-001/metrics"):
         assert reader.get(path, params={"verbose": "1"}).status_code == 422

@@ -164,6 +164,28 @@ def test_a_refresh_of_what_a_refused_export_named_fails_after_the_night_too(data
         assert client.put(f"{BASE}/agg-001").status_code == 409
 
 
+def test_a_refresh_of_a_snapshot_whose_file_is_damaged_makes_it_whole_again(data: Path) -> None:
+    export(data, "damaged", 3)
+    night(data)
+    (data / "snapshots" / "agg-001" / "v1.json").write_text("{")
+    with serving(data) as server, server.client() as client:
+        broken = client.get(f"{BASE}/agg-001")
+        assert broken.status_code == 500
+        assert "PUT" in broken.json()["detail"]
+
+        assert refreshed(client, "agg-001")["participant_count"] == 3
+        assert client.get(f"{BASE}/agg-001").json()["participant_count"] == 3
+
+
+def test_a_refused_export_is_named_in_the_log_of_a_run(data: Path) -> None:
+    export(data, "good", 3)
+    (data / "exports" / "bad.parquet").write_bytes(b"no Parquet")
+    with serving(data) as server, server.client() as client:
+        settled(client, create(client, "good"))
+        (event,) = wait_for(lambda: server.events("export_refused"))
+        assert "bad.parquet" in event["problem"]
+
+
 def test_a_refresh_of_a_kind_that_nights_do_not_compute_is_a_run(data: Path) -> None:
     export(data, "yearly", 3)
     night(data)

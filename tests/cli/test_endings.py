@@ -136,7 +136,21 @@ def test_a_data_folder_that_is_not_there_is_named_and_not_made(tmp_path: Path) -
     assert not (tmp_path / "typo").exists()
 
 
-def test_a_reader_that_has_seen_enough_ends_us_without_a_word(computed: Bufdir) -> None:
+def test_a_reader_that_has_seen_enough_costs_no_word_of_what_else_there_is_to_say(
+    bufdir: Bufdir, data: Path
+) -> None:
+    (data / "exports" / "poor.parquet").write_bytes(b"")
+    with bufdir.begin("nightly") as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert said == "bufdir: export poor.parquet is refused: it is empty; export it again\n"
+    assert process.returncode == 3
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(computed: Bufdir) -> None:
     with computed.begin("list") as process:
         assert process.stdout
         assert process.stderr
@@ -144,7 +158,7 @@ def test_a_reader_that_has_seen_enough_ends_us_without_a_word(computed: Bufdir) 
         said = process.stderr.read()
 
     assert said == ""
-    assert process.returncode == -signal.SIGPIPE
+    assert process.returncode == 0
 
 
 def test_results_that_can_not_be_written_are_said_to_be_so(computed: Bufdir) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import metrics, snapshot
-from pipeline.breakdown import Numbers
+from pipeline.numbers import Numbers
 from tests.pipeline.given import CELL, SUMMER, cells, export, people, row
 
 if TYPE_CHECKING:
@@ -225,6 +225,6 @@ def test_people_whose_ids_differ_little_are_different(engine: str, data: Path) -
 
 
 def test_every_metric_is_explained() -> None:
-    assert [metric.name for metric in metrics.METRICS] == list(Numbers.__dataclass_fields__)
+    assert [metric.name for metric in metrics.METRICS] == list(Numbers.__struct_fields__)
     for metric in metrics.METRICS:
         assert metric.meaning.endswith(".")
