@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -193,8 +194,10 @@ def written(drawn: Sequence[Drawn]) -> Iterator[Path]:
 
 def plain(found: Breakdown) -> dict[str, Any]:
     return {
-        "total": asdict(found.total),
-        "categories": {name: asdict(share) for name, share in found.categories.items()},
+        "total": msgspec.to_builtins(found.total),
+        "categories": {
+            name: msgspec.to_builtins(share) for name, share in found.categories.items()
+        },
         "ledger": exports.ledger(found.ledger),
     }
 
@@ -213,8 +216,10 @@ def oracle(data: Path, kind: str) -> tuple[Cells, dict[str, int]]:
     found = reference.outcome(data / "exports", kind, ORACLE)
     in_cells = {
         cell: {
-            "total": asdict(counted.total),
-            "categories": {name: asdict(share) for name, share in counted.categories.items()},
+            "total": msgspec.to_builtins(counted.total),
+            "categories": {
+                name: msgspec.to_builtins(share) for name, share in counted.categories.items()
+            },
             "ledger": dict(counted.ledger),
         }
         for cell, counted in found.cells.items()
