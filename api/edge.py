@@ -6,7 +6,9 @@ still gets a whole reply.
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from time import perf_counter
@@ -14,7 +16,7 @@ from typing import Final
 
 import msgspec
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from api import problems
@@ -22,6 +24,8 @@ from api import problems
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _TAG: Final = re.compile(rb'"[^"]*"')
+_MOST_DRAINED: Final = 1024 * 1024
+_MOST_DRAIN_SECONDS: Final = 1
 _HELD_BY_304: Final = frozenset({b"etag", b"cache-control"})
 
 
@@ -49,6 +53,32 @@ class Reply:
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
+@dataclass(slots=True)
+class Body:
+    """What a client sends, and whether all of it has been taken."""
+
+    receive: Receive
+    has_ended: bool = False
+    bytes_taken: int = 0
+
+    async def take(self) -> ReceiveMessage:
+        """The next part."""
+        message = await self.receive()
+        if message["type"] == "http.request":
+            self.bytes_taken += len(message.get("body", b""))
+            self.has_ended = not message.get("more_body", False)
+        else:
+            self.has_ended = True
+        return message
+
+    async def drain(self) -> None:
+        """Take the rest, within bounds: closed on unread bytes, a connection may lose the reply."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MOST_DRAIN_SECONDS):
+                while not self.has_ended and self.bytes_taken < _MOST_DRAINED:
+                    await self.take()
+
+
 def edge(app: ASGIApp, logger: FilteringBoundLogger) -> ASGIApp:
     """The application with this layer around it."""
 
@@ -59,7 +89,9 @@ def edge(app: ASGIApp, logger: FilteringBoundLogger) -> ASGIApp:
         started, method = perf_counter(), scope["method"]
         if method == "HEAD":
             scope["method"] = "GET"
-        reply = await _reply(app, scope, receive, logger)
+        body = Body(receive, has_ended=not _sends_body(scope))
+        reply = await _reply(app, scope, body.take, logger)
+        await body.drain()
         _complete(reply, scope)
         await reply.leave(send, with_body=method != "HEAD")
         logger.info(
@@ -87,6 +119,11 @@ async def _reply(
         headers = {b"content-type": media_type, b"content-length": str(len(body)).encode()}
         reply = Reply(problems.INTERNAL_PROBLEM.status, headers, body)
     return reply
+
+
+def _sends_body(scope: HTTPScope) -> bool:
+    headers = dict(scope["headers"])
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
 
 def _complete(reply: Reply, scope: HTTPScope) -> None:

@@ -169,6 +169,13 @@ def test_a_body_of_more_than_64_kib_is_413_whole_or_in_chunks(
         assert reply.json()["title"] == "Body too large"
 
 
+def test_the_reply_to_a_body_that_is_refused_unread_always_arrives(reader: httpx.Client) -> None:
+    """A connection that is closed while the client still sends would take the reply with it."""
+    for _ in range(100):
+        for content in (padded(200_000), in_pieces(padded(200_000))):
+            assert reader.put(f"{BASE}/agg-001", content=content, headers=JSON).status_code == 413
+
+
 def test_a_body_of_64_kib_is_read(reader: httpx.Client) -> None:
     for content in (padded(MOST), in_pieces(padded(MOST))):
         reply = reader.put(f"{BASE}/agg-001", content=content, headers=JSON)
