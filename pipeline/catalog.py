@@ -143,7 +143,7 @@ class Catalog:
         Args:
             data: The data folder.
             rebuild: Make one even where snapshots lie that it does not know of yet; it is one
-                from `finish_rebuild` on.
+                from `mark_whole` on.
             busy_seconds: How long to wait while another process writes.
 
         Raises:
@@ -185,7 +185,7 @@ class Catalog:
                     for statement in _SCHEMA.split(";\n"):
                         self.connection.execute(statement)
                     if not rebuild:
-                        self.finish_rebuild()
+                        self.mark_whole()
         edition = self._edition()
         if edition != _EDITION and not (rebuild and edition == 0):
             problem = (
@@ -194,7 +194,7 @@ class Catalog:
             )
             raise StoreDamaged(str(self.data / FILE), problem)
 
-    def finish_rebuild(self) -> None:
+    def mark_whole(self) -> None:
         """All that should be here is here: from now on this is the catalog."""
         self.connection.execute(f"PRAGMA user_version = {_EDITION}")
 

@@ -274,7 +274,8 @@ def _requeue(catalog: Catalog, run: Run) -> None:
     if not run.is_open:
         return
     if run.number is None or run.attempts >= MOST_ATTEMPTS:
-        problem = f"its process was killed {run.attempts} times"
+        times = "" if run.attempts == 1 else f" {run.attempts} times"
+        problem = f"its process was killed{times}"
         catalog.connection.execute(
             "UPDATE runs SET state = ?, error = ? WHERE id = ?", (FAILED, problem, run.id)
         )

@@ -45,7 +45,7 @@ def run(data: Path, now: datetime) -> Reindexed:
         catalog.clear(keeping_runs_of=holder)
         for version in newest:
             catalog.restore(version)
-        catalog.finish_rebuild()
+        catalog.mark_whole()
     return Reindexed(len(newest), damaged, set_aside)
 
 
