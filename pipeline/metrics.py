@@ -7,6 +7,7 @@ organisations, so every group is computed from its rows, never from other groups
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 import narwhals as nw
@@ -25,6 +26,14 @@ digit.
 """
 
 
+class Over(Enum):
+    """What a metric makes of the counted rows of a group."""
+
+    ROWS = "how many there are"
+    DIFFERENT = "how many different values they have"
+    SUM = "what their values add up to"
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One number computed over the counted rows of a group."""
@@ -32,12 +41,30 @@ class Metric:
     name: str
     meaning: str
     """One sentence for the person who reads the snapshot."""
-    expression: nw.Expr
+    over: Over
+    column: str = ""
+    """Whose values; none where rows are counted."""
+
+    @property
+    def expression(self) -> nw.Expr:
+        """The metric of each group, in `group_by(...).agg(...)`, on any engine."""
+        match self.over:
+            case Over.ROWS:
+                return nw.len()
+            case Over.DIFFERENT:
+                return nw.col(self.column).n_unique()
+            case Over.SUM:
+                return nw.col(self.column).sum()
 
 
 METRICS: Final = (
-    Metric("participations", "Times somebody took part.", nw.len()),
-    Metric("people", "Different people who took part.", nw.col(PARTICIPANT_ID).n_unique()),
-    Metric("seconds", "Time delivered, over all participations.", nw.col(SECONDS).sum()),
-    Metric("activities", "Different activities held.", nw.col(ACTIVITY_ID).n_unique()),
+    Metric("participations", "Times somebody took part.", Over.ROWS),
+    Metric("people", "Different people who took part.", Over.DIFFERENT, PARTICIPANT_ID),
+    Metric("seconds", "Time delivered, over all participations.", Over.SUM, SECONDS),
+    Metric("activities", "Different activities held.", Over.DIFFERENT, ACTIVITY_ID),
 )
+
+
+def over(what: Over) -> tuple[Metric, ...]:
+    """The metrics that make this of the rows."""
+    return tuple(metric for metric in METRICS if metric.over is what)

@@ -111,7 +111,6 @@ def _compute(work: Work, *, full: bool) -> Night:
     }
     now, zone = work.clock(), work.settings.zone
     later = [cell for cell in contents if not cells.has_begun(cell.period, zone, now)]
-    left_out = runs.left_out(gathered)
     due = {
         cell: content
         for cell, content in contents.items()
@@ -119,6 +118,7 @@ def _compute(work: Work, *, full: bool) -> Night:
     }
     planned, outcomes = _plan(work, due, full=full)
     counted = runs.count(gathered, planned)
+    left_out = runs.left_out(gathered, planned)
     for batch in _batches(planned):
         outcomes += publication.publish(work, batch, counted, left_out)
         work.tell("snapshots_published", done=len(batch), total=len(planned))

@@ -6,14 +6,14 @@ Files first, flushed; then one transaction. Nobody sees a version that is not wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from pipeline import snapshot, store
 from pipeline.periods import KINDS
 from pipeline.work import COMPUTED, DELETED, Outcome, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from pipeline.breakdown import Breakdown, Cell
@@ -86,16 +86,8 @@ def _version(work: Work, plan: Planned, counted: Breakdown) -> Version:
 class LeftOut:
     """The rows that are kept to be looked at, ready to be laid beside their snapshots."""
 
-    by_month: Mapping[tuple[str | None, int | None], bytes]
-
-    @classmethod
-    def group(cls, rows: Iterable[tuple[str | None, int | None, bytes]]) -> Self:
-        """Rows as organisation, month and line; grouped once for all cells."""
-        by_month: dict[tuple[str | None, int | None], bytearray] = {}
-        for org_id, month, line in rows:
-            key = (None, None) if month is None else (org_id, month)
-            by_month.setdefault(key, bytearray()).extend(line)
-        return cls({key: bytes(lines) for key, lines in by_month.items()})
+    by_month: Mapping[tuple[str, int] | None, bytes]
+    """Lines by organisation and month; under None those of rows that lie in no cell."""
 
     def of(self, cell: Cell) -> bytes:
         """The rows that lie in a cell, one JSON object a line."""
@@ -107,4 +99,4 @@ class LeftOut:
     @property
     def unplaced(self) -> bytes:
         """The rows that lie in no cell, one JSON object a line."""
-        return self.by_month.get((None, None), b"")
+        return self.by_month.get(None, b"")

@@ -134,9 +134,9 @@ def count(gathered: Gathered, planned: Collection[Planned]) -> Mapping[Cell, Bre
     return counted
 
 
-def left_out(gathered: Gathered) -> LeftOut:
-    """The rows that are kept to be looked at."""
-    return LeftOut.group(gathered.judged.left_out())
+def left_out(gathered: Gathered, planned: Iterable[Planned]) -> LeftOut:
+    """The rows that are kept to be looked at beside these versions, and those of no cell."""
+    return LeftOut(gathered.judged.left_out({plan.cell.org_id for plan in planned}))
 
 
 def zeros(gathered: Gathered) -> Breakdown:
@@ -234,7 +234,7 @@ def compute(
         force = forced or _forced(work, run)
         decisions.append(decide(work, gathered, entry, held, forced=force))
     planned = [made for made in decisions if isinstance(made, Planned)]
-    kept = left_out(gathered)
+    kept = left_out(gathered, planned)
     published = publish(work, planned, count(gathered, planned), kept)
     by_id = {made.id: made for made in published}
     outcomes = [by_id[made.entry.id] if isinstance(made, Planned) else made for made in decisions]

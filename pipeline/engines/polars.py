@@ -1,52 +1,66 @@
 """The default engine: Polars, in a few passes over the files with memory that stays flat.
 
-Rows of participations that have one statement only, nearly all, go straight from the file into the
-counts. Those that have several are found by hashed keys in a first pass, settled in memory, and
-counted with the others.
+Participations that have one statement only, nearly all, are judged and counted batch by batch.
+Those that have several are found by their hashed keys in a first pass, kept apart, settled
+together, and counted with the others.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import narwhals as nw
 import polars as pl
 
 from pipeline import breakdown, engines, rules
-from pipeline.breakdown import MONTH, REASON, ROWS, STANDS, Cell
+from pipeline.breakdown import MONTH, PERIOD, REASON, ROWS, STANDS, Cell
+from pipeline.engines import polars_excerpts as excerpts
 from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
+from pipeline.engines import polars_tallies as tallies
+from pipeline.engines.polars_excerpts import CONTENT
+from pipeline.metrics import METRICS
 from pipeline.participations import (
-    ACTIVITY_ID,
     AGE,
+    CATEGORY,
     COLUMNS,
     FILE,
     KEY,
     ORG_ID,
     PARTICIPANT_ID,
     ROW,
-    STARTED_AT,
     Kind,
 )
 from pipeline.periods import KINDS, Period
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pipeline.breakdown import Breakdown
     from pipeline.engines import Question
+    from pipeline.engines.polars_excerpts import Excerpt
+    from pipeline.engines.polars_tallies import Tally
+    from pipeline.participations import Column
 
 FAULTS: Final = files.FAULTS
 damaged = files.damaged
+hashing_edition = hashing.edition
 
-_KEY: Final = "key"
+_AT_ONCE: Final = 2
+"""Batches in memory at a time: Polars leaves gaps that a second one fills."""
+_RANGES: Final = 16
+"""Into how many ranges hashed keys are divided to be compared, one after the other."""
+_NEWEST: Final = "newest"
+"""The content of the statement that stands for the row's participation."""
+_LINE: Final = "line"
 _YEAR_1_US: Final = -62_135_596_800_000_000
 _YEAR_9999_US: Final = 253_402_300_799_999_999
 """The first and the last microsecond that ISO 8601 writes with four digits of a year."""
-_NEWEST: Final = "newest"
-"""The content of the statement that stands for the row's participation, hashed."""
+_PLACE: Final = pl.col(REASON).fill_null(rules.PLACES[rules.COUNTED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,45 +75,64 @@ NOTHING: Final = Content(0, "nothing")
 """The content of a cell in which no row lies."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judged:
-    """All rows of a question, each with its cell and its verdict; most of them still on disk."""
+    """All rows of a question, each with its cell and its verdict; most of them only as counts."""
 
     question: Question
-    rows: pl.LazyFrame
-    read: pl.DataFrame
-    """How many rows were laid to each organisation and month before any was judged."""
-    summary: pl.DataFrame
-    """How many rows of each file, organisation, month and reason there are, and their lanes."""
+    excerpts: Sequence[Excerpt]
+    settled: pl.DataFrame
+    """The statements of contested participations, judged; `FILE` is a place among the exports."""
+
+    @cached_property
+    def _placed(self) -> pl.DataFrame:
+        """How many rows were laid to each organisation and month before any was judged."""
+        laid = pl.concat(excerpt.placed for excerpt in self.excerpts)
+        return laid.group_by(ORG_ID, MONTH).agg(pl.col(ROWS).sum())
+
+    @cached_property
+    def _summary(self) -> pl.DataFrame:
+        """How many rows of each organisation, month and reason there are, and their lanes."""
+        settled = excerpts.summary(self.settled.lazy(), pl.col(_NEWEST))
+        parts = [*(excerpt.summary for excerpt in self.excerpts), settled]
+        sums = pl.concat(parts).group_by(ORG_ID, MONTH, REASON)
+        return sums.agg(pl.col(ROWS, *hashing.LANES).sum())
+
+    @cached_property
+    def _tallies(self) -> Sequence[Tally]:
+        """All rows that count."""
+        settled = excerpts.tally(self.settled, self.question)
+        return [*(excerpt.tally for excerpt in self.excerpts), settled]
 
     @property
     def unplaced(self) -> Mapping[str, int]:
         """Rows that lie in no cell, by reason."""
-        nowhere = self._by_reason(self.summary.filter(pl.col(MONTH).is_null()))
+        nowhere = self._by_reason(self._summary.filter(pl.col(MONTH).is_null()))
         return {reason.name: nowhere.get(reason.name, 0) for reason in rules.INCOMPLETE_REASONS}
 
     @property
     def ledger(self) -> Mapping[str, int]:
         """All rows, by what became of them; zeros included."""
-        return dict.fromkeys(rules.LEDGER, 0) | self._by_reason(self.summary)
+        return dict.fromkeys(rules.LEDGER, 0) | self._by_reason(self._summary)
 
     @staticmethod
     def _by_reason(summary: pl.DataFrame) -> dict[str, int]:
-        place = pl.col(REASON).fill_null(rules.PLACES[rules.COUNTED])
-        counts = summary.group_by(place).agg(pl.col(ROWS).sum())
+        counts = summary.group_by(_PLACE).agg(pl.col(ROWS).sum())
         return {rules.LEDGER[place]: rows for place, rows in counts.iter_rows()}
 
-    @property
+    @cached_property
     def organisations(self) -> frozenset[str]:
         """The organisations that any row names."""
-        return frozenset(self.summary.get_column(ORG_ID).drop_nulls().unique().to_list())
+        return frozenset(chain.from_iterable(self.organisations_by_file))
 
-    @property
+    @cached_property
     def organisations_by_file(self) -> Sequence[Sequence[str]]:
         """The organisations that the rows of each export name, in the order of the exports."""
-        named = self.summary.group_by(FILE).agg(pl.col(ORG_ID).drop_nulls().unique().sort())
-        by_file = dict(named.iter_rows())
-        return [by_file.get(place, []) for place in range(len(self.question.exports))]
+        named: dict[str, set[str]] = {export.file.name: set() for export in self.question.exports}
+        for excerpt in self.excerpts:
+            for part, organisations in zip(excerpt.parts, excerpt.named, strict=True):
+                named[part.export.file.name].update(organisations)
+        return [sorted(organisations) for organisations in named.values()]
 
     def contents(self, kind: str) -> Mapping[Cell, Content]:
         """What each cell of a kind is computed from, in the order of the cells.
@@ -107,10 +140,10 @@ class Judged:
         The same for the same rows, whichever files hold them and in whatever order; another as
         soon as one row that lies in the cell, or supersedes one that does, is another.
         """
-        cell = (ORG_ID, (pl.col(MONTH) // KINDS[kind]).alias(breakdown.PERIOD))
-        read = self.read.lazy().group_by(cell).agg(pl.col(ROWS).sum())
-        sums = self.summary.lazy().group_by(cell).agg(pl.col(*hashing.LANES).sum())
-        joined = read.join(sums, on=(ORG_ID, breakdown.PERIOD)).sort(ORG_ID, breakdown.PERIOD)
+        cell = (ORG_ID, _period(kind))
+        read = self._placed.lazy().group_by(cell).agg(pl.col(ROWS).sum())
+        sums = self._summary.lazy().group_by(cell).agg(pl.col(*hashing.LANES).sum())
+        joined = read.join(sums, on=(ORG_ID, PERIOD)).sort(ORG_ID, PERIOD)
         return {
             Cell(org_id, Period(kind, ordinal)): Content(rows, f"{rows}-{low:016x}{high:016x}")
             for org_id, ordinal, rows, low, high in joined.collect().iter_rows()
@@ -118,60 +151,97 @@ class Judged:
 
     def breakdowns(self, kind: str, cells: Collection[Cell] | None) -> Mapping[Cell, Breakdown]:
         """The numbers of these cells of one kind, or of all; in the order of the cells."""
-        rows = self.rows if cells is None else self.rows.filter(_lies_in(kind, cells))
-        rows = rows.with_columns(hashing.wide(PARTICIPANT_ID), hashing.wide(ACTIVITY_ID))
-        queries = engines.queries(nw.from_native(rows), kind)
-        collected = pl.collect_all(map(files.native, queries), engine="streaming")
-        groups = engines.Groups(*(frame.rows() for frame in collected))
-        found = engines.breakdowns(kind, groups, self.question.rules.categories)
-        return found if cells is None else {cell: found[cell] for cell in found if cell in cells}
-
-    def left_out(self) -> Iterator[tuple[str | None, int | None, bytes]]:
-        """The rows that are kept to be looked at: organisation, month, and a line of JSON.
-
-        In the order of the files and of the rows in them; without the participant.
-        """
-        kept = pl.col(REASON).is_in([rules.PLACES[line] for line in rules.QUARANTINED])
-        names = {n: export.file.name for n, export in enumerate(self.question.exports)}
-        rows = self.rows.filter(kept).sort(FILE, ROW).collect(engine="streaming")
-        shown = rows.select(
-            pl.col(REASON).replace_strict(dict(enumerate(rules.LEDGER)), return_dtype=pl.String),
-            pl.col(FILE).replace_strict(names, return_dtype=pl.String),
-            ROW,
-            *(
-                _shown(column.kind, column.name)
-                for column in COLUMNS
-                if column.name != PARTICIPANT_ID
-            ),
+        laid = self._summary.filter(pl.col(MONTH).is_not_null())
+        ledger = laid.group_by(ORG_ID, _period(kind), _PLACE).agg(pl.col(ROWS).sum())
+        if cells is not None:
+            ledger = ledger.join(_frame(cells), on=(ORG_ID, PERIOD), how="semi")
+        try:
+            totals, shares = self._count(kind, ledger)
+        except tallies.IdsCollide:
+            found = {Cell(org_id, Period(kind, n)) for org_id, n, *_ in ledger.iter_rows()}
+            return _plainly(self.question, kind, found)
+        numbers = [metric.name for metric in METRICS]
+        groups = engines.Groups(
+            totals.select(ORG_ID, PERIOD, *numbers).rows(),
+            shares.select(ORG_ID, PERIOD, CATEGORY, *numbers).rows(),
+            ledger.rows(),
         )
-        places = rows.select(ORG_ID, MONTH).iter_rows()
-        for (org_id, month), row in zip(places, shown.iter_rows(named=True), strict=True):
-            yield org_id, month, msgspec.json.encode(row) + b"\n"
+        return engines.breakdowns(kind, groups, self.question.rules.categories)
+
+    def _count(self, kind: str, ledger: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The metrics of all cells of a ledger: as a whole, and per category."""
+        categories = self.question.rules.categories
+        periods = ledger.group_by(PERIOD).agg(pl.col(ORG_ID).unique()).sort(PERIOD).rows()
+
+        def of_period(period: tuple[int, Sequence[str]]) -> tuple[pl.DataFrame, pl.DataFrame]:
+            return tallies.count(self._tallies, kind, *period, categories)
+
+        # A period that nothing lies in has the columns, where there is no other.
+        periods = periods or [(0, [])]
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            totals, shares = zip(*pool.map(of_period, periods), strict=True)
+        return pl.concat(totals), pl.concat(shares)
+
+    def left_out(self, organisations: Collection[str]) -> Mapping[tuple[str, int] | None, bytes]:
+        """The rows of these organisations that are kept to be looked at, and those of no cell.
+
+        By organisation and month, under None what lies in no cell; a line of JSON for each row,
+        in the order of the files and of the rows in them.
+        """
+        frames = [_filed(self.question, excerpt, excerpt.left_out) for excerpt in self.excerpts]
+        rows = pl.concat([*frames, excerpts.left_out(self.settled.lazy()).collect()])
+        wanted = pl.col(ORG_ID).is_in(list(organisations)) | pl.col(MONTH).is_null()
+        names = [export.file.name for export in self.question.exports]
+        nowhere = pl.col(MONTH).is_null()
+        lines = (
+            rows.filter(wanted)
+            .sort(FILE, ROW)
+            .select(pl.when(~nowhere).then(ORG_ID).alias(ORG_ID), MONTH, _line(names).alias(_LINE))
+            .group_by(ORG_ID, MONTH, maintain_order=True)
+            .agg(pl.col(_LINE).str.join("\n"))
+        )
+        return {
+            None if month is None else (org_id, month): f"{text}\n".encode()
+            for org_id, month, text in lines.iter_rows()
+        }
 
 
-def _lies_in(kind: str, cells: Collection[Cell]) -> pl.Expr:
-    """Rows of the cells' organisations in the months from their first period to their last."""
-    ordinals = [cell.period.ordinal for cell in cells] or [0]
-    first, after = min(ordinals) * KINDS[kind], (max(ordinals) + 1) * KINDS[kind]
-    organisations = sorted({cell.org_id for cell in cells})
-    return pl.col(ORG_ID).is_in(organisations) & pl.col(MONTH).is_between(first, after - 1)
+def _period(kind: str) -> pl.Expr:
+    return (pl.col(MONTH) // KINDS[kind]).alias(PERIOD)
 
 
-def _shown(kind: Kind, name: str) -> pl.Expr:
+def _frame(cells: Collection[Cell]) -> pl.DataFrame:
+    return pl.DataFrame(
+        [(cell.org_id, cell.period.ordinal) for cell in cells],
+        schema={ORG_ID: pl.String, PERIOD: pl.Int32},
+        orient="row",
+    )
+
+
+def _line(names: Sequence[str]) -> pl.Expr:
+    """A row as JSON."""
+    shown = (_shown(column) for column in COLUMNS if column.name != PARTICIPANT_ID)
+    return pl.struct(
+        tallies.name_at(REASON, rules.LEDGER), tallies.name_at(FILE, names), pl.col(ROW), *shown
+    ).struct.json_encode()
+
+
+def _shown(column: Column) -> pl.Expr:
     """A value as people read it: instants as ISO 8601, hours as text for they may be no number.
 
     What no calendar has is shown as it was stored, in microseconds since 1970.
     """
-    if kind is Kind.INSTANT:
+    value = pl.col(column.name)
+    if column.kind is Kind.INSTANT:
         first, last = pl.lit(_YEAR_1_US), pl.lit(_YEAR_9999_US)
-        known = pl.from_epoch(pl.col(name).clip(first, last), "us")
+        known = pl.from_epoch(value.clip(first, last), "us")
         return (
-            pl.when(pl.col(name).is_between(first, last))
+            pl.when(value.is_between(first, last))
             .then(known.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
-            .otherwise(pl.col(name).cast(pl.String))
-            .alias(name)
+            .otherwise(value.cast(pl.String))
+            .alias(column.name)
         )
-    return pl.col(name).cast(pl.String) if kind is Kind.NUMBER else pl.col(name)
+    return value.cast(pl.String) if column.kind is Kind.NUMBER else value
 
 
 def survey(question: Question) -> Judged:
@@ -181,62 +251,77 @@ def survey(question: Question) -> Judged:
         polars.exceptions.PolarsError, OSError: A file can't be read to its end; `damaged` tells
             which.
     """
-    placed = _place(files.scan(question), question).with_columns(
-        hashing.key().alias(_KEY), hashing.content().alias(_NEWEST)
-    )
-    is_statement = pl.col(REASON).is_null()
-    keys, read = pl.collect_all(
-        [
-            placed.filter(is_statement).select(_KEY).sort(_KEY),
-            placed.filter(pl.col(MONTH).is_not_null())
-            .group_by(ORG_ID, MONTH)
-            .agg(pl.len().cast(pl.Int64).alias(ROWS)),
-        ],
-        engine="streaming",
-    )
-    several = keys.filter(pl.col(_KEY) == pl.col(_KEY).shift(1)).get_column(_KEY).unique()
-    is_contested = is_statement & pl.col(_KEY).is_in(several.implode())
-    contested = placed.filter(is_contested).collect(engine="streaming")
-    alone = placed.filter(~is_contested).with_columns(pl.lit(value=True).alias(STANDS))
-    rows = _judge(pl.concat([alone, _settle(contested).lazy()]), question)
-    summary = (
-        rows.with_columns(hashing.lanes(hashing.content(), pl.col(_NEWEST)))
-        .group_by(FILE, ORG_ID, MONTH, REASON)
-        .agg(pl.len().cast(pl.Int64).alias(ROWS), pl.col(*hashing.LANES).sum())
-        .collect(engine="streaming")
-    )
-    return Judged(question, rows, read, summary)
+    batches = files.cut(files.whole(question.exports))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        keys = list(pool.map(partial(excerpts.keys, question=question), batches))
+        several = _several(keys)
+        read = partial(excerpts.excerpt, question=question, contested=several)
+        found = list(pool.map(read, batches))
+    return Judged(question, found, _settle(question, found))
 
 
-def _place(rows: pl.LazyFrame, question: Question) -> pl.LazyFrame:
-    everything = question.calendar
-    started = pl.col(STARTED_AT)
-    ends = rows.select(
-        started.min().fill_null(0).alias("low"), started.max().fill_null(0).alias("high")
-    )
-    calendar = everything.around(*ends.collect(engine="streaming").row(0))
-    return files.native(breakdown.place(nw.from_native(rows), calendar, everything))
+def _several(keys: Sequence[pl.Series]) -> pl.Series:
+    """The hashed keys that occur more than once."""
+    width = 2**64 // _RANGES
+    found = [_no_keys()]
+    for first in range(0, 2**64, width):
+        of_range = pl.concat([_no_keys(), *(_between(own, first, first + width) for own in keys)])
+        in_order = of_range.sort()
+        found.append(in_order.filter(in_order == in_order.shift(1)).unique())
+    return pl.concat(found)
 
 
-def _settle(contested: pl.DataFrame) -> pl.DataFrame:
-    """The same rows, each with whether it stands, and with the content of the one that does.
+def _no_keys() -> pl.Series:
+    return pl.Series(dtype=pl.UInt64)
 
-    The superseder's content belongs to a cell that it does not lie in but takes a row from.
+
+def _between(keys: pl.Series, first: int, end: int) -> pl.Series:
+    low = keys.search_sorted(first)
+    high = keys.search_sorted(end) if end < 2**64 else len(keys)
+    return keys.slice(low, high - low)
+
+
+def _settle(question: Question, found: Sequence[Excerpt]) -> pl.DataFrame:
+    """The statements of all contested participations, judged.
+
+    Each has, besides, the content of the statement that stands for its participation.
     """
-    newest = nw.col(_NEWEST).last().over(*KEY, order_by=AGE)
-    rows = nw.from_native(contested.lazy()).with_columns(newest)
-    return files.native(breakdown.settle(rows)).collect()
+    contested = pl.concat(_filed(question, excerpt, excerpt.contested) for excerpt in found)
+    newest = nw.col(CONTENT).last().over(*KEY, order_by=AGE).alias(_NEWEST)
+    undecided = nw.lit(None).cast(nw.Int8()).alias(REASON)
+    rows = nw.from_native(contested.lazy()).with_columns(newest, undecided)
+    judged = breakdown.judge(breakdown.settle(rows), question.rules)
+    return files.native(judged).collect()
 
 
-def _judge(rows: pl.LazyFrame, question: Question) -> pl.LazyFrame:
-    return files.native(breakdown.judge(nw.from_native(rows), question.rules))
+def _filed(question: Question, excerpt: Excerpt, rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows; `FILE` is a place among the exports."""
+    exports = {export.file.name: place for place, export in enumerate(question.exports)}
+    places = pl.Series([exports[part.export.file.name] for part in excerpt.parts], dtype=pl.Int32)
+    return rows.with_columns(pl.lit(places).gather(pl.col(FILE)).alias(FILE))
+
+
+def _plainly(question: Question, kind: str, cells: Collection[Cell]) -> Mapping[Cell, Breakdown]:
+    """The numbers of these cells by the definitions alone, from the ids' full width.
+
+    Slow, and needed only where two ids have the same hash.
+    """
+    wanted = replace(question, organisations={cell.org_id for cell in cells})
+    rows = nw.from_native(files.scan(files.whole(wanted.exports), wanted))
+    placed = breakdown.place(rows, wanted.calendar, wanted.calendar)
+    is_statement = nw.col(REASON).is_null()
+    others = placed.filter(~is_statement).with_columns(nw.lit(value=False).alias(STANDS))
+    statements = breakdown.settle(placed.filter(is_statement))
+    judged = breakdown.judge(nw.concat([statements, others]), wanted.rules)
+    collected = pl.collect_all(map(files.native, engines.queries(judged, kind)), engine="streaming")
+    groups = engines.Groups(*(frame.rows() for frame in collected))
+    found = engines.breakdowns(kind, groups, wanted.rules.categories)
+    return {cell: found[cell] for cell in found if cell in cells}
 
 
 def organisations(question: Question) -> frozenset[str]:
     """The organisations with a valid id that any row of the exports names."""
-    named = files.scan(question).select(pl.col(ORG_ID).unique()).collect(engine="streaming")
+    rows = files.scan(files.whole(question.exports), question)
+    named = rows.select(pl.col(ORG_ID).unique()).collect(engine="streaming")
     valid = pl.col(ORG_ID).str.contains(rules.ORGANISATION_PATTERN)
     return frozenset(named.filter(valid).get_column(ORG_ID).to_list())
-
-
-hashing_edition = hashing.edition

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.engines import polars_files, polars_hashing
 from pipeline.periods import KINDS
 from tests import reference
 from tests.pipeline import given as exports
@@ -309,6 +310,26 @@ def untied(draw: st.DrawFn) -> Any:
     if "updated_at" in drawn.column_names:
         drawn = drawn.drop_columns(["updated_at"])
     return drawn.append_column("updated_at", updated)
+
+
+@given(many_files, st.integers(1, 5))
+def test_how_exports_are_cut_into_batches_changes_no_number_and_no_digest(
+    drawn: list[Drawn], rows: int
+) -> None:
+    with written(drawn) as data, pytest.MonkeyPatch.context() as patch:
+        before = numbers_and_digests(data)
+        patch.setattr(polars_files, "BATCH_ROWS", rows)
+        assert numbers_and_digests(data) == before
+
+
+@given(many_files)
+def test_ids_whose_hashes_fall_together_are_still_counted_apart(drawn: list[Drawn]) -> None:
+    with written(drawn) as data, pytest.MonkeyPatch.context() as patch:
+        expected, _ = oracle(data, "quarter")
+        hashes = dict(zip(polars_hashing.ID_COLUMNS, polars_hashing.ids(), strict=True))
+        fallen = [(found % 1 if name.endswith("_0") else found) for name, found in hashes.items()]
+        patch.setattr(polars_hashing, "ids", lambda: fallen)
+        assert numbers("polars", data) == expected
 
 
 @given(untied(), st.data())
