@@ -17,18 +17,21 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.logging.config import LoggingConfig, StructLoggingConfig
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
-from litestar.plugins.prometheus import PrometheusConfig
+from litestar.plugins.prometheus import PrometheusConfig, PrometheusMiddleware
 from litestar.plugins.structlog import StructlogConfig, StructlogPlugin
+from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, Logger
 
 from api import documentation, problems, reading, routes
-from api.edge import edge
+from api.edge import Count, edge
+from api.kept import Keeper
 from api.service import Service
 from api.worker import Dispatcher
 from pipeline import logs, settings
 from pipeline.settings import DATA_VARIABLE, Settings
 
 NAME: Final = "bufdir"
+_METRICS: Final = PrometheusConfig(app_name=NAME, prefix=NAME, group_path=True)
 
 
 def create_app(
@@ -43,12 +46,11 @@ def create_app(
         async with dispatcher.at_work():
             yield
 
-    metrics = PrometheusConfig(app_name=NAME, prefix=NAME, group_path=True)
     return Litestar(
         route_handlers=[*routes.routers(), *documentation.ROUTES],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         lifespan=[lifespan],
-        middleware=[metrics.middleware],
+        middleware=[_METRICS.middleware],
         plugins=[_logging(chosen), _problems()],
         openapi_config=None,
         request_max_body_size=reading.MOST_BYTES,
@@ -85,4 +87,27 @@ def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp
     """
     data = Path(os.environ[DATA_VARIABLE])
     app = create_app(data, settings.load(data), is_stopping)
-    return edge(app, structlog.get_logger())
+    return edge(app, Keeper(data), _counting(app), structlog.get_logger())
+
+
+def _counting(app: ASGIApp) -> Count:
+    """What counts replies that are kept, as the middleware counts those that are made."""
+    metrics = PrometheusMiddleware(app, _METRICS)
+
+    def of_path(template: str) -> Callable[[float], None]:
+        labels: dict[str, str | int | float] = {
+            "method": "GET",
+            "path": template,
+            "status_code": HTTP_200_OK,
+            "app_name": NAME,
+        }
+        replies = metrics.request_count(labels).labels(*labels.values())
+        durations = metrics.request_time(labels).labels(*labels.values())
+
+        def count(seconds: float) -> None:
+            replies.inc()
+            durations.observe(seconds)
+
+        return count
+
+    return of_path

@@ -1,13 +1,14 @@
 """The outermost layer, the same for every reply: HEAD, ETag and 304, and one log line a call.
 
 Replies are small and are held whole here before they leave, so a call that breaks on its way
-still gets a whole reply.
+still gets a whole reply; and one that is asked for again leaves again, as long as it holds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -15,18 +16,26 @@ from time import perf_counter
 from typing import Final
 
 import msgspec
-from litestar.enums import ScopeType
+from litestar.enums import HttpMethod, ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from api import problems
+from api.kept import Keeper
+from api.routes import BASE
 
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
 _TAG: Final = re.compile(rb'"[^"]*"')
 _MOST_DRAINED: Final = 1024 * 1024
 _MOST_DRAIN_SECONDS: Final = 1
-_HELD_BY_304: Final = frozenset({b"etag", b"cache-control"})
+_ETAG: Final = b"etag"
+_HELD_BY_304: Final = frozenset({_ETAG, b"cache-control"})
+_GET: Final = HttpMethod.GET
+_HEAD: Final = HttpMethod.HEAD
+
+Count = Callable[[str], Callable[[float], None]]
+"""What counts calls of a path's template; it is told how many seconds each took."""
 
 
 @dataclass(slots=True)
@@ -45,12 +54,26 @@ class Reply:
         elif message["type"] == "http.response.body":
             self.body += message["body"]
 
-    async def leave(self, send: Send, *, with_body: bool) -> None:
-        """Send all of it; Content-Length tells of the body that HEAD leaves out."""
-        headers = list(self.headers.items())
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        body = self.body if with_body else b""
+    async def leave(self, scope: HTTPScope, send: Send) -> int:
+        """Send what the client asked for: all of it, its head, or that what it has still holds.
+
+        Returns:
+            The status that was sent.
+        """
+        status, headers, body = self.status, self.headers, self.body
+        if _ETAG in headers and _holds(headers[_ETAG], scope):
+            headers = {name: value for name, value in headers.items() if name in _HELD_BY_304}
+            status, body = _NOT_MODIFIED, b""
+        if scope["method"] == _HEAD:
+            body = b""  # Content-Length still tells of what is left out
+        start: Message = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": list(headers.items()),
+        }
+        await send(start)
         await send({"type": "http.response.body", "body": body, "more_body": False})
+        return int(status)
 
 
 @dataclass(slots=True)
@@ -79,31 +102,71 @@ class Body:
                     await self.take()
 
 
-def edge(app: ASGIApp, logger: FilteringBoundLogger) -> ASGIApp:
-    """The application with this layer around it."""
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A reply that can leave again, and how that is counted."""
+
+    reply: Reply
+    count: Callable[[float], None]
+
+
+def edge(
+    app: ASGIApp, keeper: Keeper[Again], count: Count, logger: FilteringBoundLogger
+) -> ASGIApp:
+    """The application with this layer around it.
+
+    Args:
+        app: The application.
+        keeper: Where replies to reads are kept.
+        count: How a call is counted that the application is not asked for.
+        logger: Where each call is noted.
+    """
 
     async def call(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != ScopeType.HTTP:
             await app(scope, receive, send)
             return
-        started, method = perf_counter(), scope["method"]
-        if method == "HEAD":
-            scope["method"] = "GET"
-        body = Body(receive, has_ended=not _sends_body(scope))
-        reply = await _reply(app, scope, body.take, logger)
-        await body.drain()
-        _complete(reply, scope)
-        await reply.leave(send, with_body=method != "HEAD")
+        started = perf_counter()
+        again = keeper.find(_asked(scope)) if _is_read(scope) else None
+        if again is None:
+            status = await answer(scope, receive, send)
+        else:
+            status = await again.reply.leave(scope, send)
+            again.count(perf_counter() - started)
         logger.info(
             "request",
-            method=method,
+            method=scope["method"],
             # As it was sent: percent-encoded, so that no path can end the line.
             path=scope["raw_path"].decode("ascii", "backslashreplace"),
-            status=int(reply.status),
+            status=status,
             milliseconds=round((perf_counter() - started) * 1000, 1),
         )
 
+    async def answer(scope: HTTPScope, receive: Receive, send: Send) -> int:
+        before = keeper.state()
+        body = Body(receive, has_ended=not _sends_body(scope))
+        inner = scope.copy()
+        if scope["method"] == _HEAD:
+            inner["method"] = _GET
+        reply = await _reply(app, inner, body.take, logger)
+        await body.drain()
+        _complete(reply, inner)
+        if _is_read(scope) and _ETAG in reply.headers:
+            again = Again(reply, count(inner["path_template"]))
+            keeper.keep(_asked(scope), again, len(reply.body), before)
+        return await reply.leave(scope, send)
+
     return call
+
+
+def _is_read(scope: HTTPScope) -> bool:
+    """Whether the reply follows from what is published, and from the address alone."""
+    is_read = scope["method"] in (_GET, _HEAD) and scope["path"].startswith(BASE)
+    return is_read and not _sends_body(scope)
+
+
+def _asked(scope: HTTPScope) -> bytes:
+    return scope["raw_path"] + b"?" + scope["query_string"]
 
 
 async def _reply(
@@ -133,19 +196,12 @@ def _complete(reply: Reply, scope: HTTPScope) -> None:
     allowed = reply.headers.get(b"allow", b"").replace(b" ", b"").split(b",")
     if b"GET" in allowed:
         reply.headers[b"allow"] = b", ".join(sorted({*allowed, b"HEAD"}))
-    if scope["method"] == "GET" and reply.status == _OK:
+    if scope["method"] == _GET and reply.status == _OK:
         tag = b'"' + blake2b(reply.body, digest_size=16).hexdigest().encode() + b'"'
-        reply.headers[b"etag"] = tag
-        if _holds(tag, scope):
-            _turn_into_304(reply)
+        reply.headers[_ETAG] = tag
 
 
 def _holds(tag: bytes, scope: HTTPScope) -> bool:
     """Whether If-None-Match names this tag; weakly compared, as RFC 9110 section 13.1.2 says."""
     asked = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
     return asked.strip() == b"*" or tag in _TAG.findall(asked)
-
-
-def _turn_into_304(reply: Reply) -> None:
-    kept = {name: value for name, value in reply.headers.items() if name in _HELD_BY_304}
-    reply.status, reply.headers, reply.body = _NOT_MODIFIED, kept, b""

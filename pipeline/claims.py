@@ -235,6 +235,20 @@ def _wait_for_others(catalog: Catalog) -> None:
         time.sleep(_POLL_SECONDS)
 
 
+def is_tidy(catalog: Catalog) -> bool:
+    """Whether the last night, and every run since, has come to its end and without a fault.
+
+    If so, nobody left half of anything behind.
+    """
+    last = catalog.connection.execute(
+        "SELECT max(id) FROM runs WHERE number IS NULL AND state IN (?, ?)", (DONE, FAILED)
+    ).fetchone()[0]
+    faults = catalog.connection.execute(
+        "SELECT count(*) FROM runs WHERE id >= ? AND (state = ? OR attempts > 1)", (last, FAILED)
+    ).fetchone()[0]
+    return last is not None and not faults
+
+
 def end(catalog: Catalog, run_id: int, now: datetime, error: str | None = None) -> None:
     """The run has come to its end; with what went wrong, if anything did."""
     with catalog.transaction():

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _IGNORED: Final = "ignored"
 """The fact that tells which columns were named because they mean nothing to us."""
-_BATCH: Final = 500
-"""Snapshots that are written before the progress bar moves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +62,12 @@ def run(work: Work, *, full: bool = False) -> Night:
     """
     exports.check_folder(work.data)
     with claims.night(work.catalog, work.clock()):
+        files = exports.find(work.data)
+        if not full and claims.is_tidy(work.catalog) and _nothing_changed(work, files):
+            return _quiet(work, files)
         swept = store.sweep(work.data, work.catalog.current_versions())
         if swept:
             work.tell("orphans_swept", files=swept)
-        files = exports.find(work.data)
-        if not full and _nothing_changed(work, files):
-            return _quiet(work, files)
         return _compute(work, full=full)
 
 
@@ -101,7 +99,7 @@ def _compute(work: Work, *, full: bool) -> Night:
     from pipeline import runs  # noqa: PLC0415 (a quiet night must not wait for an engine to load)
 
     deleted = staleness.deletions(work.catalog)
-    gathered = runs.gather(work)
+    gathered = runs.gather(work, afresh=full)
     work.tell("exports_read", files=len(gathered.exports.accepted), rows=gathered.exports.rows)
     held = runs.held_organisations(work.catalog, gathered.exports)
     contents = {
@@ -119,9 +117,8 @@ def _compute(work: Work, *, full: bool) -> Night:
     planned, outcomes = _plan(work, due, full=full)
     counted = runs.count(gathered, planned)
     left_out = runs.left_out(gathered, planned)
-    for batch in _batches(planned):
-        outcomes += publication.publish(work, batch, counted, left_out)
-        work.tell("snapshots_published", done=len(batch), total=len(planned))
+    outcomes += publication.publish(work, planned, counted, left_out)
+    work.tell("snapshots_published", snapshots=len(planned))
     outcomes += _take_up(work, gathered, held)
     outcomes += _without_rows(work, gathered, contents, held)
     store.write({store.unplaced_path(work.data): left_out.unplaced})
@@ -157,10 +154,6 @@ def _plan(
 def _newest_first(cell: Cell) -> tuple[int, int, str]:
     months = KINDS[cell.period.kind]
     return -cell.period.ordinal * months, -months, cell.org_id
-
-
-def _batches(planned: Sequence[Planned]) -> Iterable[Sequence[Planned]]:
-    return (planned[first : first + _BATCH] for first in range(0, len(planned), _BATCH))
 
 
 def _take_up(work: Work, gathered: Gathered, held: Mapping[str, str]) -> list[Outcome]:

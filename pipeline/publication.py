@@ -6,7 +6,7 @@ Files first, flushed; then one transaction. Nobody sees a version that is not wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline import snapshot, store
 from pipeline.periods import KINDS
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from pipeline.catalog import Entry
     from pipeline.snapshot import Version
     from pipeline.work import Work
+
+
+_GROUP: Final = 1_000
+"""Versions whose files are in memory and flushed together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +51,13 @@ def publish(
 
     A snapshot that was deleted meanwhile stays deleted: what was written for it is taken away.
     """
+    if not planned:
+        return []
     versions = [_version(work, plan, counted[plan.cell]) for plan in planned]
-    contents: dict[Path, bytes] = {}
-    for plan, version in zip(planned, versions, strict=True):
-        number = plan.entry.number
-        contents[store.version_path(work.data, number, version.version)] = snapshot.encode(version)
-        rows = left_out.of(plan.cell)
-        if rows:
-            contents[store.quarantine_path(work.data, number, version.version)] = rows
-    store.write(contents)
+    for first in range(0, len(planned), _GROUP):
+        group = slice(first, first + _GROUP)
+        store.write(_files(work, planned[group], versions[group], left_out))
+        work.tell("snapshots_written", done=len(planned[group]), total=len(planned))
     with work.catalog.transaction():
         current = [work.catalog.publish(version) for version in versions]
     outcomes = []
@@ -67,6 +69,20 @@ def publish(
         what = COMPUTED if is_current else DELETED
         outcomes.append(outcome(plan.entry, what, version.version))
     return outcomes
+
+
+def _files(
+    work: Work, planned: Sequence[Planned], versions: Sequence[Version], left_out: LeftOut
+) -> Mapping[Path, bytes]:
+    """The files of these versions, and beside them the rows that they left out."""
+    contents: dict[Path, bytes] = {}
+    for plan, version in zip(planned, versions, strict=True):
+        number = plan.entry.number
+        contents[store.version_path(work.data, number, version.version)] = snapshot.encode(version)
+        rows = left_out.of(plan.cell)
+        if rows:
+            contents[store.quarantine_path(work.data, number, version.version)] = rows
+    return contents
 
 
 def _version(work: Work, plan: Planned, counted: Breakdown) -> Version:

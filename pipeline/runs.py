@@ -7,6 +7,7 @@ transaction. A run that can't be trusted publishes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from pipeline import breakdown, cells, claims, exports, footers, periods, snapshot, store
@@ -57,8 +58,15 @@ class Ended:
     """Refused exports and why."""
 
 
-def gather(work: Work, organisations: Collection[str] | None = None) -> Gathered:
+def gather(
+    work: Work, organisations: Collection[str] | None = None, *, afresh: bool = False
+) -> Gathered:
     """Read the exports, of these organisations or of all, and hold the ledger to the footers.
+
+    Args:
+        work: Where, and by which settings.
+        organisations: Of these only; None is all, and is what the next night begins with.
+        afresh: Read what an earlier night has read, too.
 
     Raises:
         ExportsMissing: There is no exports folder.
@@ -68,9 +76,12 @@ def gather(work: Work, organisations: Collection[str] | None = None) -> Gathered
     changed: tuple[str, ...] = ()
     for _ in range(_READINGS):
         files = exports.find(work.data)
-        reading, judged = survey(work, files, organisations)
+        reading, judged = survey(
+            work, files, organisations, reuse=not afresh, lay=organisations is None
+        )
         changed = exports.changed(files)
         if not changed:
+            judged.keep()
             _check_ledger(reading, judged, complete=organisations is None)
             return Gathered(reading, judged)
         work.tell("exports_changed_while_read", files=changed)
@@ -78,20 +89,33 @@ def gather(work: Work, organisations: Collection[str] | None = None) -> Gathered
 
 
 def survey(
-    work: Work, files: Iterable[exports.File], organisations: Collection[str] | None = None
+    work: Work,
+    files: Iterable[exports.File],
+    organisations: Collection[str] | None = None,
+    *,
+    reuse: bool = False,
+    lay: bool = False,
 ) -> tuple[Exports, Judged]:
-    """Read these files; those that turn out to be damaged are refused and the others go on."""
+    """Read these files; those that turn out to be damaged are refused and the others go on.
+
+    Args:
+        work: By which settings.
+        files: What to read.
+        organisations: Of these only; None is all.
+        reuse: Not to read what the last night has read of files that are what they were.
+        lay: To lay this reading down for the next; of all organisations only.
+    """
     reading = footers.read(files, work.settings.columns)
     question = Question.of(reading.accepted, work.settings, organisations)
     try:
-        return reading, engine.survey(question)
+        return reading, engine.survey(question, work.data, reuse=reuse, lay=lay)
     except engine.FAULTS:
         damaged = engine.damaged(question)
         if not damaged:
             raise
     reading = reading.without(damaged)
     question = Question.of(reading.accepted, work.settings, organisations)
-    return reading, engine.survey(question)
+    return reading, engine.survey(question, work.data, reuse=reuse, lay=lay)
 
 
 def _check_ledger(reading: Exports, judged: Judged, *, complete: bool) -> None:
@@ -100,6 +124,7 @@ def _check_ledger(reading: Exports, judged: Judged, *, complete: bool) -> None:
         raise LedgerBroken("the exports", reading.rows, accounted)
 
 
+@cache
 def definitions() -> str:
     """The edition of the numbers' definitions and of how this engine sums up rows."""
     return f"{breakdown.DEFINITIONS}/{engine.hashing_edition()}"
@@ -211,7 +236,8 @@ def _refresh(work: Work, runs: Sequence[Run], *, forced: bool) -> Ended:
     entries = [work.catalog.get(snapshot.snapshot_id(run.number or 0)) for run in runs]
     for entry in entries:
         store.sweep_snapshot(work.data, entry.number, entry.version)
-    gathered = gather(work, {entry.org_id for entry in entries})
+    afresh = forced or any(run.forced for run in runs)
+    gathered = gather(work, {entry.org_id for entry in entries}, afresh=afresh)
     work.tell("exports_read", files=len(gathered.exports.accepted), rows=gathered.exports.rows)
     held = held_organisations(work.catalog, gathered.exports)
     outcomes = compute(work, gathered, runs, held, forced=forced)

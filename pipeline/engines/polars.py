@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -21,8 +21,10 @@ from pipeline.breakdown import MONTH, PERIOD, REASON, ROWS, STANDS, Cell
 from pipeline.engines import polars_excerpts as excerpts
 from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
+from pipeline.engines import polars_reading as reading
 from pipeline.engines import polars_tallies as tallies
 from pipeline.engines.polars_excerpts import CONTENT
+from pipeline.engines.polars_shelf import Found, Shelf, ShelfUnusable
 from pipeline.metrics import METRICS
 from pipeline.participations import (
     AGE,
@@ -39,6 +41,7 @@ from pipeline.periods import KINDS, Period
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
 
     from pipeline.breakdown import Breakdown
     from pipeline.engines import Question
@@ -50,10 +53,6 @@ FAULTS: Final = files.FAULTS
 damaged = files.damaged
 hashing_edition = hashing.edition
 
-_AT_ONCE: Final = 2
-"""Batches in memory at a time: Polars leaves gaps that a second one fills."""
-_RANGES: Final = 16
-"""Into how many ranges hashed keys are divided to be compared, one after the other."""
 _NEWEST: Final = "newest"
 """The content of the statement that stands for the row's participation."""
 _LINE: Final = "line"
@@ -83,6 +82,13 @@ class Judged:
     excerpts: Sequence[Excerpt]
     settled: pl.DataFrame
     """The statements of contested participations, judged; `FILE` is a place among the exports."""
+    shelf: Shelf | None
+    """Where the excerpts were laid."""
+
+    def keep(self) -> None:
+        """Let the next survey find what this one has read: no export has changed meanwhile."""
+        if self.shelf is not None:
+            self.shelf.keep(self.excerpts)
 
     @cached_property
     def _placed(self) -> pl.DataFrame:
@@ -160,6 +166,8 @@ class Judged:
         except tallies.IdsCollide:
             found = {Cell(org_id, Period(kind, n)) for org_id, n, *_ in ledger.iter_rows()}
             return _plainly(self.question, kind, found)
+        except ShelfUnusable:
+            return survey(self.question).breakdowns(kind, cells)
         numbers = [metric.name for metric in METRICS]
         groups = engines.Groups(
             totals.select(ORG_ID, PERIOD, *numbers).rows(),
@@ -178,7 +186,7 @@ class Judged:
 
         # A period that nothing lies in has the columns, where there is no other.
         periods = periods or [(0, [])]
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(reading.AT_ONCE) as pool:
             totals, shares = zip(*pool.map(of_period, periods), strict=True)
         return pl.concat(totals), pl.concat(shares)
 
@@ -244,41 +252,31 @@ def _shown(column: Column) -> pl.Expr:
     return value.cast(pl.String) if column.kind is Kind.NUMBER else value
 
 
-def survey(question: Question) -> Judged:
+def survey(
+    question: Question, data: Path | None = None, *, reuse: bool = False, lay: bool = False
+) -> Judged:
     """Read the exports, and give every row its cell and its verdict.
+
+    Args:
+        question: Which exports, and by which rules.
+        data: The data folder, in which an earlier reading may lie.
+        reuse: Not to read again what an earlier reading has read; where what it laid down is
+            damaged, all is read.
+        lay: To lay this reading there for the next, which finds it as soon as `Judged.keep` is
+            called.
 
     Raises:
         polars.exceptions.PolarsError, OSError: A file can't be read to its end; `damaged` tells
             which.
     """
-    batches = files.cut(files.whole(question.exports))
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        keys = list(pool.map(partial(excerpts.keys, question=question), batches))
-        several = _several(keys)
-        read = partial(excerpts.excerpt, question=question, contested=several)
-        found = list(pool.map(read, batches))
-    return Judged(question, found, _settle(question, found))
-
-
-def _several(keys: Sequence[pl.Series]) -> pl.Series:
-    """The hashed keys that occur more than once."""
-    width = 2**64 // _RANGES
-    found = [_no_keys()]
-    for first in range(0, 2**64, width):
-        of_range = pl.concat([_no_keys(), *(_between(own, first, first + width) for own in keys)])
-        in_order = of_range.sort()
-        found.append(in_order.filter(in_order == in_order.shift(1)).unique())
-    return pl.concat(found)
-
-
-def _no_keys() -> pl.Series:
-    return pl.Series(dtype=pl.UInt64)
-
-
-def _between(keys: pl.Series, first: int, end: int) -> pl.Series:
-    low = keys.search_sorted(first)
-    high = keys.search_sorted(end) if end < 2**64 else len(keys)
-    return keys.slice(low, high - low)
+    shelf = None if data is None else Shelf(data, question)
+    target = shelf if lay else None
+    try:
+        found = Found() if shelf is None or not reuse else shelf.find(question.exports)
+        read = reading.read(question, found, target)
+    except ShelfUnusable:
+        read = reading.read(question, Found(), target)
+    return Judged(question, read, _settle(question, read), target)
 
 
 def _settle(question: Question, found: Sequence[Excerpt]) -> pl.DataFrame:

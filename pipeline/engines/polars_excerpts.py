@@ -7,7 +7,7 @@ all of them together tell which stands.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
@@ -31,7 +31,7 @@ from pipeline.participations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pipeline.breakdown import Calendar
     from pipeline.engines import Question
@@ -44,15 +44,15 @@ CONTENT: Final = "content"
 _IS_CONTESTED: Final = "is_contested"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Excerpt:
     """What is kept of a batch; `FILE` is a part's place in it."""
 
     parts: Sequence[Part]
     named: Sequence[Sequence[str]]
     """The organisations that the rows of each part name, in order."""
-    keys: pl.Series
-    """The hashed key of each statement, in rising order."""
+    keys: Callable[[], pl.Series]
+    """The hashed keys of all rows that have one, in rising order; read when they are asked for."""
     placed: pl.DataFrame
     """How many rows were laid to each organisation and month before any was judged."""
     summary: pl.DataFrame
@@ -69,18 +69,41 @@ class Excerpt:
         """How many rows the batch holds."""
         return sum(part.rows for part in self.parts)
 
+    @property
+    def contested_keys(self) -> pl.Series:
+        """The hashed keys of the statements that are kept."""
+        return self.contested.get_column(KEY_HASH)
+
+    def of(self, organisations: Collection[str]) -> Excerpt:
+        """The same of these organisations only."""
+        wanted = pl.col(ORG_ID).is_in(list(organisations))
+        return replace(
+            self,
+            named=[sorted(set(organisations).intersection(named)) for named in self.named],
+            placed=self.placed.filter(wanted),
+            summary=self.summary.filter(wanted),
+            contested=self.contested.filter(wanted),
+            left_out=self.left_out.filter(wanted),
+        )
+
 
 def keys(parts: Sequence[Part], question: Question) -> pl.Series:
     """The hashed keys of all rows that have one, in rising order."""
-    found = files.scan(parts, question).select(_key().alias(KEY_HASH)).collect(engine="streaming")
-    return found.get_column(KEY_HASH).drop_nulls().sort()
+    named = pl.all_horizontal(pl.col(*KEY).is_not_null())
+    found = files.scan(parts, question).select(
+        pl.when(named).then(hashing.key()).alias(KEY_HASH)  # quicker than a filter
+    )
+    return found.collect(engine="streaming").get_column(KEY_HASH).drop_nulls().sort()
 
 
-def excerpt(parts: Sequence[Part], question: Question, contested: pl.Series) -> Excerpt:
+def excerpt(
+    parts: Sequence[Part], own_keys: pl.Series, question: Question, contested: pl.Series
+) -> Excerpt:
     """Read a batch to its end.
 
     Args:
         parts: What to read.
+        own_keys: The `keys` of it.
         question: By which rules.
         contested: The hashed keys of which there may be several statements anywhere.
     """
@@ -94,7 +117,7 @@ def excerpt(parts: Sequence[Part], question: Question, contested: pl.Series) -> 
     return Excerpt(
         parts,
         _named(rows, len(parts)),
-        rows.get_column(KEY_HASH).drop_nulls().sort(),
+        own_keys.clone,
         _placed(rows),
         summary(rows.lazy().filter(alone), pl.col(CONTENT)),
         _tally(rows.lazy().filter(alone), organisations, question),
@@ -108,7 +131,7 @@ def _judged(typed: pl.DataFrame, question: Question, contested: pl.Series) -> pl
     calendar = _calendar(typed, question.calendar)
     laid = breakdown.place(nw.from_native(typed.lazy()), calendar, question.calendar)
     hashed = files.native(laid).with_columns(
-        _key().alias(KEY_HASH),
+        hashing.key().alias(KEY_HASH),
         hashing.content().alias(CONTENT),
         *hashing.ids(),
         pl.lit(value=True).alias(STANDS),
@@ -118,11 +141,6 @@ def _judged(typed: pl.DataFrame, question: Question, contested: pl.Series) -> pl
     judged = files.native(breakdown.judge(nw.from_native(marked), question.rules))
     # From here on nobody needs to know who took part, only who is somebody else.
     return judged.with_columns(hashing.wide(PARTICIPANT_ID)).collect(engine="streaming")
-
-
-def _key() -> pl.Expr:
-    """The hashed key of a row that has one."""
-    return pl.when(pl.all_horizontal(pl.col(*KEY).is_not_null())).then(hashing.key())
 
 
 def _calendar(typed: pl.DataFrame, everything: Calendar) -> Calendar:

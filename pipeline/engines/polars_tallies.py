@@ -1,6 +1,6 @@
 """Counting without rows: what counted rows come to, small enough to keep and to add together.
 
-Sums add up; different ids do not, so a tally holds the ids themselves, hashed, sorted and without
+Sums add up; different ids do not, so a tally holds the ids themselves, hashed and without
 repetition, month by month. Each is one 64-bit number, organisation first, category last, so that
 one sort tells how many there are in all and in each category. A second hash of each id must give
 the same counts; where it does not, two ids have fallen together and the tally refuses to count.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import narwhals as nw
 import polars as pl
@@ -22,7 +22,7 @@ from pipeline.participations import CATEGORY, ORG_ID
 from pipeline.periods import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 _IDS: Final = "ids"
 _BITS: Final = 64
@@ -42,8 +42,27 @@ class Tally:
     """In order; packed ids name an organisation by its place here."""
     sums: pl.DataFrame
     """Per organisation, month and category: the metrics that add up."""
-    ids: Mapping[str, pl.Series]
-    """By `name_of`: the packed ids of one month, metric and seed, in order, each once."""
+    ids: Ids
+    """The packed ids, for each column of hashed ids and each month."""
+
+
+class Ids(Protocol):
+    """Where a tally's packed ids are: in memory, or in a file."""
+
+    def of_months(self, column: str, months: Iterable[int]) -> list[pl.Series]:
+        """One array for each of these months in which a row counts, each id once."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdsInMemory:
+    """Packed ids by `name_of`."""
+
+    arrays: Mapping[str, pl.Series]
+
+    def of_months(self, column: str, months: Iterable[int]) -> list[pl.Series]:
+        """One array for each of these months in which a row counts, each id once."""
+        names = (name_of(column, month) for month in months)
+        return [self.arrays[name] for name in names if name in self.arrays]
 
 
 def name_of(column: str, month: int) -> str:
@@ -76,9 +95,8 @@ def tally(counted: pl.DataFrame, organisations: Sequence[str], categories: Seque
     for month in counted.get_column(MONTH).unique():
         of_month = packed.filter(pl.col(MONTH) == month).collect()
         for column in hashing.ID_COLUMNS:
-            # First unique, then sorted: what comes back week after week is never sorted.
-            ids[name_of(column, month)] = of_month.get_column(column).unique().sort()
-    return Tally(organisations, sums, ids)
+            ids[name_of(column, month)] = of_month.get_column(column).unique()
+    return Tally(organisations, sums, IdsInMemory(ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,5 +228,5 @@ def _laid(tally: Tally, column: str, asked: _Asked) -> list[pl.DataFrame]:
     ids = pl.col(_IDS)
     place = pl.lit(pl.Series(places, dtype=pl.UInt64)).gather(own.organisation(ids))
     laid = own.laid_anew(ids, place, asked.layout).drop_nulls().alias(_IDS)
-    names = (name_of(column, month) for month in asked.months)
-    return [tally.ids[name].to_frame(_IDS).select(laid) for name in names if name in tally.ids]
+    arrays = tally.ids.of_months(column, asked.months)
+    return [array.to_frame(_IDS).select(laid) for array in arrays]

@@ -59,6 +59,8 @@ def telling(journal: Journal) -> Iterator[Tell]:
             match fields:
                 case {"done": int(done), "total": int(total)}:
                     advance(done, total=total, title="Publishing snapshots")
+                case {"snapshots": int()}:
+                    pass
                 case {"rows": int(rows)}:
                     advance(0, title=f"Counting {counted(rows, 'row')}")
                 case _:

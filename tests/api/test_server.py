@@ -17,6 +17,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from api.edge import edge
+from api.kept import Keeper
 from pipeline.errors import InvalidValue
 from tests.api.serving import (
     BASE,
@@ -32,6 +33,7 @@ from tests.api.serving import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from litestar.types import Receive, Scope, Send
@@ -169,13 +171,17 @@ def test_it_is_not_ready_while_the_catalog_can_not_be_read_and_recovers(data: Pa
         assert settled(client, create(client, "patient"))["participant_count"] == 3
 
 
-def test_whatever_breaks_the_caller_gets_a_whole_reply() -> None:
+def test_whatever_breaks_the_caller_gets_a_whole_reply(tmp_path: Path) -> None:
+    def uncounted(_: str) -> Callable[[float], None]:
+        raise AssertionError
+
     async def breaks(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ValueError("our insides")
 
     async def call() -> httpx.Response:
-        transport = httpx.ASGITransport(edge(breaks, structlog.get_logger()))  # type: ignore[arg-type]
+        app = edge(breaks, Keeper(tmp_path), uncounted, structlog.get_logger())
+        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport) as client:
             return await client.get("http://here/")
 

@@ -219,11 +219,12 @@ def test_events_and_notes_are_one_json_line_each_when_asked_for(bufdir: Bufdir, 
     events = [json.loads(line) for line in ended.err.splitlines()]
     assert [(event["event"], event["level"]) for event in events] == [
         ("exports_read", "info"),
+        ("snapshots_written", "info"),
         ("snapshots_published", "info"),
         ("export_refused", "warning"),
     ]
     assert events[0]["rows"] == 2
-    assert events[2]["detail"].startswith("export empty.parquet is refused")
+    assert events[3]["detail"].startswith("export empty.parquet is refused")
     assert all(datetime.fromisoformat(event["timestamp"]).tzinfo for event in events)
     assert ended.out.startswith("nightly: 1 snapshot computed, ")
 

@@ -102,6 +102,7 @@ def test_what_happens_besides_is_shown_on_the_bar_too(bufdir: Bufdir, data: Path
     export(data, people(2))
     bufdir("nightly")
     (data / "snapshots" / "agg-001" / "v2.json").write_text("{}")
+    export(data, people(3))
 
     shown, _ = on_terminal(bufdir, "nightly")
 

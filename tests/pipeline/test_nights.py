@@ -911,7 +911,7 @@ def test_a_night_tells_what_it_does(lived: House) -> None:
     events = [event for event, _ in lived.told]
     assert events[0] == "exports_read"
     assert ("exports_read", {"files": 3, "rows": 7}) in lived.told
-    assert ("snapshots_published", {"done": 4, "total": 4}) in lived.told
+    assert ("snapshots_published", {"snapshots": 4}) in lived.told
 
 
 def test_a_lost_catalog_is_refused_until_it_is_rebuilt(lived: House) -> None:

@@ -212,9 +212,10 @@ def test_orphans_are_swept_and_the_night_says_how_many(house: House) -> None:
         orphan.parent.mkdir(parents=True, exist_ok=True)
         orphan.write_bytes(b"half")
     house.told.clear()
+    house.export(people(2))
     house.night()
     assert ("orphans_swept", {"files": 5}) in house.told
-    assert house.files() == kept
+    assert house.files() == {*kept, "snapshots/agg-001/v2.json"}
     assert not (house.data / "snapshots" / "agg-009").exists()
 
 
@@ -591,7 +592,8 @@ for what, path in log:
     events = ended.stdout.splitlines()
     named = [line.removeprefix("name ") for line in events if line.startswith("name ")]
     assert any("v1.json" in path for path in named)
-    for path in named:
+    derived = str(house.data / "excerpts")  # follows from the exports, so it may be lost
+    for path in (path for path in named if not path.startswith(derived)):
         folder = f"sync {Path(path).parent}"
         assert events.index(f"sync {path}") < events.index(f"name {path}")
         assert folder in events[events.index(f"name {path}") :]

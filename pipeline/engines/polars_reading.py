@@ -1,0 +1,149 @@
+"""Which batches are read, and which rows of theirs are contested.
+
+Nothing that the last night read is read again, as long as its file is what it was and none of its
+participations has got another statement since.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from pipeline.engines import polars_excerpts as excerpts
+from pipeline.engines import polars_files as files
+from pipeline.engines.polars_files import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pipeline.engines import Question
+    from pipeline.engines.polars_excerpts import Excerpt
+    from pipeline.engines.polars_shelf import Found, Shelf
+    from pipeline.footers import Export
+
+AT_ONCE: Final = 2
+"""Batches in memory at a time: Polars leaves gaps that a second one fills."""
+_RANGES: Final = 16
+"""Into how many ranges hashed keys are divided to be compared, one after the other."""
+_SMALL: Final = 4
+"""A batch of fewer than one in so many rows is read again with what is new, to be one with it."""
+
+
+def read(question: Question, found: Found, shelf: Shelf | None) -> list[Excerpt]:
+    """An excerpt of every batch.
+
+    Args:
+        question: What is asked, of which exports.
+        found: What there is of an earlier reading.
+        shelf: Where new excerpts are laid; they stay in memory if None.
+    """
+    if found.standing and not _missing(question.exports, found.standing):
+        return _of(question, found.standing)
+    standing = [e for e in found.standing if e.rows * _SMALL >= files.BATCH_ROWS]
+    small = [e for e in found.standing if e.rows * _SMALL < files.BATCH_ROWS]
+    batches: list[Sequence[Part]] = [*files.cut(_missing(question.exports, standing))]
+
+    def read_one(parts: Sequence[Part], own_keys: pl.Series, contested: pl.Series) -> Excerpt:
+        excerpt = excerpts.excerpt(parts, own_keys, question, contested)
+        return excerpt if shelf is None else shelf.lay(excerpt)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        keys = list(pool.map(partial(excerpts.keys, question=question), batches))
+        before = [*(excerpt.keys for excerpt in small), *found.keys_of_others]
+        stated_again = _stated_again(keys, before, standing)
+        touched = [excerpt for excerpt in standing if _is_touched(excerpt, stated_again)]
+        contested = [_repeated(keys), stated_again, *(e.contested_keys for e in found.standing)]
+        batches += [excerpt.parts for excerpt in touched]
+        keys += [excerpt.keys() for excerpt in touched]
+        read_ = partial(read_one, contested=pl.concat(contested).unique())
+        new = list(pool.map(read_, batches, keys))
+    return [*_of(question, [e for e in standing if e not in touched]), *new]
+
+
+def _of(question: Question, standing: Sequence[Excerpt]) -> list[Excerpt]:
+    """The excerpts, of the organisations that are asked for."""
+    wanted = question.organisations
+    return [excerpt if wanted is None else excerpt.of(wanted) for excerpt in standing]
+
+
+def _missing(exports: Iterable[Export], standing: Iterable[Excerpt]) -> list[Part]:
+    """The parts of the exports that no excerpt is of."""
+    known: dict[str, list[Part]] = {}
+    for part in chain.from_iterable(excerpt.parts for excerpt in standing):
+        known.setdefault(part.export.file.name, []).append(part)
+    missing = []
+    for export in exports:
+        reached = 0
+        parts = sorted(known.get(export.file.name, ()), key=attrgetter("first"))
+        for part in parts:
+            if part.first > reached:
+                missing.append(Part(export, reached, part.first - reached))
+            reached = part.first + part.rows
+        if reached < export.rows or not parts:
+            missing.append(Part(export, reached, export.rows - reached))
+    return missing
+
+
+def _repeated(keys: Sequence[pl.Series]) -> pl.Series:
+    """The hashed keys that occur more than once."""
+    found = []
+    for of_range in _by_range(keys):
+        in_order = of_range.sort()
+        found.append(in_order.filter(in_order == in_order.shift(1)).unique())
+    return pl.concat(found)
+
+
+def _stated_again(
+    keys: Sequence[pl.Series],
+    before: Sequence[Callable[[], pl.Series]],
+    standing: Sequence[Excerpt],
+) -> pl.Series:
+    """The hashed keys that stand in an excerpt and were not stated elsewhere before.
+
+    Args:
+        keys: Of all batches that are read now.
+        before: Of the batches that these are in place of. Where those stated something that an
+            excerpt states as well, the excerpt knows it for contested.
+        standing: The excerpts.
+    """
+    if not standing:
+        return _no_keys()
+    known = _by_range([read() for read in before])
+    new = pl.concat(
+        now.filter(~now.is_in(old.implode())).unique()
+        for now, old in zip(_by_range(keys), known, strict=True)
+    )
+    if new.is_empty():
+        return new
+    found = (excerpt.keys() for excerpt in standing)
+    return pl.concat(stated.filter(stated.is_in(new.implode())) for stated in found).unique()
+
+
+def _is_touched(excerpt: Excerpt, stated_again: pl.Series) -> bool:
+    """Whether the excerpt counts rows of which it has turned out that others contest them."""
+    if stated_again.is_empty():
+        return False
+    unknown = stated_again.filter(~stated_again.is_in(excerpt.contested_keys.implode()))
+    return bool(excerpt.keys().is_in(unknown.implode()).any())
+
+
+def _by_range(keys: Sequence[pl.Series]) -> Iterator[pl.Series]:
+    """All these keys, range by range; each array of them is in rising order."""
+    width = 2**64 // _RANGES
+    for first in range(0, 2**64, width):
+        yield pl.concat([_no_keys(), *(_between(own, first, first + width) for own in keys)])
+
+
+def _no_keys() -> pl.Series:
+    return pl.Series(dtype=pl.UInt64)
+
+
+def _between(keys: pl.Series, first: int, end: int) -> pl.Series:
+    low = keys.search_sorted(first)
+    high = keys.search_sorted(end) if end < 2**64 else len(keys)
+    return keys.slice(low, high - low).alias("")

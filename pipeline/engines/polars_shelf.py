@@ -1,0 +1,240 @@
+"""Where nights lay the excerpts of the exports, so that the next night reads only what changed.
+
+A zip file for each batch, with its frames as Arrow files, and an index that names the batches of
+one night and what they are of. Everything here follows from the exports: it is not flushed to
+disk, may be deleted at any time, and is forgotten as a whole where any of it can't be trusted.
+Every reading of a zip member checks its sum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+import zipfile
+from dataclasses import astuple, dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import polars as pl
+
+from pipeline import breakdown
+from pipeline.engines import polars_hashing as hashing
+from pipeline.engines.polars_excerpts import Excerpt
+from pipeline.engines.polars_files import Part
+from pipeline.engines.polars_tallies import IdsInMemory, Tally, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from pathlib import Path
+
+    from pipeline.engines import Question
+    from pipeline.footers import Export
+
+FOLDER: Final = "excerpts"
+_EDITION: Final = 1
+"""Raised whenever an excerpt holds something else than before."""
+_INDEX: Final = "index.json"
+_FACTS: Final = "facts.json"
+_SUMS: Final = "sums"
+_FRAMES: Final = ("placed", "summary", _SUMS, "contested", "left_out")
+_KEYS: Final = "keys"
+_ARROW: Final = ".arrow"
+_DAMAGE: Final = (
+    OSError,
+    zipfile.BadZipFile,
+    KeyError,
+    msgspec.DecodeError,
+    pl.exceptions.PolarsError,
+)
+"""What reading a file ends in that is not what was written."""
+
+
+class ShelfUnusable(Exception):
+    """What lies here is not what was laid here."""
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    """One zip file, and the parts of exports that it is of."""
+
+    name: str
+    parts: list[tuple[str, int, int]]
+    """The mark of the export, the first row, how many rows."""
+
+
+class _Index(msgspec.Struct, frozen=True):
+    edition: str
+    batches: list[_Batch]
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    organisations: list[str]
+    named: list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the last night laid down, held against the exports that there are now."""
+
+    standing: Sequence[Excerpt] = ()
+    """Of exports that are as they were."""
+    keys_of_others: Sequence[Callable[[], pl.Series]] = ()
+    """The hashed keys of each other batch."""
+
+
+class Shelf:
+    """The excerpts of one data folder, by one set of rules."""
+
+    def __init__(self, data: Path, question: Question) -> None:
+        """Look at nothing yet."""
+        self._folder = data / FOLDER
+        self._edition = _edition(question)
+        self._names: dict[tuple[Part, ...], str] = {}
+
+    def find(self, exports: Iterable[Export]) -> Found:
+        """The excerpts that still hold, and the keys of those that don't.
+
+        Raises:
+            ShelfUnusable: Something has been damaged.
+        """
+        by_mark = {_mark(export): export for export in exports}
+        standing: list[Excerpt] = []
+        others: list[Callable[[], pl.Series]] = []
+        for batch in self._index():
+            member = _Zip(self._folder / batch.name)
+            if all(mark in by_mark for mark, _, _ in batch.parts):
+                parts = tuple(Part(by_mark[mark], *rows) for mark, *rows in batch.parts)
+                self._names[parts] = batch.name
+                standing.append(_load(member, parts))
+            else:
+                others.append(member.keys)
+        return Found(standing, others)
+
+    def _index(self) -> Sequence[_Batch]:
+        """The batches that the last night laid down; none where it went by other rules."""
+        try:
+            content = (self._folder / _INDEX).read_bytes()
+        except FileNotFoundError:
+            return ()
+        try:
+            index = msgspec.json.decode(content, type=_Index)
+        except msgspec.DecodeError as error:
+            raise ShelfUnusable(_INDEX) from error
+        return index.batches if index.edition == self._edition else ()
+
+    def lay(self, excerpt: Excerpt) -> Excerpt:
+        """Put an excerpt into a file; what comes back holds in memory only what all cells need."""
+        tally = excerpt.tally
+        if not isinstance(tally.ids, IdsInMemory):
+            return excerpt  # it lies here
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = f"{uuid.uuid4().hex}.zip"
+        frames = {_KEYS: excerpt.keys().to_frame(), _SUMS: tally.sums}
+        frames |= {name: getattr(excerpt, name) for name in _FRAMES if name != _SUMS}
+        frames |= {name: ids.to_frame() for name, ids in tally.ids.arrays.items()}
+        facts = _Facts(list(tally.organisations), [list(named) for named in excerpt.named])
+        with zipfile.ZipFile(self._folder / name, "w", zipfile.ZIP_STORED) as file:
+            file.writestr(_FACTS, msgspec.json.encode(facts))
+            for frame, rows in frames.items():
+                with file.open(frame + _ARROW, "w", force_zip64=True) as member:
+                    member.write(rows.write_ipc(None).getbuffer())
+        self._names[tuple(excerpt.parts)] = name
+        lying = _Zip(self._folder / name)
+        return replace(
+            excerpt, keys=lying.keys, tally=Tally(tally.organisations, tally.sums, lying)
+        )
+
+    def keep(self, excerpts: Sequence[Excerpt]) -> None:
+        """From now on these are what lies here; everything else is taken away."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        batches = [
+            _Batch(
+                self._names[tuple(excerpt.parts)],
+                [(_mark(part.export), part.first, part.rows) for part in excerpt.parts],
+            )
+            for excerpt in excerpts
+        ]
+        temporary = self._folder / f".{os.getpid()}-{_INDEX}"
+        temporary.write_bytes(msgspec.json.encode(_Index(self._edition, batches)))
+        temporary.replace(self._folder / _INDEX)
+        self._sweep({_INDEX, *(batch.name for batch in batches)})
+
+    def _sweep(self, kept: set[str]) -> None:
+        for path in self._folder.glob("*"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Zip:
+    """The frames and arrays in a zip file, each read when it is asked for."""
+
+    path: Path
+
+    def frames(self, names: Collection[str]) -> list[pl.DataFrame]:
+        """Those of these frames that are there.
+
+        Raises:
+            ShelfUnusable: The file is gone or damaged.
+        """
+        try:
+            with zipfile.ZipFile(self.path) as file:
+                there = set(file.namelist())
+                wanted = [name + _ARROW for name in names if name + _ARROW in there]
+                return [pl.read_ipc(file.read(name)) for name in wanted]
+        except _DAMAGE as error:
+            raise ShelfUnusable(str(self.path)) from error
+
+    def facts(self) -> _Facts:
+        """What is no frame.
+
+        Raises:
+            ShelfUnusable: The file is gone or damaged.
+        """
+        try:
+            with zipfile.ZipFile(self.path) as file:
+                return msgspec.json.decode(file.read(_FACTS), type=_Facts)
+        except _DAMAGE as error:
+            raise ShelfUnusable(str(self.path)) from error
+
+    def keys(self) -> pl.Series:
+        """The hashed keys of the batch."""
+        (frame,) = self.frames([_KEYS])
+        return frame.to_series()
+
+    def of_months(self, column: str, months: Iterable[int]) -> list[pl.Series]:
+        """The arrays of ids of these months."""
+        names = [name_of(column, month) for month in months]
+        return [frame.to_series() for frame in self.frames(names)]
+
+
+def _load(lying: _Zip, parts: Sequence[Part]) -> Excerpt:
+    facts = lying.facts()
+    frames = dict(zip(_FRAMES, lying.frames(_FRAMES), strict=True))
+    tally = Tally(facts.organisations, frames.pop(_SUMS), lying)
+    return Excerpt(parts=parts, named=facts.named, keys=lying.keys, tally=tally, **frames)
+
+
+def _mark(export: Export) -> str:
+    """What an excerpt depends on of a file: equal only where it would be read alike."""
+    shape = export.shape
+    instants = {name: (ticks.unit.value, ticks.zoned) for name, ticks in shape.instants.items()}
+    said = (
+        export.file.name,
+        astuple(export.file.fingerprint),
+        export.rows,
+        shape.sources,
+        instants,
+    )
+    return _short(said)
+
+
+def _edition(question: Question) -> str:
+    """What all excerpts depend on: the rules, and the programs that go by them."""
+    rules, zone, mapping = question.rules, question.zone.key, question.mapping
+    programs = (_EDITION, breakdown.DEFINITIONS, hashing.edition(), pl.__version__)
+    return _short((programs, rules.categories, rules.max_hours, zone, sorted(mapping.items())))
+
+
+def _short(said: object) -> str:
+    return hashlib.blake2b(msgspec.json.encode(said), digest_size=16).hexdigest()

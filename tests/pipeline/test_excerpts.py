@@ -1,0 +1,216 @@
+"""What nights lay down of the exports: never another answer than reading everything anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import periods, runs
+from pipeline.engines import Question, polars, polars_excerpts, polars_files
+from tests.pipeline import given as exports
+from tests.pipeline.given import CELL, House, people, row, write
+from tests.pipeline.test_properties import CHOSEN, Drawn, files, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.engines.polars import Judged
+
+NAMES = ("a", "b", "c", "d", "e")
+Change = tuple[str, Drawn | None]
+changes = st.lists(
+    st.tuples(st.sampled_from(NAMES), st.none() | files(most_rows=8)), min_size=1, max_size=3
+)
+"""Each a file that is written anew, or taken away."""
+
+
+def apply(data: Path, made: Sequence[Change]) -> None:
+    for name, drawn in made:
+        path = data / "exports" / f"{name}.parquet"
+        if drawn is None:
+            path.unlink(missing_ok=True)
+        else:
+            write(data, drawn.table, path.name, row_group_size=drawn.row_group_size)
+
+
+def asked(data: Path, organisations: set[str] | None = None) -> Question:
+    return Question.of(exports.read(data, CHOSEN).accepted, CHOSEN, organisations)
+
+
+def all_of(found: Judged) -> Any:
+    """Everything that a reading tells."""
+    numbers = {cell: plain(of) for cell, of in found.breakdowns("quarter", None).items()}
+    named = found.organisations_by_file
+    return (
+        numbers,
+        found.contents("quarter"),
+        found.ledger,
+        found.unplaced,
+        named,
+        found.left_out(found.organisations),
+    )
+
+
+def of_organisation(found: Judged, org_id: str) -> Any:
+    """What a reading tells of the cells of one organisation."""
+    contents = {c: of for c, of in found.contents("month").items() if c.org_id == org_id}
+    numbers = {cell: plain(of) for cell, of in found.breakdowns("month", list(contents)).items()}
+    lines = {key: of for key, of in found.left_out([org_id]).items() if key is not None}
+    return numbers, contents, lines
+
+
+@given(st.lists(changes, min_size=2, max_size=5), st.integers(1, 20))
+def test_nights_that_read_only_what_changed_say_what_one_that_reads_all_says(
+    nights: list[list[Change]], batch_rows: int
+) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        data = Path(folder)
+        (data / "exports").mkdir()
+        patch.setattr(polars_files, "BATCH_ROWS", batch_rows)
+        for made in nights:
+            apply(data, made)
+            found = polars.survey(asked(data), data, reuse=True, lay=True)
+            found.keep()
+            assert all_of(found) == all_of(polars.survey(asked(data)))
+
+
+@given(changes, changes, st.integers(1, 20))
+def test_a_run_that_reads_only_what_changed_since_the_night_says_the_same(
+    before: list[Change], since: list[Change], batch_rows: int
+) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        data = Path(folder)
+        (data / "exports").mkdir()
+        patch.setattr(polars_files, "BATCH_ROWS", batch_rows)
+        apply(data, before)
+        polars.survey(asked(data), data, lay=True).keep()
+        apply(data, since)
+        found = polars.survey(asked(data, {"1"}), data, reuse=True)
+        everything = polars.survey(asked(data))
+        assert of_organisation(found, "1") == of_organisation(everything, "1")
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are read from their first column to their last."""
+    names: list[str] = []
+    excerpt = polars_excerpts.excerpt
+
+    def watched(parts: Any, *rest: Any) -> Any:
+        names.extend(part.export.file.name for part in parts)
+        return excerpt(parts, *rest)
+
+    monkeypatch.setattr(polars_excerpts, "excerpt", watched)
+    monkeypatch.setattr(polars_files, "BATCH_ROWS", 4)
+    return names
+
+
+def three_files(house: House) -> None:
+    for number in range(1, 4):
+        name, activity = f"{number}.parquet", f"a{number}"
+        house.export(people(4, org_id=f"org-{number}", activity_id=activity), name)
+    house.night()
+
+
+def test_a_night_reads_the_file_that_changed_and_no_other(house: House, read: list[str]) -> None:
+    three_files(house)
+    read.clear()
+    house.export(people(3, org_id="org-2", activity_id="a2"), "2.parquet")
+    house.night()
+    assert read == ["2.parquet"]
+    assert house.versions() == {
+        "org-1 rp-2024-q4": 1,
+        "org-2 rp-2024-q4": 2,
+        "org-3 rp-2024-q4": 1,
+    }
+
+
+def test_a_correction_in_a_new_file_has_the_file_read_that_it_corrects(
+    house: House, read: list[str]
+) -> None:
+    three_files(house)
+    read.clear()
+    corrected = row(org_id="org-3", activity_id="a3", participant_id="p1", deleted=True)
+    house.export([corrected] * 2, "4.parquet")
+    house.night()
+    assert sorted(read) == ["3.parquet", "4.parquet"]
+    assert house.published()["org-3", "rp-2024-q4"].total.participations == 3
+
+
+def test_a_run_after_a_night_reads_no_file_again(house: House, read: list[str]) -> None:
+    three_files(house)
+    (house.data / "snapshots" / "agg-001" / "v1.json").unlink()
+    read.clear()
+    with house.work() as work:
+        ended = runs.run_cells(work, [periods.parse("rp-2024")], ["org-1"])
+    assert read == []
+    assert [outcome.outcome for outcome in ended.outcomes] == ["computed"]
+
+
+@pytest.mark.parametrize("how", ["gone", "cut", "changed", "empty", "index"])
+def test_damaged_excerpts_are_read_from_the_exports_again(
+    house: House, read: list[str], how: str
+) -> None:
+    three_files(house)
+    for path in (house.data / "excerpts").glob("*.zip" if how != "index" else "*.json"):
+        content = path.read_bytes()
+        middle = len(content) // 2
+        spoilt = content[: middle - 20] + bytes(40) + content[middle + 20 :]
+        path.write_bytes({"cut": content[:middle], "empty": b""}.get(how, spoilt))
+        if how == "gone":
+            path.unlink()
+    read.clear()
+    house.export(people(3, org_id="org-2", activity_id="a2"), "2.parquet")
+    house.night()
+    assert {"1.parquet", "2.parquet", "3.parquet"} == set(read)
+    assert house.published()["org-2", "rp-2024-q4"].total.people == 3
+
+
+def test_other_rules_have_everything_read_again(house: House, read: list[str]) -> None:
+    three_files(house)
+    read.clear()
+    house.settings = exports.settings(max_hours=1)
+    house.night()
+    assert set(read) == {"1.parquet", "2.parquet", "3.parquet"}
+    assert house.published()["org-1", "rp-2024-q4"].total.participations == 0
+
+
+def test_a_full_night_reads_everything_again(house: House, read: list[str]) -> None:
+    three_files(house)
+    read.clear()
+    house.night(full=True)
+    assert set(read) == {"1.parquet", "2.parquet", "3.parquet"}
+
+
+def test_what_is_laid_down_of_an_export_goes_with_it(house: House) -> None:
+    """Exports are deleted by law; what was taken from them must not stay."""
+    three_files(house)
+    (house.data / "exports" / "2.parquet").unlink()
+    house.night()
+    laid = b"".join(path.read_bytes() for path in (house.data / "excerpts").iterdir())
+    assert b"org-1" in laid
+    assert b"org-2" not in laid
+
+
+def test_no_participant_is_laid_down_by_name(house: House) -> None:
+    rows = [row(participant_id="01019912345", hours=hours) for hours in (1.0, 2.0, 99.0)]
+    house.export([*rows, row(participant_id="02029912345", hours=99.0)])
+    house.night()
+    laid = [path.read_bytes() for path in (house.data / "excerpts").iterdir()]
+    assert len(laid) == 2
+    assert not [content for content in laid if b"9912345" in content]
+
+
+def test_deleting_what_is_laid_down_loses_nothing(house: House) -> None:
+    three_files(house)
+    for path in (house.data / "excerpts").iterdir():
+        path.unlink()
+    house.export(people(3, org_id="org-2", activity_id="a2"), "2.parquet")
+    house.night()
+    assert house.versions()["org-2 rp-2024-q4"] == 2
+    assert house.published()[CELL].total.people == 4
