@@ -8,9 +8,12 @@ pip := $(bin)/python -m pip install -qq --disable-pip-version-check
 # One stamp for each interpreter, so that another PYTHON builds the environment anew.
 packages := .venv/.packages-of-$(subst /,-,$(PYTHON))
 environment := .venv/.ready
+peers := .venv/.peers
+compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check lock clean
+.PHONY: help demo serve test check bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
@@ -34,11 +37,13 @@ check: $(environment) ## check format, lint, types, import layers, dependencies 
 	$(bin)/python -m pip check
 	@sh .ci/check-names
 
-lock: $(environment) ## write requirements.lock anew from pyproject.toml (ARGS=--upgrade)
-	$(bin)/uv pip compile --quiet --universal --python-version 3.11 --all-extras \
-	    --generate-hashes --no-emit-index-url --no-emit-find-links \
-	    --custom-compile-command 'make lock' $(ARGS) \
-	    --output-file requirements.lock pyproject.toml
+bench: $(peers) ## measure everything beside its peers: an hour, 20 GB (ARGS="--scale 0.05")
+	$(bin)/python -m benchmarks $(ARGS)
+
+lock: $(environment) ## write the locks anew from pyproject.toml (ARGS=--upgrade)
+	$(compile) --extra dev --output-file requirements.lock pyproject.toml
+	$(compile) --extra bench --constraint requirements.lock \
+	    --output-file benchmarks/requirements.lock pyproject.toml
 
 clean: ## remove the environment and what the tools left; never anything in data/
 	rm -rf .venv build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis \
@@ -51,6 +56,10 @@ $(packages): requirements.lock
 	@echo 'Setting up .venv with $(PYTHON) from requirements.lock; the first time takes minutes ...'
 	@$(PYTHON) -m venv --clear .venv
 	@$(pip) --require-hashes --requirement requirements.lock
+	@touch '$@'
+
+$(peers): benchmarks/requirements.lock $(environment)
+	@$(pip) --require-hashes --requirement benchmarks/requirements.lock
 	@touch '$@'
 
 $(environment): pyproject.toml $(packages)

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -29,6 +28,7 @@ from pipeline.terminal.journal import PROGRAM, Journal, Note
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from pipeline.catalog import Entry
     from pipeline.work import Work
 
 DISTRIBUTION: Final = "bufdir-aggregation"
@@ -171,6 +171,8 @@ app: Final = typer.Typer(
 
 def _show_version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import version as installed_version
+
         typer.echo(f"{PROGRAM} {installed_version(DISTRIBUTION)}")
         raise typer.Exit
 
@@ -407,7 +409,6 @@ def list_snapshots(
     $ bufdir list --period rp-2024-q4 --sort -participant_count --limit 10
     $ bufdir list --status failed --json
     """
-    from api import replies
     from pipeline import periods, snapshot
     from pipeline.catalog import Catalog
     from pipeline.listing import Listing
@@ -422,13 +423,19 @@ def list_snapshots(
     )
     with Catalog.open(data) as catalog:
         entries, total = catalog.list(listing)
-    page = replies.Pagination(page=1, limit=limit or total, total=total)
     rest = Note("list_cut", f"{len(entries):,} of {total:,} snapshots are shown")
     return Answer(
         shown=tables.entries(entries),
-        body=replies.Page([replies.Listed.of(one) for one in entries], page) if as_json else None,
+        body=_page(entries, limit or total, total) if as_json else None,
         notes=[rest] if len(entries) < total else [],
     )
+
+
+def _page(entries: Sequence[Entry], limit: int, total: int) -> object:
+    from api import replies
+
+    data = [replies.Listed.of(entry) for entry in entries]
+    return replies.Page(data, replies.Pagination(page=1, limit=limit, total=total))
 
 
 @app.command("show")

@@ -24,7 +24,8 @@ from litestar.types import ASGIApp, Logger
 
 from api import documentation, problems, reading, routes
 from api.edge import Count, edge
-from api.kept import Keeper
+from api.kept import Keeper, Watch
+from api.orders import Orders
 from api.service import Service
 from api.worker import Dispatcher
 from pipeline import logs, settings
@@ -39,7 +40,8 @@ def create_app(
 ) -> Litestar:
     """The API over a data folder; while it lives, it starts the runs that are queued there."""
     dispatcher = Dispatcher(data, chosen.runs, structlog.get_logger())
-    service = Service(data, chosen, dispatcher.wake, is_stopping)
+    orders = Orders(Watch(data).state)
+    service = Service(data, chosen, dispatcher.wake, is_stopping, orders)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -87,7 +89,7 @@ def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp
     """
     data = Path(os.environ[DATA_VARIABLE])
     app = create_app(data, settings.load(data), is_stopping)
-    return edge(app, Keeper(data), _counting(app), structlog.get_logger())
+    return edge(app, Keeper(Watch(data).state), _counting(app), structlog.get_logger())
 
 
 def _counting(app: ASGIApp) -> Count:

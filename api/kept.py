@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Generic, TypeVar
 
 from pipeline import catalog
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
 """Of bodies that one worker keeps; then those go that were not asked for the longest."""
@@ -28,39 +26,44 @@ State = tuple[int, int, int, bytes]
 Kept = TypeVar("Kept")
 
 
-@dataclass(slots=True)
-class _Watched:
-    """The catalog's file as it is open here; it stays open.
+class Watch:
+    """What state the catalog's file is in. It stays open here.
 
     To close it would take away every lock that SQLite holds on it in this process.
     """
 
-    inode: int
-    descriptor: int
-
-
-class Keeper(Generic[Kept]):
-    """Replies by request, each of the catalog's present state."""
-
     def __init__(self, data: Path) -> None:
-        """Nothing is kept yet."""
+        """Nothing is opened yet."""
         self._path = str(data / catalog.FILE)
-        self._file: _Watched | None = None
-        self._state: State | None = None
-        self._kept: OrderedDict[bytes, tuple[Kept, int]] = OrderedDict()
-        self._bytes = 0
+        self._inode = -1
+        self._descriptor = -1
 
     def state(self) -> State | None:
         """What the catalog is in; another after every change, None where it can't be told."""
         try:
             status = os.stat(self._path)  # noqa: PTH116 (a call as quick as can be)
-            if self._file is None or self._file.inode != status.st_ino:
-                descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-                self._file = _Watched(os.fstat(descriptor).st_ino, descriptor)
-            counter = os.pread(self._file.descriptor, _COUNTER_BYTES, _COUNTER_OFFSET)
+            if self._inode != status.st_ino:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._inode = os.fstat(self._descriptor).st_ino
+            counter = os.pread(self._descriptor, _COUNTER_BYTES, _COUNTER_OFFSET)
         except OSError:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size, counter
+
+
+class Keeper(Generic[Kept]):
+    """Replies by request, each of the catalog's present state."""
+
+    def __init__(self, state: Callable[[], State | None]) -> None:
+        """Nothing is kept yet.
+
+        Args:
+            state: What the catalog is in; another after every change.
+        """
+        self.state = state
+        self._state: State | None = None
+        self._kept: OrderedDict[bytes, tuple[Kept, int]] = OrderedDict()
+        self._bytes = 0
 
     def find(self, request: bytes) -> Kept | None:
         """The reply to this request, where it still holds."""

@@ -52,7 +52,7 @@ def list_snapshots(request: AnyRequest, service: Service) -> replies.Page:
         limit=query.limit,
     )
     with service.catalog() as catalog:
-        entries, total = catalog.list(listing)
+        entries, total = service.orders.page(catalog, listing)
     return replies.Page(
         [replies.Listed.of(entry) for entry in entries],
         replies.Pagination(query.page, query.limit, total),

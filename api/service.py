@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from api.orders import Orders
 from pipeline import store
 from pipeline.catalog import BUSY_SECONDS, Catalog, Entry
 from pipeline.errors import SnapshotNotReady, StoreDamaged
@@ -28,6 +29,8 @@ class Service:
     """Has queued runs looked for at once."""
     is_stopping: Callable[[], bool]
     """Whether the server is about to end, so that nothing may be waited for."""
+    orders: Orders
+    """The order of lists."""
 
     def catalog(self, busy_seconds: float = BUSY_SECONDS) -> Catalog:
         """The catalog, opened for one piece of work; to be closed after it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
 
-from pipeline import rules
+from pipeline import reasons, rules
 from pipeline.metrics import METRICS, SECONDS, SECONDS_OF_ROW
 from pipeline.participations import AGE, CATEGORY, FILE, KEY, ORG_ID, STARTED_AT, staircase
 from pipeline.periods import KINDS, MONTHS
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from pipeline.participations import Frame
     from pipeline.periods import Period
     from pipeline.rules import Rules
-
-DEFINITIONS: Final = 1
-"""Raised whenever any number could come out differently from the same rows and settings."""
 
 MONTH: Final = "month"
 """Whole months since January 2000, local time; null where the row can't be laid to a cell."""
@@ -69,7 +66,7 @@ def place(participations: Frame, calendar: Calendar, everything: Calendar) -> Fr
     edges = calendar.starts[1:-1]
     month = staircase(started, edges, range(calendar.first, calendar.first + len(edges) + 1))
     placeable = (
-        nw.col(ORG_ID).str.contains(rules.ORGANISATION_PATTERN)
+        nw.col(ORG_ID).str.contains(reasons.ORGANISATION_PATTERN)
         & (started >= first_us)
         & (started < end_us)
     )
@@ -90,7 +87,7 @@ def judge(statements: Frame, deciding: Rules) -> Frame:
 
     A row that has a reason already, because it is no statement, keeps it.
     """
-    superseded = {rules.SUPERSEDED: ~nw.col(STANDS)}
+    superseded = {reasons.SUPERSEDED: ~nw.col(STANDS)}
     verdict = rules.first_that_fits(superseded | dict(rules.verdicts(deciding)))
     judged = statements.with_columns(
         nw.when(nw.col(REASON).is_null()).then(verdict).otherwise(nw.col(REASON)).alias(REASON)
@@ -130,7 +127,7 @@ def _count(judged: Frame, *groups: str) -> Frame:
 def ledger(rows: Frame, *groups: str) -> Frame:
     """One row per group and line of the ledger, as its place, with how many `ROWS` there are."""
     return (
-        rows.with_columns(nw.col(REASON).fill_null(rules.PLACES[rules.COUNTED]))
+        rows.with_columns(nw.col(REASON).fill_null(reasons.PLACES[reasons.COUNTED]))
         .group_by(*groups, REASON)
         .agg(nw.len().cast(nw.Int64()).alias(ROWS))
         .sort(*groups, REASON)

@@ -8,6 +8,7 @@ WAL-reset fault, and several processes share this file.
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -256,15 +257,7 @@ class Catalog:
 
     def list(self, listing: Listing) -> tuple[Sequence[Entry], int]:
         """One page of snapshots, and how many there are on all pages; both of one moment."""
-        filters = {
-            "org_id": listing.org_id,
-            "reporting_period_id": listing.reporting_period_id,
-            "status": listing.status,
-        }
-        given = {name: value for name, value in filters.items() if value is not None}
-        where = "".join(f" AND {name} = :{name}" for name in given)
-        name = listing.sort.removeprefix("-")
-        order = f"{_COLUMN.get(name, name)} {'ASC' if name == listing.sort else 'DESC'}"
+        where, given, order = _listed(listing)
         page = {"limit": -1 if listing.limit is None else listing.limit, "offset": listing.offset}
         with self.transaction("DEFERRED"):
             total = self.connection.execute(
@@ -276,6 +269,27 @@ class Catalog:
                 given | page,
             ).fetchall()
         return [_entry(row) for row in rows], total
+
+    def hold_still(self) -> None:
+        """Let nobody write until the transaction that this one is in has ended."""
+        self.connection.execute("SELECT 1 FROM snapshots LIMIT 1").fetchone()
+
+    def order(self, listing: Listing) -> array[int]:
+        """The numbers of all snapshots that are listed, in order."""
+        where, given, order = _listed(listing)
+        rows = self.connection.execute(
+            f"SELECT number FROM snapshots WHERE true{where} ORDER BY {order}, number", given
+        )
+        return array("q", (number for (number,) in rows))
+
+    def at(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        """The snapshots with these numbers, in this order."""
+        places = ", ".join("?" * len(numbers))
+        rows = self.connection.execute(
+            f"SELECT * FROM snapshots WHERE number IN ({places})", [*numbers]
+        )
+        found = {row["number"]: _entry(row) for row in rows}
+        return [found[number] for number in numbers]
 
     def entries(self) -> Mapping[tuple[str, str], Entry]:
         """All snapshots by organisation and period."""
@@ -452,6 +466,21 @@ class Catalog:
         """The current version of every snapshot; 0 where there is none yet."""
         rows = self.connection.execute("SELECT number, version FROM snapshots")
         return {row["number"]: row["version"] for row in rows}
+
+
+def _listed(listing: Listing) -> tuple[str, dict[str, str | int], str]:
+    """The condition of a list, its values by name, and its order."""
+    filters = {
+        "org_id": listing.org_id,
+        "reporting_period_id": listing.reporting_period_id,
+        "status": listing.status,
+    }
+    given: dict[str, str | int] = {
+        name: value for name, value in filters.items() if value is not None
+    }
+    where = "".join(f" AND {name} = :{name}" for name in given)
+    name = listing.sort.removeprefix("-")
+    return where, given, f"{_COLUMN.get(name, name)} {'ASC' if name == listing.sort else 'DESC'}"
 
 
 def _entry(row: sqlite3.Row) -> Entry:

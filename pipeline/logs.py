@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging.config
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from structlog.typing import FilteringBoundLogger, Processor
+    from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 Format = Literal["text", "json"]
+
+_FAULTS: Final = frozenset({"exc_info", "exception", "stack"})
+_QUOTED: Final = frozenset(" \t=\r\n\"'")
+_EVENT_WIDTH: Final = 30
 
 
 def configure(form: Format) -> FilteringBoundLogger:
@@ -63,5 +67,24 @@ def _shared() -> Sequence[Processor]:
 def _ends(form: Format) -> Sequence[Processor]:
     if form == "json":
         return structlog.processors.format_exc_info, structlog.processors.JSONRenderer()
-    plain = structlog.dev.plain_traceback
-    return (structlog.dev.ConsoleRenderer(colors=False, exception_formatter=plain),)
+    return (_line,)
+
+
+_CONSOLE: Final = structlog.dev.ConsoleRenderer(
+    colors=False, exception_formatter=structlog.dev.plain_traceback
+)
+
+
+def _line(logger: object, name: str, event: EventDict) -> str:
+    """An event as the console renderer lays it out; which takes longer than to answer a read."""
+    if not _FAULTS.isdisjoint(event):
+        return _CONSOLE(logger, name, event)
+    timestamp, level, said = event.pop("timestamp"), event.pop("level"), event.pop("event")
+    if not event:
+        return f"{timestamp} [{level:<9}] {said}"
+    fields = " ".join(f"{key}={_shown(event[key])}" for key in sorted(event))
+    return f"{timestamp} [{level:<9}] {said:<{_EVENT_WIDTH}} {fields}"
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) and _QUOTED.isdisjoint(value) else repr(value)

@@ -63,12 +63,10 @@ def run(work: Work, *, full: bool = False) -> Night:
     exports.check_folder(work.data)
     with claims.night(work.catalog, work.clock()):
         files = exports.find(work.data)
-        if not full and claims.is_tidy(work.catalog) and _nothing_changed(work, files):
+        is_tidy = claims.is_tidy(work.catalog) and staleness.is_known(work.catalog)
+        if not full and is_tidy and _nothing_changed(work, files):
             return _quiet(work, files)
-        swept = store.sweep(work.data, work.catalog.current_versions())
-        if swept:
-            work.tell("orphans_swept", files=swept)
-        return _compute(work, full=full)
+        return _compute(work, full=full, is_tidy=is_tidy)
 
 
 def _nothing_changed(work: Work, files: Iterable[File]) -> bool:
@@ -95,7 +93,7 @@ def _quiet(work: Work, files: Sequence[File]) -> Night:
     )
 
 
-def _compute(work: Work, *, full: bool) -> Night:
+def _compute(work: Work, *, full: bool, is_tidy: bool) -> Night:
     from pipeline import runs  # noqa: PLC0415 (a quiet night must not wait for an engine to load)
 
     deleted = staleness.deletions(work.catalog)
@@ -115,6 +113,8 @@ def _compute(work: Work, *, full: bool) -> Night:
         if cell.org_id not in held and cells.has_begun(cell.period, zone, now)
     }
     planned, outcomes = _plan(work, due, full=full)
+    if planned or not is_tidy:
+        _sweep(work)
     counted = runs.count(gathered, planned)
     left_out = runs.left_out(gathered, planned)
     outcomes += publication.publish(work, planned, counted, left_out)
@@ -125,6 +125,13 @@ def _compute(work: Work, *, full: bool) -> Night:
     ignored = _newly_ignored(work, gathered)
     _remember(work, gathered, deleted, later)
     return _night(gathered, outcomes, held, later, ignored)
+
+
+def _sweep(work: Work) -> None:
+    """Take away what somebody left behind who was killed, or could not go on."""
+    swept = store.sweep(work.data, work.catalog.current_versions())
+    if swept:
+        work.tell("orphans_swept", files=swept)
 
 
 def _plan(

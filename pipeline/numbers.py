@@ -6,6 +6,9 @@ from typing import Final
 
 import msgspec
 
+DEFINITIONS: Final = 1
+"""Raised whenever any number could come out differently from the same rows and settings."""
+
 
 class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The metrics of one group of counted rows; time in whole seconds."""

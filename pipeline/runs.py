@@ -7,17 +7,16 @@ transaction. A run that can't be trusted publishes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from pipeline import breakdown, cells, claims, exports, footers, periods, snapshot, store
+from pipeline import cells, claims, exports, footers, numbers, periods, snapshot, store
 from pipeline.breakdown import Breakdown, Cell
 from pipeline.engines import Question
 from pipeline.engines import polars as engine
 from pipeline.errors import BufdirError, ExportsChanged, LedgerBroken
 from pipeline.numbers import NO_NUMBERS
 from pipeline.publication import LeftOut, Planned, publish
-from pipeline.rules import COUNTED, LEDGER
+from pipeline.reasons import COUNTED, LEDGER
 from pipeline.work import FAILED, KEPT, UNCHANGED, Outcome, Work, outcome
 
 if TYPE_CHECKING:
@@ -124,10 +123,9 @@ def _check_ledger(reading: Exports, judged: Judged, *, complete: bool) -> None:
         raise LedgerBroken("the exports", reading.rows, accounted)
 
 
-@cache
 def definitions() -> str:
     """The edition of the numbers' definitions and of how this engine sums up rows."""
-    return f"{breakdown.DEFINITIONS}/{engine.hashing_edition()}"
+    return f"{numbers.DEFINITIONS}/{engine.hashing_edition()}"
 
 
 def plan(work: Work, entry: Entry, cell: Cell, content: engine.Content) -> Planned:
@@ -254,6 +252,8 @@ def compute(
     forced: bool = False,
 ) -> list[Outcome]:
     """Decide each of these runs' snapshots, publish those that are due, and end the runs."""
+    if not runs:
+        return []
     decisions = []
     for run in runs:
         entry = work.catalog.get(snapshot.snapshot_id(run.number or 0))

@@ -14,7 +14,7 @@ import msgspec
 
 from pipeline.errors import InvalidValue
 from pipeline.numbers import Numbers
-from pipeline.rules import ORGANISATION_PATTERN
+from pipeline.reasons import ORGANISATION_PATTERN
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

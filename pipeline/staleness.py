@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pipeline import breakdown, exports, periods
+from pipeline import exports, numbers, periods
 from pipeline.catalog import DELETIONS, text_of
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ def remember(
     catalog.remember(_UNTIL, text_of(until) if until else "")
 
 
+def is_known(catalog: Catalog) -> bool:
+    """Whether the catalog knows of a last night; one that was built anew does not."""
+    return catalog.fact(_READING) is not None
+
+
 def nothing_changed(
     catalog: Catalog, settings: Settings, files: Iterable[File], now: datetime
 ) -> bool:
@@ -89,5 +94,5 @@ def _reading(settings: Settings, files: Iterable[File], deleted: str) -> str:
     chosen = settings.model_dump(exclude={"runs", "log"})
     by_name = sorted(files, key=lambda file: file.name)
     fingerprints = [(file.name, astuple(file.fingerprint)) for file in by_name]
-    parts = (breakdown.DEFINITIONS, installed_version("polars"), chosen, fingerprints, deleted)
+    parts = (numbers.DEFINITIONS, installed_version("polars"), chosen, fingerprints, deleted)
     return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pipeline.rules import Rules
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
     from pipeline.catalog import Catalog, Entry
+    from pipeline.rules import Rules
     from pipeline.settings import Settings
 
 
@@ -36,6 +35,8 @@ class Work:
     @property
     def rules(self) -> Rules:
         """The settings that decide what counts."""
+        from pipeline.rules import Rules  # noqa: PLC0415 (an expression library, only to compute)
+
         return Rules(self.settings.categories, self.settings.max_hours)
 
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from pipeline.metrics import METRICS
-from pipeline.rules import LEDGER, REASONS
+from pipeline.reasons import LEDGER, REASONS
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline import breakdown, rules
+from pipeline import breakdown, reasons, rules
 from pipeline.breakdown import Breakdown, Calendar, Cell
 from pipeline.metrics import METRICS
 from pipeline.numbers import NO_NUMBERS, Numbers
@@ -105,7 +105,7 @@ def breakdowns(kind: str, groups: Groups, categories: Sequence[str]) -> dict[Cel
     ledgers: dict[Cell, dict[str, int]] = {}
     for org_id, ordinal, place, count in groups.ledger:
         cell = Cell(org_id, Period(kind, ordinal))
-        ledgers.setdefault(cell, dict.fromkeys(rules.LEDGER, 0))[rules.LEDGER[place]] = count
+        ledgers.setdefault(cell, dict.fromkeys(reasons.LEDGER, 0))[reasons.LEDGER[place]] = count
     totals = {
         Cell(org_id, Period(kind, ordinal)): Numbers(*numbers)
         for org_id, ordinal, *numbers in groups.totals

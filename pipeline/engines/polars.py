@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import narwhals as nw
 import polars as pl
 
-from pipeline import breakdown, engines, rules
+from pipeline import breakdown, engines, reasons
 from pipeline.breakdown import MONTH, PERIOD, REASON, ROWS, STANDS, Cell
 from pipeline.engines import polars_excerpts as excerpts
 from pipeline.engines import polars_files as files
@@ -59,7 +59,7 @@ _LINE: Final = "line"
 _YEAR_1_US: Final = -62_135_596_800_000_000
 _YEAR_9999_US: Final = 253_402_300_799_999_999
 """The first and the last microsecond that ISO 8601 writes with four digits of a year."""
-_PLACE: Final = pl.col(REASON).fill_null(rules.PLACES[rules.COUNTED])
+_PLACE: Final = pl.col(REASON).fill_null(reasons.PLACES[reasons.COUNTED])
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +114,17 @@ class Judged:
     def unplaced(self) -> Mapping[str, int]:
         """Rows that lie in no cell, by reason."""
         nowhere = self._by_reason(self._summary.filter(pl.col(MONTH).is_null()))
-        return {reason.name: nowhere.get(reason.name, 0) for reason in rules.INCOMPLETE_REASONS}
+        return {reason.name: nowhere.get(reason.name, 0) for reason in reasons.INCOMPLETE_REASONS}
 
     @property
     def ledger(self) -> Mapping[str, int]:
         """All rows, by what became of them; zeros included."""
-        return dict.fromkeys(rules.LEDGER, 0) | self._by_reason(self._summary)
+        return dict.fromkeys(reasons.LEDGER, 0) | self._by_reason(self._summary)
 
     @staticmethod
     def _by_reason(summary: pl.DataFrame) -> dict[str, int]:
         counts = summary.group_by(_PLACE).agg(pl.col(ROWS).sum())
-        return {rules.LEDGER[place]: rows for place, rows in counts.iter_rows()}
+        return {reasons.LEDGER[place]: rows for place, rows in counts.iter_rows()}
 
     @cached_property
     def organisations(self) -> frozenset[str]:
@@ -230,7 +230,7 @@ def _line(names: Sequence[str]) -> pl.Expr:
     """A row as JSON."""
     shown = (_shown(column) for column in COLUMNS if column.name != PARTICIPANT_ID)
     return pl.struct(
-        tallies.name_at(REASON, rules.LEDGER), tallies.name_at(FILE, names), pl.col(ROW), *shown
+        tallies.name_at(REASON, reasons.LEDGER), tallies.name_at(FILE, names), pl.col(ROW), *shown
     ).struct.json_encode()
 
 
@@ -321,5 +321,5 @@ def organisations(question: Question) -> frozenset[str]:
     """The organisations with a valid id that any row of the exports names."""
     rows = files.scan(files.whole(question.exports), question)
     named = rows.select(pl.col(ORG_ID).unique()).collect(engine="streaming")
-    valid = pl.col(ORG_ID).str.contains(rules.ORGANISATION_PATTERN)
+    valid = pl.col(ORG_ID).str.contains(reasons.ORGANISATION_PATTERN)
     return frozenset(named.filter(valid).get_column(ORG_ID).to_list())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import narwhals as nw
 import polars as pl
 
-from pipeline import breakdown, rules
+from pipeline import breakdown, reasons
 from pipeline.breakdown import MONTH, REASON, ROWS, STANDS
 from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
@@ -153,7 +153,7 @@ def _calendar(typed: pl.DataFrame, everything: Calendar) -> Calendar:
 
 def _named(rows: pl.DataFrame, parts: int) -> list[list[str]]:
     pairs = rows.lazy().select(FILE, ORG_ID).unique().with_columns(pl.col(ORG_ID).cast(pl.String))
-    valid = pairs.filter(pl.col(ORG_ID).str.contains(rules.ORGANISATION_PATTERN))
+    valid = pairs.filter(pl.col(ORG_ID).str.contains(reasons.ORGANISATION_PATTERN))
     by_part = dict(valid.group_by(FILE).agg(pl.col(ORG_ID).sort()).collect().iter_rows())
     return [by_part.get(place, []) for place in range(parts)]
 
@@ -191,7 +191,7 @@ def _tally(judged: pl.LazyFrame, organisations: pl.Series, question: Question) -
 
 def left_out(judged: pl.LazyFrame) -> pl.LazyFrame:
     """The rows that are kept to be looked at, without the participant."""
-    kept = pl.col(REASON).is_in([rules.PLACES[line] for line in rules.QUARANTINED])
+    kept = pl.col(REASON).is_in([reasons.PLACES[line] for line in reasons.QUARANTINED])
     columns = (*(c.name for c in COLUMNS if c.name != PARTICIPANT_ID), FILE, ROW, MONTH, REASON)
     return judged.filter(kept).select(columns)
 

@@ -12,13 +12,14 @@ import hashlib
 import os
 import uuid
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import polars as pl
 
-from pipeline import breakdown
+from pipeline import numbers
 from pipeline.engines import polars_hashing as hashing
 from pipeline.engines.polars_excerpts import Excerpt
 from pipeline.engines.polars_files import Part
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pipeline.footers import Export
 
 FOLDER: Final = "excerpts"
+_AT_ONCE: Final = 2
+"""Files that are read at a time."""
 _EDITION: Final = 1
 """Raised whenever an excerpt holds something else than before."""
 _INDEX: Final = "index.json"
@@ -98,16 +101,18 @@ class Shelf:
             ShelfUnusable: Something has been damaged.
         """
         by_mark = {_mark(export): export for export in exports}
-        standing: list[Excerpt] = []
+        lying: list[tuple[_Zip, tuple[Part, ...]]] = []
         others: list[Callable[[], pl.Series]] = []
         for batch in self._index():
             member = _Zip(self._folder / batch.name)
             if all(mark in by_mark for mark, _, _ in batch.parts):
                 parts = tuple(Part(by_mark[mark], *rows) for mark, *rows in batch.parts)
                 self._names[parts] = batch.name
-                standing.append(_load(member, parts))
+                lying.append((member, parts))
             else:
                 others.append(member.keys)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            standing = list(pool.map(_load, *zip(*lying, strict=True))) if lying else []
         return Found(standing, others)
 
     def _index(self) -> Sequence[_Batch]:
@@ -232,7 +237,7 @@ def _mark(export: Export) -> str:
 def _edition(question: Question) -> str:
     """What all excerpts depend on: the rules, and the programs that go by them."""
     rules, zone, mapping = question.rules, question.zone.key, question.mapping
-    programs = (_EDITION, breakdown.DEFINITIONS, hashing.edition(), pl.__version__)
+    programs = (_EDITION, numbers.DEFINITIONS, hashing.edition(), pl.__version__)
     return _short((programs, rules.categories, rules.max_hours, zone, sorted(mapping.items())))
 
 

@@ -38,7 +38,8 @@ def bar(title: str, total: int | None = None) -> Iterator[Advance]:
         task = progress.add_task(title, total=total)
 
         def advance(by: int, *, total: int | None = None, title: str | None = None) -> None:
-            progress.update(task, advance=by, total=total, description=title)
+            is_news = title is not None  # shown at once, or the next would hide it
+            progress.update(task, advance=by, total=total, description=title, refresh=is_news)
 
         yield advance
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pipeline.rules import COUNTED
+from pipeline.reasons import COUNTED
 from pipeline.terminal.journal import Note
 from pipeline.work import COMPUTED, DELETED, FAILED, KEPT
 

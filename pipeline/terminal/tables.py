@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import rules, snapshot
+from pipeline import reasons, snapshot
 from pipeline.catalog import COMPLETED, text_of
 from pipeline.terminal.sentences import counted
 
@@ -38,8 +38,8 @@ _PROSE: Final = frozenset({"meaning", "ignored", "export"})
 """Columns that may be folded. An id or a number never is: half of one is another one."""
 _METRICS: Final = ("participations", "people", "hours", "activities")
 _NOTHING: Final = "-"
-_MEANINGS: Final = {rules.COUNTED: "The row counts."} | {
-    reason.name: reason.meaning for reason in rules.REASONS
+_MEANINGS: Final = {reasons.COUNTED: "The row counts."} | {
+    reason.name: reason.meaning for reason in reasons.REASONS
 }
 
 

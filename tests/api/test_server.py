@@ -17,7 +17,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from api.edge import edge
-from api.kept import Keeper
+from api.kept import Keeper, Watch
 from pipeline.errors import InvalidValue
 from tests.api.serving import (
     BASE,
@@ -180,7 +180,7 @@ def test_whatever_breaks_the_caller_gets_a_whole_reply(tmp_path: Path) -> None:
         raise ValueError("our insides")
 
     async def call() -> httpx.Response:
-        app = edge(breaks, Keeper(tmp_path), uncounted, structlog.get_logger())
+        app = edge(breaks, Keeper(Watch(tmp_path).state), uncounted, structlog.get_logger())
         transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport) as client:
             return await client.get("http://here/")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -337,3 +340,28 @@ def test_serve_says_in_one_sentence_that_its_port_is_taken(bufdir: Bufdir) -> No
 
     assert re.fullmatch(rf"bufdir: port '{port}': .*\n", ended.err)
     assert ended.code == 2
+
+
+HEAVY = ("polars", "duckdb", "litestar", "pyarrow", "narwhals", "numpy")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["nightly"]])
+def test_commands_that_compute_nothing_load_no_engine_and_no_server(
+    bufdir: Bufdir, data: Path, arguments: list[str]
+) -> None:
+    """A quiet night is one of them."""
+    export(data, people(2))
+    bufdir("nightly")
+    program = (
+        "import sys, cli\n"
+        "try:\n    cli.main()\n"
+        f"finally:\n    print(sorted(set({HEAVY}) & set(sys.modules)), file=sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**os.environ, "BUFDIR_DATA": str(data)},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert ended.stderr.splitlines()[-1] == "[]"

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline import breakdown, rules, snapshot
-from pipeline.numbers import Numbers
+from pipeline import reasons, snapshot
+from pipeline.numbers import DEFINITIONS, Numbers
 from pipeline.periods import KINDS
 from tests import contract_sample, reference
 from tests.pipeline import given
@@ -72,13 +72,13 @@ def numbers(engine: str, data: Path) -> dict[str, Any]:
 
 
 def test_the_numbers_of_a_small_export_stay(engine: str, data: Path) -> None:
-    """Where they change on purpose, raise `breakdown.DEFINITIONS`."""
+    """Where they change on purpose, raise `DEFINITIONS`."""
     small_export(data)
     golden = msgspec.json.decode(GOLDEN.read_bytes())
     assert numbers(engine, data) == golden["cells"]
-    assert golden["definitions"] == breakdown.DEFINITIONS
+    assert golden["definitions"] == DEFINITIONS
     assert {reason for cell in golden["cells"].values() for reason in cell["ledger"]} == set(
-        rules.LEDGER
+        reasons.LEDGER
     ) - {"missing_org_id", "missing_started_at", "invalid_org_id", "started_at_out_of_range"}
 
 

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import (
-    breakdown,
     cells,
     claims,
     nightly,
+    numbers,
     periods,
     reindex,
     runs,
@@ -156,7 +156,7 @@ def test_other_definitions_or_another_engine_read_everything_again(
 ) -> None:
     assert not lived.night().changed
     if what == "definitions":
-        monkeypatch.setattr(breakdown, "DEFINITIONS", "others")
+        monkeypatch.setattr(numbers, "DEFINITIONS", "others")
     else:
         monkeypatch.setattr(staleness, "installed_version", lambda _: "99.0")
     assert lived.night().changed

@@ -1,0 +1,1 @@
+"""What the pipeline and the API cost, measured beside others: `make bench`."""
