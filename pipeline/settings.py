@@ -11,7 +11,10 @@ import re
 import tomllib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, get_args
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+# Nobody's plugins have a say in what a setting means; to look for them takes a while.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
 
 from pydantic import (
     AfterValidator,
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 FILE: Final = "bufdir.toml"
 PREFIX: Final = "BUFDIR_"
+_ZONE: Final = re.compile(r"(?!posix|right/)[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
+"""What zones are named; the database has other files besides, such as posixrules."""
 DATA_VARIABLE: Final = "BUFDIR_DATA"
 """Names the data folder, where the settings are; so it can't be one of them."""
 
@@ -86,10 +91,19 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _known_zone(name: str) -> str:
-    if name not in available_timezones():
+    if not _is_zone(name):
         msg = "is no time zone; it may be any name of the IANA database, such as Europe/Oslo"
         raise ValueError(msg)
     return name
+
+
+def _is_zone(name: str) -> bool:
+    """Whether the database has it; to list all that there are takes as long as to start."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return _ZONE.fullmatch(name) is not None
 
 
 def _no_flag(value: object) -> object:
