@@ -7,14 +7,13 @@ everything at once. At any time at most one process computes a cell.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from filelock import FileLock, Timeout, lock_descriptor
 
 from pipeline import catalog as index
 from pipeline import snapshot
@@ -82,7 +81,7 @@ def hold(data: Path) -> Owner:
     path = _lock(data, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    lock_descriptor(descriptor)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
     return Owner(name, descriptor)
 
 
@@ -108,14 +107,19 @@ def _lock(data: Path, name: str) -> Path:
 
 def _alive(data: Path, name: str) -> bool:
     path = _lock(data, name)
-    if not path.exists():
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
         return False
     try:
-        with FileLock(path, timeout=0):
-            path.unlink(missing_ok=True)
-    except Timeout:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    return False
+    else:
+        path.unlink(missing_ok=True)
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def find(catalog: Catalog, run_id: int) -> Run:

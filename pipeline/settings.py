@@ -10,7 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self, cast, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 # Nobody's plugins have a say in what a setting means; to look for them takes a while.
@@ -26,21 +26,18 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import PydanticCustomError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
 
 from pipeline.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydantic.fields import FieldInfo
+
 FILE: Final = "bufdir.toml"
 PREFIX: Final = "BUFDIR_"
+_WITHIN: Final = "__"
+"""Stands between a section and its setting in a variable's name."""
 _ZONE: Final = re.compile(r"(?!posix|right/)[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
 """What zones are named; the database has other files besides, such as posixrules."""
 DATA_VARIABLE: Final = "BUFDIR_DATA"
@@ -166,12 +163,8 @@ class LogSettings(_Section):
     format: Literal["text", "json"] = "text"
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """Everything that can be set, with what holds when it is not."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
 
     timezone: Annotated[str, AfterValidator(_known_zone)] = "Europe/Oslo"
     periods: Annotated[tuple[Kind, ...], Field(min_length=1), AfterValidator(_distinct)] = (
@@ -218,20 +211,6 @@ class Settings(BaseSettings):
         """The zone in which periods begin and end."""
         return ZoneInfo(self.timezone)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Variables win over the file; no `.env` and no secrets folder is read."""
-        del dotenv_settings, file_secret_settings
-        toml = TomlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, toml
-
 
 def load(data: Path) -> Settings:
     """Read the settings of a data folder; a missing file means that all defaults hold.
@@ -240,55 +219,81 @@ def load(data: Path) -> Settings:
         InvalidSetting: A line or a variable is unknown or does not hold.
     """
     file = data / FILE
-    _refuse_unknown_variables()
+    try:
+        return Settings.model_validate(_over(_in_file(file), _in_environment()))
+    except ValidationError as error:
+        raise _refusal(error, file) from error
+
+
+def _in_file(file: Path) -> Mapping[str, Any]:
     if os.path.lexists(file) and not file.is_file():
         problem = "this is no file, or leads to none; put the settings there or take it away"
         raise InvalidSetting("(all)", problem, str(file))
-
-    class SettingsHere(Settings):
-        model_config = SettingsConfigDict(toml_file=file)
-
     try:
-        return SettingsHere()
-    except ValidationError as error:
-        raise _refusal(error, file) from error
-    except SettingsError as error:
-        raise _no_json(error) from error
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidSetting("(all)", f"this is no TOML: {error}", str(file)) from error
     except OSError as error:
         raise InvalidSetting("(all)", f"can't be read: {error.strerror}", str(file)) from error
 
 
-def _no_json(error: SettingsError) -> InvalidSetting:
-    """A list or a table in a variable is JSON; the library names the one that is not in words."""
-    field = re.search(r'field "(\w+)"', str(error))
-    start = PREFIX + (field[1].upper() if field else "")
-    name = next(name for name in os.environ if name.startswith(start) and not _is_json(name))
-    problem = f"{os.environ[name]!r}: it must be JSON, a list or a table of texts"
-    return InvalidSetting(name, problem, "the environment")
+def _in_environment() -> Mapping[str, Any]:
+    """What variables say, `BUFDIR_RUNS__SECONDS` within its section.
+
+    A misspelt one is refused: it would otherwise be passed over, and its setting not hold.
+    """
+    known = _variables()
+    said: Mapping[str, Any] = {}
+    for name in sorted(os.environ):
+        if not name.upper().startswith(PREFIX) or name == DATA_VARIABLE:
+            continue
+        if name not in known:
+            options = ", ".join(sorted({DATA_VARIABLE, *known}))
+            raise InvalidSetting(name, f"is unknown; it may be {options}", "the environment")
+        value: object = _value(name, known[name])
+        for part in reversed(name.removeprefix(PREFIX).lower().split(_WITHIN)):
+            value = {part: value}
+        said = _over(said, cast("Mapping[str, Any]", value))
+    return said
 
 
-def _is_json(variable: str) -> bool:
-    try:
-        json.loads(os.environ[variable])
-    except ValueError:
-        return False
-    return True
-
-
-def _refuse_unknown_variables() -> None:
-    """A misspelt variable would otherwise be passed over, and its setting not hold."""
-    known = {DATA_VARIABLE}
+def _variables() -> Mapping[str, FieldInfo]:
+    """Each variable that may be, and the setting it stands for."""
+    known = {}
     for name, field in Settings.model_fields.items():
-        known.add(PREFIX + name.upper())
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            known |= {f"{PREFIX}{name.upper()}__{part.upper()}" for part in inner.model_fields}
-    for variable in sorted(os.environ):
-        if variable.upper().startswith(PREFIX) and variable not in known:
-            options = ", ".join(sorted(known))
-            raise InvalidSetting(variable, f"is unknown; it may be {options}", "the environment")
+        variable = PREFIX + name.upper()
+        known[variable] = field
+        for inner_name, inner in _fields_of(field).items():
+            known[f"{variable}{_WITHIN}{inner_name.upper()}"] = inner
+    return known
+
+
+def _fields_of(field: FieldInfo) -> Mapping[str, FieldInfo]:
+    """The settings of a section; none of any other."""
+    kind = field.annotation
+    return kind.model_fields if isinstance(kind, type) and issubclass(kind, _Section) else {}
+
+
+def _value(name: str, field: FieldInfo) -> object:
+    """What a variable says: a list or a table is JSON, anything else is what it is."""
+    if not _fields_of(field) and get_origin(field.annotation) not in {tuple, dict}:
+        return os.environ[name]
+    try:
+        return json.loads(os.environ[name])
+    except ValueError as error:
+        problem = f"{os.environ[name]!r}: it must be JSON, a list or a table of texts"
+        raise InvalidSetting(name, problem, "the environment") from error
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One over the other, section by section."""
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _over(merged[name], value) if both else value
+    return merged
 
 
 def _refusal(error: ValidationError, file: Path) -> InvalidSetting:
@@ -318,9 +323,7 @@ def _plain(bound: object) -> object:
 
 
 def _options(section: list[str]) -> list[str]:
-    model: type[BaseModel] = Settings
+    known: Mapping[str, FieldInfo] = Settings.model_fields
     for part in section:
-        inner = model.model_fields[part].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
-    return list(model.model_fields)
+        known = _fields_of(known[part])
+    return list(known)

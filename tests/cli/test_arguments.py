@@ -159,7 +159,7 @@ def loaded(*arguments: str | Path, watched: tuple[str, ...] = ENGINES) -> str:
 
 
 def test_help_loads_no_engine_and_no_settings() -> None:
-    watched = (*ENGINES, "pydantic_settings", "narwhals")
+    watched = (*ENGINES, "pipeline.settings", "narwhals")
 
     assert loaded("--help", watched=watched) == ""
     assert loaded("nightly", "--help", watched=watched) == ""
