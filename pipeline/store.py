@@ -37,12 +37,12 @@ _VERSIONED: Final = re.compile(r"agg-(\d{3}|[1-9]\d{3,11})/v([1-9]\d*)", re.ASCI
 
 def version_path(data: Path, number: int, version: int) -> Path:
     """Where a version lies."""
-    return data / SNAPSHOTS / snapshot.snapshot_id(number) / f"v{version}.json"
+    return Path(data, SNAPSHOTS, snapshot.snapshot_id(number), f"v{version}.json")
 
 
 def quarantine_path(data: Path, number: int, version: int) -> Path:
     """Where the rows lie that a version left out."""
-    return data / QUARANTINE / snapshot.snapshot_id(number) / f"v{version}.jsonl"
+    return Path(data, QUARANTINE, snapshot.snapshot_id(number), f"v{version}.jsonl")
 
 
 def unplaced_path(data: Path) -> Path:

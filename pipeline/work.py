@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from pipeline.breakdown import Cell
     from pipeline.catalog import Catalog, Entry
     from pipeline.rules import Rules
     from pipeline.settings import Settings
@@ -63,3 +64,24 @@ class Outcome:
 def outcome(entry: Entry, what: str, version: int, problem: str | None = None) -> Outcome:
     """What became of this snapshot."""
     return Outcome(entry.id, entry.org_id, entry.reporting_period_id, what, version, problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """What a night found and did."""
+
+    changed: bool
+    """Whether anything had changed since the last night; if not, nothing was read."""
+    files: int
+    rows: int
+    outcomes: Sequence[Outcome]
+    held: Mapping[str, str]
+    """Organisations left as they are, and the refused export because of which they are."""
+    later: Sequence[Cell]
+    """Cells of periods that have not begun, left for when they have."""
+    refused: Mapping[str, str]
+    """Refused exports and why."""
+    ignored: Mapping[str, Sequence[str]]
+    """Columns that mean nothing to us and were not named before, and the files that have them."""
+    ledger: Mapping[str, int]
+    """All rows by what became of them."""

@@ -196,14 +196,16 @@ class Judged:
         By organisation and month, under None what lies in no cell; a line of JSON for each row,
         in the order of the files and of the rows in them.
         """
-        frames = [_filed(self.question, excerpt, excerpt.left_out) for excerpt in self.excerpts]
-        rows = pl.concat([*frames, excerpts.left_out(self.settled.lazy()).collect()])
         wanted = pl.col(ORG_ID).is_in(list(organisations)) | pl.col(MONTH).is_null()
+        frames = [
+            _filed(self.question, excerpt, excerpt.left_out.filter(wanted))
+            for excerpt in self.excerpts
+        ]
+        rows = pl.concat([*frames, excerpts.left_out(self.settled.lazy()).filter(wanted).collect()])
         names = [export.file.name for export in self.question.exports]
         nowhere = pl.col(MONTH).is_null()
         lines = (
-            rows.filter(wanted)
-            .sort(FILE, ROW)
+            rows.sort(FILE, ROW)
             .select(pl.when(~nowhere).then(ORG_ID).alias(ORG_ID), MONTH, _line(names).alias(_LINE))
             .group_by(ORG_ID, MONTH, maintain_order=True)
             .agg(pl.col(_LINE).str.join("\n"))

@@ -87,42 +87,49 @@ class Excerpt:
         )
 
 
-def keys(parts: Sequence[Part], question: Question) -> pl.Series:
+def keys(rows: pl.LazyFrame) -> pl.Series:
     """The hashed keys of all rows that have one, in rising order."""
     named = pl.all_horizontal(pl.col(*KEY).is_not_null())
-    found = files.scan(parts, question).select(
-        pl.when(named).then(hashing.key()).alias(KEY_HASH)  # quicker than a filter
-    )
+    # Quicker than a filter.
+    found = rows.select(pl.when(named).then(hashing.key()).alias(KEY_HASH))
     return found.collect(engine="streaming").get_column(KEY_HASH).drop_nulls().sort()
 
 
 def excerpt(
-    parts: Sequence[Part], own_keys: pl.Series, question: Question, contested: pl.Series
+    parts: Sequence[Part],
+    rows: pl.LazyFrame,
+    own_keys: pl.Series,
+    question: Question,
+    contested: pl.Series,
 ) -> Excerpt:
     """Read a batch to its end.
 
     Args:
-        parts: What to read.
-        own_keys: The `keys` of it.
+        parts: What it is made of.
+        rows: A scan of them.
+        own_keys: The `keys` of the rows.
         question: By which rules.
         contested: The hashed keys of which there may be several statements anywhere.
     """
-    typed = files.scan(parts, question).collect(engine="streaming")
+    typed = rows.collect(engine="streaming")
     organisations = typed.get_column(ORG_ID).drop_nulls().unique().sort()
-    rows = _judged(typed, question, contested).with_columns(
+    judged = _judged(typed, question, contested).with_columns(
         pl.col(ORG_ID).cast(pl.Enum(organisations))  # groups are found quicker by numbers
     )
     mine, alone = pl.col(_IS_CONTESTED), ~pl.col(_IS_CONTESTED)
     statement = (*typed.columns, MONTH, KEY_HASH, CONTENT, *hashing.ID_COLUMNS)
     return Excerpt(
         parts,
-        _named(rows, len(parts)),
+        _named(judged, len(parts)),
         own_keys.clone,
-        _placed(rows),
-        summary(rows.lazy().filter(alone), pl.col(CONTENT)),
-        _tally(rows.lazy().filter(alone), organisations, question),
-        _kept(rows.lazy().filter(mine).select(statement)),
-        _kept(left_out(rows.lazy().filter(alone))),
+        _placed(judged),
+        summary(judged.lazy().filter(alone), pl.col(CONTENT)),
+        _tally(judged.lazy().filter(alone), organisations, question),
+        # Nobody needs to know who took part, only who is somebody else.
+        _kept(
+            judged.lazy().filter(mine).select(statement).with_columns(hashing.wide(PARTICIPANT_ID))
+        ),
+        _kept(left_out(judged.lazy().filter(alone))),
     )
 
 
@@ -139,8 +146,7 @@ def _judged(typed: pl.DataFrame, question: Question, contested: pl.Series) -> pl
     is_contested = pl.col(REASON).is_null() & pl.col(KEY_HASH).is_in(contested.implode())
     marked = hashed.with_columns(is_contested.alias(_IS_CONTESTED))
     judged = files.native(breakdown.judge(nw.from_native(marked), question.rules))
-    # From here on nobody needs to know who took part, only who is somebody else.
-    return judged.with_columns(hashing.wide(PARTICIPANT_ID)).collect(engine="streaming")
+    return judged.collect(engine="streaming")
 
 
 def _calendar(typed: pl.DataFrame, everything: Calendar) -> Calendar:

@@ -47,22 +47,35 @@ def read(question: Question, found: Found, shelf: Shelf | None) -> list[Excerpt]
     standing = [e for e in found.standing if e.rows * _SMALL >= files.BATCH_ROWS]
     small = [e for e in found.standing if e.rows * _SMALL < files.BATCH_ROWS]
     batches: list[Sequence[Part]] = [*files.cut(_missing(question.exports, standing))]
+    scan = partial(files.scan, question=question)
 
-    def read_one(parts: Sequence[Part], own_keys: pl.Series, contested: pl.Series) -> Excerpt:
-        excerpt = excerpts.excerpt(parts, own_keys, question, contested)
+    def read_one(
+        parts: Sequence[Part], rows: pl.LazyFrame, own_keys: pl.Series, contested: pl.Series
+    ) -> Excerpt:
+        excerpt = excerpts.excerpt(parts, rows, own_keys, question, contested)
         return excerpt if shelf is None else shelf.lay(excerpt)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        keys = list(pool.map(partial(excerpts.keys, question=question), batches))
+        # Many batches are read once for their keys and once more; a few stay in memory.
+        rows = list(pool.map(scan if len(batches) > AT_ONCE else _held(scan), batches))
+        keys = list(pool.map(excerpts.keys, rows))
         before = [*(excerpt.keys for excerpt in small), *found.keys_of_others]
         stated_again = _stated_again(keys, before, standing)
         touched = [excerpt for excerpt in standing if _is_touched(excerpt, stated_again)]
         contested = [_repeated(keys), stated_again, *(e.contested_keys for e in found.standing)]
         batches += [excerpt.parts for excerpt in touched]
+        rows += [scan(excerpt.parts) for excerpt in touched]
         keys += [excerpt.keys() for excerpt in touched]
         read_ = partial(read_one, contested=pl.concat(contested).unique())
-        new = list(pool.map(read_, batches, keys))
+        new = list(pool.map(read_, batches, rows, keys))
     return [*_of(question, [e for e in standing if e not in touched]), *new]
+
+
+def _held(
+    scan: Callable[[Sequence[Part]], pl.LazyFrame],
+) -> Callable[[Sequence[Part]], pl.LazyFrame]:
+    """The same scan, of what has been read into memory."""
+    return lambda parts: scan(parts).collect(engine="streaming").lazy()
 
 
 def _of(question: Question, standing: Sequence[Excerpt]) -> list[Excerpt]:

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
 
     from pipeline.breakdown import Cell
     from pipeline.catalog import Entry
-    from pipeline.nightly import Night
     from pipeline.reindex import Reindexed
     from pipeline.runs import Ended
-    from pipeline.work import Outcome
+    from pipeline.work import Night, Outcome
 
 _NAMED: Final = 10
 """So many are named one by one before the rest is a number."""

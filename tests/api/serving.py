@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from pipeline import nightly, settings
 from pipeline.catalog import Catalog
-from pipeline.work import Work
+from pipeline.work import Night, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -121,7 +121,7 @@ def is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def night(data: Path, now: datetime | None = None, *, full: bool = False) -> nightly.Night:
+def night(data: Path, now: datetime | None = None, *, full: bool = False) -> Night:
     """Bring this data up to date."""
     with Catalog.open(data) as catalog:
         clock = (lambda: datetime.now(UTC)) if now is None else (lambda: now)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pipeline.breakdown import Breakdown, Cell
     from pipeline.engines.polars import Judged
     from pipeline.footers import Exports
-    from pipeline.nightly import Night
     from pipeline.snapshot import Version
+    from pipeline.work import Night
 
 Row = dict[str, Any]
 

@@ -24,9 +24,8 @@ from tests.pipeline.given import CELL, NOW, House, became, computed, people, row
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.nightly import Night
     from pipeline.snapshot import Version
-    from pipeline.work import Tell
+    from pipeline.work import Night, Tell
 
 NIGHT = """
 import os, signal, sys
