@@ -89,7 +89,8 @@ def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp
     """
     data = Path(os.environ[DATA_VARIABLE])
     app = create_app(data, settings.load(data), is_stopping)
-    return edge(app, Keeper(Watch(data).state), _counting(app), structlog.get_logger())
+    logger = structlog.get_logger().bind()  # bound once, not at every line
+    return edge(app, Keeper(Watch(data).state), _counting(app), logger)
 
 
 def _counting(app: ASGIApp) -> Count:

@@ -203,5 +203,8 @@ def _complete(reply: Reply, scope: HTTPScope) -> None:
 
 def _holds(tag: bytes, scope: HTTPScope) -> bool:
     """Whether If-None-Match names this tag; weakly compared, as RFC 9110 section 13.1.2 says."""
-    asked = b",".join(value for name, value in scope["headers"] if name == b"if-none-match")
-    return asked.strip() == b"*" or tag in _TAG.findall(asked)
+    asked = [value for name, value in scope["headers"] if name == b"if-none-match"]
+    if not asked:
+        return False
+    tags = b",".join(asked)
+    return tags.strip() == b"*" or tag in _TAG.findall(tags)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from statistics import median, quantiles
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import publishing
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONNECTIONS: Final = 16
-SECONDS: Final = 2.0
 SNAPSHOTS: Final = 100_000
 _BASE: Final = "/api/v1/bufdir-aggregations"
 _START_SECONDS: Final = 30
-_END_OF_HEAD: Final = b"\r\n\r\n"
+_WARMING, _DURATION = "1s", "2s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +48,29 @@ def compare(folder: Path, rounds: int, tell: Callable[[str], None]) -> dict[str,
     with ExitStack() as stack:
         constant = stack.enter_context(_serving(_CONSTANT, "/constant"))
         ours = stack.enter_context(_serving([*BUFDIR, "serve", "--data", str(data)], "/livez"))
-        one, many = _requests(f"{_BASE}/agg-4711"), [f"{_BASE}/agg-{n}" for n in range(1000, 3000)]
+        one = f"{_BASE}/agg-4711"
         filtered = f"{_BASE}?status=completed&sort=-participant_count&page="
-        tag = _tag(ours, f"{_BASE}/agg-4711")
-        asked: dict[str, tuple[int, Sequence[bytes]]] = {
-            "constant dict": (constant, _requests("/constant")),
-            "GET /{id}, one": (ours, one),
-            "GET /{id}, 2,000 of them": (ours, _requests(*many)),
-            "GET /{id}, 304": (ours, _requests(f"{_BASE}/agg-4711", tag=tag)),
-            "GET /{id}/metrics": (ours, _requests(f"{_BASE}/agg-4711/metrics")),
-            "list, page 1": (ours, _requests(f"{filtered}1")),
-            "list, page 4,000": (ours, _requests(f"{filtered}4000")),
+        asked: dict[str, tuple[int, Sequence[str], str | None]] = {
+            "constant dict": (constant, ["/constant"], None),
+            "GET /{id}, one": (ours, [one], None),
+            "GET /{id}, 2,000 of them": (
+                ours,
+                [f"{_BASE}/agg-{number}" for number in range(1000, 3000)],
+                None,
+            ),
+            "GET /{id}, 304": (ours, [one], _tag(ours, one)),
+            "GET /{id}/metrics": (ours, [f"{one}/metrics"], None),
+            "list, page 1": (ours, [f"{filtered}1"], None),
+            "list, page 4,000": (ours, [f"{filtered}4000"], None),
             "list, 200 pages about 4,000": (
                 ours,
-                _requests(*(f"{filtered}{page}" for page in range(3900, 4100))),
+                [f"{filtered}{page}" for page in range(3900, 4100)],
+                None,
             ),
         }
         found: dict[str, list[Load]] = {name: [] for name in asked}
-        for number, (name, (port, requests)) in itertools.product(range(rounds), asked.items()):
-            load = asyncio.run(_load(port, requests))
+        for number, (name, what) in itertools.product(range(rounds), asked.items()):
+            load = _load(*what)
             found[name].append(load)
             tell(f"round {number + 1}: {name}: {load.per_second:,.0f}/s, p99 {load.p99_ms:.1f} ms")
     return {
@@ -117,42 +120,39 @@ def _tag(port: int, path: str) -> str:
         return str(reply.headers["ETag"])
 
 
-def _requests(*paths: str, tag: str | None = None) -> list[bytes]:
-    condition = "" if tag is None else f"If-None-Match: {tag}\r\n"
-    head = "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\n{}\r\n"
-    return [head.format(path, condition).encode() for path in paths]
+_SCRIPT: Final = """
+local paths, asked = {{{paths}}}, 0
+function request()
+  asked = asked % #paths + 1
+  return wrk.format("GET", paths[asked])
+end
+function done(summary, latency)
+  local wrong = 0
+  for _, count in pairs(summary.errors) do wrong = wrong + count end
+  local median, p99 = latency:percentile(50), latency:percentile(99)
+  print("found", summary.requests, summary.duration, median, p99, wrong)
+end
+"""
 
 
-async def _load(port: int, requests: Sequence[bytes]) -> Load:
-    """Ask as often as it goes, over some connections; the first second is not counted."""
-    taken: list[float] = []
-    asking = itertools.cycle(requests)
-    warm = time.perf_counter() + 1
-    end = warm + SECONDS
-    connections = [_ask(port, asking, warm, end, taken) for _ in range(CONNECTIONS)]
-    await asyncio.gather(*connections)
-    percentiles = quantiles(taken, n=100)
-    return Load(len(taken) / SECONDS, median(taken) * 1000, percentiles[98] * 1000)
+def _load(port: int, paths: Sequence[str], tag: str | None) -> Load:
+    """Ask for these paths in turn, as often as it goes; once more before, which is not counted.
 
-
-async def _ask(
-    port: int, asking: Iterator[bytes], warm: float, end: float, taken: list[float]
-) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    now = time.perf_counter()
-    while now < end:
-        started = now
-        writer.write(next(asking))
-        head = await reader.readuntil(_END_OF_HEAD)
-        if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 304")):
-            raise RuntimeError(head.decode())
-        length = next(
-            (int(line[15:]) for line in head.split(b"\r\n") if line[:15] == b"content-length:"), 0
-        )
-        if length and b" 304" not in head[:13]:
-            await reader.readexactly(length)
-        now = time.perf_counter()
-        if started >= warm:
-            taken.append(now - started)
-    writer.close()
-    await writer.wait_closed()
+    Raises:
+        RuntimeError: Something was not answered as it should be.
+    """
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+        script.write(_SCRIPT.format(paths=", ".join(f'"{path}"' for path in paths)))
+        script.flush()
+        condition = () if tag is None else ("--header", f"If-None-Match: {tag}")
+        command = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), *condition]
+        command += ["--script", script.name, f"http://127.0.0.1:{port}"]
+        command.append("--duration")
+        subprocess.run([*command, _WARMING], check=True, capture_output=True)
+        said = subprocess.run([*command, _DURATION], check=True, capture_output=True, text=True)
+    found = next(line for line in said.stdout.splitlines() if line.startswith("found"))
+    requests, microseconds, middle, p99, wrong = map(float, found.split()[1:])
+    if wrong:
+        msg = f"{wrong:.0f} of {requests:.0f} requests to {paths[0]} failed"
+        raise RuntimeError(msg)
+    return Load(requests / microseconds * 10**6, middle / 1000, p99 / 1000)

@@ -82,7 +82,7 @@ def _line(logger: object, name: str, event: EventDict) -> str:
     timestamp, level, said = event.pop("timestamp"), event.pop("level"), event.pop("event")
     if not event:
         return f"{timestamp} [{level:<9}] {said}"
-    fields = " ".join(f"{key}={_shown(event[key])}" for key in sorted(event))
+    fields = " ".join([f"{key}={_shown(event[key])}" for key in sorted(event)])
     return f"{timestamp} [{level:<9}] {said:<{_EVENT_WIDTH}} {fields}"
 
 
