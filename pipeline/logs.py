@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging.config
+import re
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 Format = Literal["text", "json"]
 
 _FAULTS: Final = frozenset({"exc_info", "exception", "stack"})
-_QUOTED: Final = frozenset(" \t=\r\n\"'")
+_QUOTED: Final = re.compile(r"""[ \t=\r\n"']""")
 _EVENT_WIDTH: Final = 30
 
 
@@ -31,7 +33,7 @@ def configure(form: Format) -> FilteringBoundLogger:
 def events(form: Format) -> dict[str, Any]:
     """How our own events become lines, in the words of structlog."""
     return {
-        "processors": [*_shared(), *_ends(form)],
+        "processors": _processors(form),
         "wrapper_class": structlog.make_filtering_bound_logger(logging.INFO),
         "logger_factory": structlog.WriteLoggerFactory(sys.stderr),
     }
@@ -43,8 +45,10 @@ def libraries(form: Format) -> dict[str, Any]:
     logger = {"handlers": ["console"], "propagate": False}
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": _shared(),
-        "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_ends(form)],
+        "processors": [
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *_processors(form),
+        ],
     }
     return {
         "version": 1,
@@ -57,34 +61,36 @@ def libraries(form: Format) -> dict[str, Any]:
     }
 
 
-def _shared() -> Sequence[Processor]:
-    return (
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    )
-
-
-def _ends(form: Format) -> Sequence[Processor]:
+def _processors(form: Format) -> Sequence[Processor]:
     if form == "json":
-        return structlog.processors.format_exc_info, structlog.processors.JSONRenderer()
+        return (
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        )
     return (_line,)
 
 
 _CONSOLE: Final = structlog.dev.ConsoleRenderer(
-    colors=False, exception_formatter=structlog.dev.plain_traceback
+    colors=False, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
 )
 
 
-def _line(logger: object, name: str, event: EventDict) -> str:
+def _line(logger: object, level: str, event: EventDict) -> str:
     """An event as the console renderer lays it out; which takes longer than to answer a read."""
+    timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     if not _FAULTS.isdisjoint(event):
-        return _CONSOLE(logger, name, event)
-    timestamp, level, said = event.pop("timestamp"), event.pop("level"), event.pop("event")
+        return _CONSOLE(logger, level, {"timestamp": timestamp, "level": level, **event})
+    said = event.pop("event")
     if not event:
         return f"{timestamp} [{level:<9}] {said}"
-    fields = " ".join([f"{key}={_shown(event[key])}" for key in sorted(event)])
+    fields = " ".join([f"{name}={_shown(value)}" for name, value in event.items()])
     return f"{timestamp} [{level:<9}] {said:<{_EVENT_WIDTH}} {fields}"
 
 
 def _shown(value: object) -> str:
-    return value if isinstance(value, str) and _QUOTED.isdisjoint(value) else repr(value)
+    is_plain = isinstance(value, int | float) or (
+        isinstance(value, str) and _QUOTED.search(value) is None
+    )
+    return str(value) if is_plain else repr(value)
