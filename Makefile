@@ -4,7 +4,8 @@ PYTHON ?= python3
 ARGS ?=
 
 bin := .venv/bin
-pip := $(bin)/python -m pip install -qq --disable-pip-version-check
+# The locks are whole, so nothing is to be resolved: a package's newer edition would be looked at, too.
+pip := $(bin)/python -m pip install -qq --disable-pip-version-check --no-deps
 # One stamp for each interpreter, so that another PYTHON builds the environment anew.
 packages := .venv/.packages-of-$(subst /,-,$(PYTHON))
 environment := .venv/.ready
@@ -63,5 +64,5 @@ $(peers): benchmarks/requirements.lock $(environment)
 	@touch '$@'
 
 $(environment): pyproject.toml $(packages)
-	@$(pip) --no-deps --no-build-isolation --editable .
+	@$(pip) --no-build-isolation --editable .
 	@touch '$@'

@@ -100,7 +100,9 @@ def cold(bench: Bench, sample: Sample) -> dict[str, Cost]:
     schema = pl.Schema(_SCHEMA)
     expected = pl.DataFrame(_published(data[-1]), schema=schema, orient="row").sort(pl.all())
     for name in peers.ENGINES:
-        answer = pl.read_parquet(bench.folder / f"{name}.parquet").select(schema).cast(schema)
+        answer = (
+            pl.read_parquet(bench.folder / f"{name}.parquet").select(schema.names()).cast(schema)
+        )
         if not answer.sort(pl.all()).equals(expected):
             msg = f"{name} gives other numbers"
             raise RuntimeError(msg)

@@ -31,6 +31,8 @@ class Export:
     rows: int
     ignored: tuple[str, ...]
     """Columns that mean nothing to us."""
+    layout: str
+    """All columns and their types; files of one layout can be read as if they were one file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def _open(file: File, columns: Mapping[str, str]) -> Export:
     try:
         with pq.ParquetFile(file.path) as parquet:
             schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
+            # The types that were written and those that are read: neither tells the other.
+            layout = f"{parquet.schema}\n{schema.to_string(show_schema_metadata=False)}"
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ExportRefused(file.name, _read_problem(file, error)) from error
     _refuse_twice(file, schema.names, rows)
@@ -117,6 +121,7 @@ def _open(file: File, columns: Mapping[str, str]) -> Export:
         ),
         rows,
         tuple(sorted(set(schema.names) - set(names.values()))),
+        layout.partition("\n")[2],
     )
 
 

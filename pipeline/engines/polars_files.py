@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
@@ -74,8 +74,21 @@ def _pieces(part: Part) -> list[Part]:
 
 def scan(parts: Sequence[Part], question: Question) -> pl.LazyFrame:
     """One typed row per row of the parts, nothing read yet; `FILE` is the part's place."""
-    scans = [_scan(place, part, question) for place, part in enumerate(parts)]
+    scans = [_scan(group, question) for group in _alike(parts)]
     return pl.concat([_nothing(question), *scans])
+
+
+def _alike(parts: Sequence[Part]) -> list[dict[int, Part]]:
+    """The parts by their places, in groups that are read as one.
+
+    A query over thousands of scans takes Polars minutes to plan; over one scan of as many files
+    it takes no time. Large files, and parts of them, are read alone.
+    """
+    groups: dict[object, dict[int, Part]] = {}
+    for place, part in enumerate(parts):
+        is_small = part.rows == part.export.rows < BATCH_ROWS
+        groups.setdefault(part.export.layout if is_small else place, {})[place] = part
+    return list(groups.values())
 
 
 def _nothing(question: Question) -> pl.LazyFrame:
@@ -84,11 +97,13 @@ def _nothing(question: Question) -> pl.LazyFrame:
     return native(typed(nw.from_native(raw), Shape({}, {}), question.clock, {}))
 
 
-def _scan(place: int, part: Part, question: Question) -> pl.LazyFrame:
-    export = part.export
-    raw = pl.scan_parquet(export.file.path, row_index_name=_ROW, glob=False)
-    if part.rows != export.rows:
-        raw = raw.slice(part.first, part.rows)
+def _scan(group: Mapping[int, Part], question: Question) -> pl.LazyFrame:
+    alike = list(group.values())
+    export = alike[0].export
+    paths = [part.export.file.path for part in alike]
+    raw = pl.scan_parquet(paths, row_index_name=_ROW, glob=False)
+    if len(alike) == 1:
+        raw = raw.slice(alike[0].first, alike[0].rows)
     if question.organisations is not None:
         source = pl.col(export.shape.sources[ORG_ID])
         raw = raw.filter(source.cast(pl.String).is_in(list(question.organisations)))
@@ -97,8 +112,21 @@ def _scan(place: int, part: Part, question: Question) -> pl.LazyFrame:
         for column in COLUMNS
         if column.name in export.shape.sources
     ]
-    raw = raw.select(*columns, pl.lit(place).alias(FILE), pl.col(_ROW).alias(ROW))
+    raw = raw.select(*columns, *_whence(group))
     return native(typed(nw.from_native(raw), export.shape, question.clock, question.mapping))
+
+
+def _whence(group: Mapping[int, Part]) -> tuple[pl.Expr, pl.Expr]:
+    """The place of each row's part, and the row's own in its file."""
+    row = pl.col(_ROW).cast(pl.Int64)
+    if len(group) == 1:
+        return pl.lit(*group).alias(FILE), row.alias(ROW)
+    # The rows of one scan are numbered through all its files.
+    counts = (part.rows for part in list(group.values())[:-1])
+    firsts = pl.lit(pl.Series(list(accumulate(counts, initial=0)), dtype=pl.Int64))
+    nth = firsts.search_sorted(row, side="right") - 1
+    places = pl.lit(pl.Series(list(group), dtype=pl.Int64))
+    return places.gather(nth).alias(FILE), (row - firsts.gather(nth)).alias(ROW)
 
 
 def _raw(kind: Kind, export: Export, name: str) -> pl.Expr:
