@@ -6,7 +6,7 @@ The first reason that fits is the reason.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
 
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+HAS_VALID_ORG: Final = "has_valid_org"
+"""Whether the row's organisation can be one; null where it names none."""
+IS_VALID_ORG: Final = nw.col(ORG_ID).str.contains(ORGANISATION_PATTERN)
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The settings that decide what counts."""
@@ -37,13 +42,13 @@ class Rules:
 
 def incomplete(first_us: int, end_us: int) -> Mapping[str, nw.Expr]:
     """The tests of a row for itself, where times count from `first_us` to before `end_us`."""
-    org, started = nw.col(ORG_ID), nw.col(STARTED_AT)
+    started = nw.col(STARTED_AT)
     return {
-        "missing_org_id": org.is_null(),
+        "missing_org_id": nw.col(ORG_ID).is_null(),
         "missing_activity_id": nw.col(ACTIVITY_ID).is_null(),
         "missing_participant_id": nw.col(PARTICIPANT_ID).is_null(),
         "missing_started_at": started.is_null(),
-        "invalid_org_id": ~org.str.contains(ORGANISATION_PATTERN),
+        "invalid_org_id": ~nw.col(HAS_VALID_ORG),
         "started_at_out_of_range": (started < first_us) | (started >= end_us),
     }
 

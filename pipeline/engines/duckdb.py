@@ -61,7 +61,7 @@ def _judge(connection: duckdb.DuckDBPyConnection, question: Question) -> Frame:
         f"SELECT coalesce(min({STARTED_AT}), 0), coalesce(max({STARTED_AT}), 0) FROM rows"
     ).fetchall()[0]
     everything = question.calendar
-    placed = breakdown.place(rows, everything.around(low, high), everything)
+    placed = breakdown.place(breakdown.vet(rows), everything.around(low, high), everything)
     placed = _table(connection, "placed", placed)
     statements = breakdown.settle(placed.filter(nw.col(REASON).is_null()))
     judged = breakdown.judge(statements, question.rules)

@@ -21,9 +21,10 @@ from pipeline.breakdown import MONTH, PERIOD, REASON, ROWS, STANDS, Cell
 from pipeline.engines import polars_excerpts as excerpts
 from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
+from pipeline.engines import polars_ids as ids
 from pipeline.engines import polars_reading as reading
-from pipeline.engines import polars_tallies as tallies
-from pipeline.engines.polars_excerpts import CONTENT
+from pipeline.engines.polars_hashing import CONTENT
+from pipeline.engines.polars_ids import name_at
 from pipeline.engines.polars_shelf import Found, Shelf, ShelfUnusable
 from pipeline.metrics import METRICS
 from pipeline.participations import (
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from pipeline.breakdown import Breakdown
     from pipeline.engines import Question
     from pipeline.engines.polars_excerpts import Excerpt
-    from pipeline.engines.polars_tallies import Tally
+    from pipeline.engines.polars_ids import PackedIds
     from pipeline.participations import Column
 
 FAULTS: Final = files.FAULTS
@@ -97,33 +98,42 @@ class Judged:
         return laid.group_by(ORG_ID, MONTH).agg(pl.col(ROWS).sum())
 
     @cached_property
-    def _summary(self) -> pl.DataFrame:
-        """How many rows of each organisation, month and reason there are, and their lanes."""
-        settled = excerpts.summary(self.settled.lazy(), pl.col(_NEWEST))
-        parts = [*(excerpt.summary for excerpt in self.excerpts), settled]
-        sums = pl.concat(parts).group_by(ORG_ID, MONTH, REASON)
-        return sums.agg(pl.col(ROWS, *hashing.LANES).sum())
+    def _settled_organisations(self) -> pl.Series:
+        return self.settled.get_column(ORG_ID).unique().sort()
 
     @cached_property
-    def _tallies(self) -> Sequence[Tally]:
-        """All rows that count."""
-        settled = excerpts.tally(self.settled, self.question)
-        return [*(excerpt.tally for excerpt in self.excerpts), settled]
+    def _numbered(self) -> pl.DataFrame:
+        settled = self.settled.lazy()
+        return excerpts.numbered(settled, self._settled_organisations, self.question).collect()
+
+    @cached_property
+    def _sums(self) -> pl.DataFrame:
+        """What all rows add up to, per organisation, month, reason and category."""
+        organisations = self._settled_organisations
+        settled = excerpts.sums(self._numbered, organisations, self.question, _NEWEST)
+        return pl.concat([*(excerpt.sums for excerpt in self.excerpts), settled])
+
+    @cached_property
+    def _ids(self) -> Sequence[PackedIds]:
+        """Of all rows that count."""
+        organisations = self._settled_organisations
+        settled = excerpts.packed(self._numbered.lazy(), organisations, self.question)
+        return [*(excerpt.ids for excerpt in self.excerpts), settled]
 
     @property
     def unplaced(self) -> Mapping[str, int]:
         """Rows that lie in no cell, by reason."""
-        nowhere = self._by_reason(self._summary.filter(pl.col(MONTH).is_null()))
+        nowhere = self._by_reason(self._sums.filter(pl.col(MONTH).is_null()))
         return {reason.name: nowhere.get(reason.name, 0) for reason in reasons.INCOMPLETE_REASONS}
 
     @property
     def ledger(self) -> Mapping[str, int]:
         """All rows, by what became of them; zeros included."""
-        return dict.fromkeys(reasons.LEDGER, 0) | self._by_reason(self._summary)
+        return dict.fromkeys(reasons.LEDGER, 0) | self._by_reason(self._sums)
 
     @staticmethod
-    def _by_reason(summary: pl.DataFrame) -> dict[str, int]:
-        counts = summary.group_by(_PLACE).agg(pl.col(ROWS).sum())
+    def _by_reason(sums: pl.DataFrame) -> dict[str, int]:
+        counts = sums.group_by(_PLACE).agg(pl.col(ROWS).sum())
         return {reasons.LEDGER[place]: rows for place, rows in counts.iter_rows()}
 
     @cached_property
@@ -148,7 +158,7 @@ class Judged:
         """
         cell = (ORG_ID, _period(kind))
         read = self._placed.lazy().group_by(cell).agg(pl.col(ROWS).sum())
-        sums = self._summary.lazy().group_by(cell).agg(pl.col(*hashing.LANES).sum())
+        sums = self._sums.lazy().group_by(cell).agg(pl.col(*hashing.LANES).sum())
         joined = read.join(sums, on=(ORG_ID, PERIOD)).sort(ORG_ID, PERIOD)
         return {
             Cell(org_id, Period(kind, ordinal)): Content(rows, f"{rows}-{low:016x}{high:016x}")
@@ -157,13 +167,13 @@ class Judged:
 
     def breakdowns(self, kind: str, cells: Collection[Cell] | None) -> Mapping[Cell, Breakdown]:
         """The numbers of these cells of one kind, or of all; in the order of the cells."""
-        laid = self._summary.filter(pl.col(MONTH).is_not_null())
+        laid = self._sums.filter(pl.col(MONTH).is_not_null())
         ledger = laid.group_by(ORG_ID, _period(kind), _PLACE).agg(pl.col(ROWS).sum())
         if cells is not None:
             ledger = ledger.join(_frame(cells), on=(ORG_ID, PERIOD), how="semi")
         try:
             totals, shares = self._count(kind, ledger)
-        except tallies.IdsCollide:
+        except ids.IdsCollide:
             found = {Cell(org_id, Period(kind, n)) for org_id, n, *_ in ledger.iter_rows()}
             return _plainly(self.question, kind, found)
         except ShelfUnusable:
@@ -178,17 +188,38 @@ class Judged:
 
     def _count(self, kind: str, ledger: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The metrics of all cells of a ledger: as a whole, and per category."""
-        categories = self.question.rules.categories
         periods = ledger.group_by(PERIOD).agg(pl.col(ORG_ID).unique()).sort(PERIOD).rows()
 
         def of_period(period: tuple[int, Sequence[str]]) -> tuple[pl.DataFrame, pl.DataFrame]:
-            return tallies.count(self._tallies, kind, *period, categories)
+            return self._count_period(kind, *period)
 
         # A period that nothing lies in has the columns, where there is no other.
         periods = periods or [(0, [])]
         with ThreadPoolExecutor(reading.AT_ONCE) as pool:
             totals, shares = zip(*pool.map(of_period, periods), strict=True)
         return pl.concat(totals), pl.concat(shares)
+
+    def _count_period(
+        self, kind: str, ordinal: int, organisations: Sequence[str]
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The metrics of one period: per organisation, and per organisation and category."""
+        first = ordinal * KINDS[kind]
+        months = range(first, first + KINDS[kind])
+        here = self._sums.lazy().filter(
+            pl.col(MONTH).is_between(months[0], months[-1]),
+            pl.col(ORG_ID).is_in(organisations),
+            pl.col(REASON).is_null(),
+        )
+        added = pl.col(*(metric.name for metric in excerpts.ADDED)).sum()
+        totals, shares = pl.collect_all(
+            [here.group_by(ORG_ID).agg(added), here.group_by(ORG_ID, CATEGORY).agg(added)]
+        )
+        categories = self.question.rules.categories
+        for total, share in ids.count(self._ids, months, sorted(organisations), categories):
+            totals = totals.join(total, on=ORG_ID)
+            shares = shares.join(share, on=(ORG_ID, CATEGORY))
+        period = pl.lit(ordinal, pl.Int32).alias(PERIOD)
+        return totals.with_columns(period), shares.with_columns(period)
 
     def left_out(self, organisations: Collection[str]) -> Mapping[tuple[str, int] | None, bytes]:
         """The rows of these organisations that are kept to be looked at, and those of no cell.
@@ -232,7 +263,10 @@ def _line(names: Sequence[str]) -> pl.Expr:
     """A row as JSON."""
     shown = (_shown(column) for column in COLUMNS if column.name != PARTICIPANT_ID)
     return pl.struct(
-        tallies.name_at(REASON, reasons.LEDGER), tallies.name_at(FILE, names), pl.col(ROW), *shown
+        name_at(REASON, reasons.LEDGER).alias(REASON),
+        name_at(FILE, names).alias(FILE),
+        pl.col(ROW),
+        *shown,
     ).struct.json_encode()
 
 
@@ -308,7 +342,7 @@ def _plainly(question: Question, kind: str, cells: Collection[Cell]) -> Mapping[
     """
     wanted = replace(question, organisations={cell.org_id for cell in cells})
     rows = nw.from_native(files.scan(files.whole(wanted.exports), wanted))
-    placed = breakdown.place(rows, wanted.calendar, wanted.calendar)
+    placed = breakdown.place(breakdown.vet(rows), wanted.calendar, wanted.calendar)
     is_statement = nw.col(REASON).is_null()
     others = placed.filter(~is_statement).with_columns(nw.lit(value=False).alias(STANDS))
     statements = breakdown.settle(placed.filter(is_statement))

@@ -1,8 +1,8 @@
 """An excerpt of a batch of exports: all that any cell needs of it, so that it is read once.
 
-A row that is the only statement about its participation is judged at once and counted in a tally,
-whatever other exports say. Rows of a contested participation are kept as they are: only
-all of them together tell which stands.
+A row that is the only statement about its participation is judged at once, added to the batch's
+sums and counted by its ids, whatever other exports say. Rows of a contested participation are kept
+as they are: only all of them together tell which stands.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Final
 import narwhals as nw
 import polars as pl
 
-from pipeline import breakdown, reasons
+from pipeline import breakdown, reasons, rules
 from pipeline.breakdown import MONTH, REASON, ROWS, STANDS
 from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
-from pipeline.engines import polars_tallies as tallies
-from pipeline.metrics import SECONDS
+from pipeline.engines import polars_ids as ids
+from pipeline.engines.polars_hashing import CONTENT, KEY_HASH
+from pipeline.engines.polars_ids import CATEGORY_PLACE, ORG_PLACE, name_at
+from pipeline.metrics import METRICS, Over
 from pipeline.participations import (
     CATEGORY,
     COLUMNS,
@@ -29,19 +31,22 @@ from pipeline.participations import (
     ROW,
     STARTED_AT,
 )
+from pipeline.periods import MONTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pipeline.breakdown import Calendar
     from pipeline.engines import Question
     from pipeline.engines.polars_files import Part
-    from pipeline.engines.polars_tallies import Tally
+    from pipeline.engines.polars_ids import PackedIds
 
-KEY_HASH: Final = "key"
-CONTENT: Final = "content"
-"""All that a row says, hashed."""
+ADDED: Final = tuple(metric for metric in METRICS if metric.over is not Over.DIFFERENT)
+"""Metrics that add up over groups without a row in common."""
+SUMMED: Final = (ROWS, *hashing.LANES, *(metric.name for metric in ADDED))
+"""All that sums hold of a group."""
 _IS_CONTESTED: Final = "is_contested"
+_GROUP: Final = "group"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,10 +60,10 @@ class Excerpt:
     """The hashed keys of all rows that have one, in rising order; read when they are asked for."""
     placed: pl.DataFrame
     """How many rows were laid to each organisation and month before any was judged."""
-    summary: pl.DataFrame
-    """Per organisation, month and reason: rows and lanes of what is not contested."""
-    tally: Tally
-    """What counts and is not contested."""
+    sums: pl.DataFrame
+    """The `sums` of what is not contested."""
+    ids: PackedIds
+    """Of what counts and is not contested."""
     contested: pl.DataFrame
     """The statements whose participation has several, or has had."""
     left_out: pl.DataFrame
@@ -81,7 +86,7 @@ class Excerpt:
             self,
             named=[sorted(set(organisations).intersection(named)) for named in self.named],
             placed=self.placed.filter(wanted),
-            summary=self.summary.filter(wanted),
+            sums=self.sums.filter(wanted),
             contested=self.contested.filter(wanted),
             left_out=self.left_out.filter(wanted),
         )
@@ -112,39 +117,59 @@ def excerpt(
         contested: The hashed keys of which there may be several statements anywhere.
     """
     typed = rows.collect(engine="streaming")
-    organisations = typed.get_column(ORG_ID).drop_nulls().unique().sort()
-    judged = _judged(typed, question, contested).with_columns(
-        pl.col(ORG_ID).cast(pl.Enum(organisations))  # groups are found quicker by numbers
-    )
-    mine, alone = pl.col(_IS_CONTESTED), ~pl.col(_IS_CONTESTED)
+    organisations = _organisations(typed)
+    judged = _judged(typed, organisations, question, contested)
+    is_contested = pl.col(_IS_CONTESTED)
+    mine, alone = judged.lazy().filter(is_contested), judged.lazy().filter(~is_contested)
+    all_sums = sums(judged, organisations, question, CONTENT, _IS_CONTESTED)
     statement = (*typed.columns, MONTH, KEY_HASH, CONTENT, *hashing.ID_COLUMNS)
     return Excerpt(
         parts,
-        _named(judged, len(parts)),
+        _named(judged, organisations, len(parts)),
         own_keys.clone,
-        _placed(judged),
-        summary(judged.lazy().filter(alone), pl.col(CONTENT)),
-        _tally(judged.lazy().filter(alone), organisations, question),
+        all_sums.filter(pl.col(MONTH).is_not_null()).group_by(ORG_ID, MONTH).agg(pl.sum(ROWS)),
+        all_sums.filter(~is_contested).drop(_IS_CONTESTED),
+        packed(alone, organisations, question),
         # Nobody needs to know who took part, only who is somebody else.
-        _kept(
-            judged.lazy().filter(mine).select(statement).with_columns(hashing.wide(PARTICIPANT_ID))
-        ),
-        _kept(left_out(judged.lazy().filter(alone))),
+        mine.select(statement).with_columns(hashing.wide(PARTICIPANT_ID)).collect(),
+        left_out(alone).collect(),
     )
 
 
-def _judged(typed: pl.DataFrame, question: Question, contested: pl.Series) -> pl.DataFrame:
-    """The same rows, hashed, each with its cell and the verdict on it if it stands."""
+def _organisations(typed: pl.DataFrame) -> pl.Series:
+    """The organisations that the rows name and that can be one, in order."""
+    named = typed.lazy().select(pl.col(ORG_ID).unique().drop_nulls().sort())
+    vetted = files.native(breakdown.vet(nw.from_native(named)))
+    return vetted.filter(rules.HAS_VALID_ORG).collect().get_column(ORG_ID)
+
+
+def numbered(rows: pl.LazyFrame, organisations: pl.Series, question: Question) -> pl.LazyFrame:
+    """The same rows with their places among these organisations and the rules' categories.
+
+    Null where they are none of them. Groups are found quicker by numbers.
+    """
+    names = {
+        ORG_PLACE: pl.col(ORG_ID).cast(pl.Enum(organisations), strict=False),
+        CATEGORY_PLACE: pl.col(CATEGORY).cast(pl.Enum(question.rules.categories), strict=False),
+    }
+    return rows.with_columns(name.to_physical().alias(place) for place, name in names.items())
+
+
+def _judged(
+    typed: pl.DataFrame, organisations: pl.Series, question: Question, contested: pl.Series
+) -> pl.DataFrame:
+    """The same rows, numbered and hashed, each with its cell and the verdict on it if it stands."""
+    # As `breakdown.vet`, to which every organisation has been put once.
+    is_valid = pl.when(pl.col(ORG_ID).is_not_null()).then(pl.col(ORG_PLACE).is_not_null())
+    vetted = numbered(typed.lazy(), organisations, question).with_columns(
+        is_valid.alias(rules.HAS_VALID_ORG)
+    )
     calendar = _calendar(typed, question.calendar)
-    laid = breakdown.place(nw.from_native(typed.lazy()), calendar, question.calendar)
-    hashed = files.native(laid).with_columns(
-        hashing.key().alias(KEY_HASH),
-        hashing.content().alias(CONTENT),
-        *hashing.ids(),
-        pl.lit(value=True).alias(STANDS),
-    )
+    laid = breakdown.place(nw.from_native(vetted), calendar, question.calendar)
     is_contested = pl.col(REASON).is_null() & pl.col(KEY_HASH).is_in(contested.implode())
-    marked = hashed.with_columns(is_contested.alias(_IS_CONTESTED))
+    marked = hashing.hashed(files.native(laid)).with_columns(
+        is_contested.alias(_IS_CONTESTED), pl.lit(value=True).alias(STANDS)
+    )
     judged = files.native(breakdown.judge(nw.from_native(marked), question.rules))
     return judged.collect(engine="streaming")
 
@@ -157,42 +182,85 @@ def _calendar(typed: pl.DataFrame, everything: Calendar) -> Calendar:
     return everything.around(*ends.fill_null(0).row(0))
 
 
-def _named(rows: pl.DataFrame, parts: int) -> list[list[str]]:
-    pairs = rows.lazy().select(FILE, ORG_ID).unique().with_columns(pl.col(ORG_ID).cast(pl.String))
-    valid = pairs.filter(pl.col(ORG_ID).str.contains(reasons.ORGANISATION_PATTERN))
-    by_part = dict(valid.group_by(FILE).agg(pl.col(ORG_ID).sort()).collect().iter_rows())
+def _named(rows: pl.DataFrame, organisations: pl.Series, parts: int) -> list[list[str]]:
+    """The organisations that each part names, in order."""
+    if parts == 1:
+        return [organisations.to_list()]
+    pairs = rows.lazy().select(FILE, ORG_PLACE).unique().drop_nulls().sort(ORG_PLACE)
+    names = pairs.select(FILE, name_at(ORG_PLACE, organisations).alias(ORG_ID))
+    by_part = dict(names.group_by(FILE, maintain_order=True).agg(ORG_ID).collect().iter_rows())
     return [by_part.get(place, []) for place in range(parts)]
 
 
-def _placed(rows: pl.DataFrame) -> pl.DataFrame:
-    laid = rows.lazy().filter(pl.col(MONTH).is_not_null()).group_by(ORG_ID, MONTH)
-    return _kept(laid.agg(pl.len().cast(pl.Int64).alias(ROWS)))
-
-
-def summary(judged: pl.LazyFrame, newest: pl.Expr) -> pl.DataFrame:
-    """How many of these rows there are of each organisation, month and reason, and their lanes.
+def sums(
+    judged: pl.DataFrame, organisations: pl.Series, question: Question, newest: str, *more: str
+) -> pl.DataFrame:
+    """What rows add up to, per organisation, month, reason and category: all of `SUMMED`.
 
     Args:
-        judged: Rows with a verdict.
-        newest: The content of the statement that stands for the row's participation: it belongs
-            to the cell that it takes a row from, too.
+        judged: Rows with a verdict, numbered.
+        organisations: Those that their places are among.
+        question: By which rules.
+        newest: The column with the content of the statement that stands for the row's
+            participation: it belongs to the cell that it takes a row from, too.
+        more: Columns by which they are told apart as well.
     """
-    groups = judged.with_columns(hashing.lanes(pl.col(CONTENT), newest))
-    sums = groups.group_by(ORG_ID, MONTH, REASON)
-    return _kept(sums.agg(pl.len().cast(pl.Int64).alias(ROWS), pl.col(*hashing.LANES).sum()))
+    categories = question.rules.categories
+    sizes = {
+        ORG_PLACE: len(organisations),
+        MONTH: MONTHS,
+        REASON: len(reasons.LEDGER),
+        CATEGORY_PLACE: len(categories),
+        **dict.fromkeys(more, 2),
+    }
+    lanes = hashing.lanes(pl.col(CONTENT), pl.col(newest))
+    rows = judged.lazy().with_columns(_group(sizes).alias(_GROUP), *lanes)
+    groups = nw.from_native(rows).group_by(_GROUP)
+    added = [metric.name for metric in ADDED]
+    found = groups.agg(
+        nw.len().alias(ROWS),
+        nw.col(*hashing.LANES).sum(),
+        *(metric.expression.alias(metric.name) for metric in ADDED),
+    )
+    return (
+        files.native(found)
+        .select(*_ungrouped(sizes, judged.schema), *SUMMED)
+        .with_columns(
+            name_at(ORG_PLACE, organisations).alias(ORG_ID),
+            name_at(CATEGORY_PLACE, categories).alias(CATEGORY),
+            pl.col(ROWS, *added).cast(pl.Int64),
+        )
+        .select(ORG_ID, MONTH, REASON, CATEGORY, *more, *SUMMED)
+        .collect()
+    )
 
 
-def tally(judged: pl.DataFrame, question: Question) -> Tally:
-    """What those of these rows come to that count."""
-    organisations = judged.get_column(ORG_ID).drop_nulls().unique().sort()
-    coded = judged.lazy().with_columns(pl.col(ORG_ID).cast(pl.Enum(organisations)))
-    return _tally(coded, organisations, question)
+def _group(sizes: Mapping[str, int]) -> pl.Expr:
+    """These columns as one number, by which groups are found in half the time.
+
+    Args:
+        sizes: How many values each may have, from 0; null is one more.
+    """
+    group = pl.lit(0, pl.Int64)
+    for column, size in sizes.items():
+        group = group * (size + 1) + pl.col(column).cast(pl.Int64).fill_null(size)
+    return group
 
 
-def _tally(judged: pl.LazyFrame, organisations: pl.Series, question: Question) -> Tally:
-    counts = judged.filter(pl.col(REASON).is_null())
-    counted = counts.select(ORG_ID, MONTH, CATEGORY, SECONDS, *hashing.ID_COLUMNS).collect()
-    return tallies.tally(counted, organisations.to_list(), question.rules.categories)
+def _ungrouped(sizes: Mapping[str, int], schema: pl.Schema) -> list[pl.Expr]:
+    """The columns that `_group` made one number of."""
+    columns, rest = [], pl.col(_GROUP)
+    for column, size in reversed(list(sizes.items())):
+        value = rest.mod(size + 1)
+        columns.append(pl.when(value < size).then(value).cast(schema[column]).alias(column))
+        rest = rest.floordiv(size + 1)
+    return columns
+
+
+def packed(judged: pl.LazyFrame, organisations: pl.Series, question: Question) -> PackedIds:
+    """The ids of those of these rows that count."""
+    counted = judged.filter(pl.col(REASON).is_null())
+    return ids.packed(counted, organisations.to_list(), len(question.rules.categories))
 
 
 def left_out(judged: pl.LazyFrame) -> pl.LazyFrame:
@@ -200,8 +268,3 @@ def left_out(judged: pl.LazyFrame) -> pl.LazyFrame:
     kept = pl.col(REASON).is_in([reasons.PLACES[line] for line in reasons.QUARANTINED])
     columns = (*(c.name for c in COLUMNS if c.name != PARTICIPANT_ID), FILE, ROW, MONTH, REASON)
     return judged.filter(kept).select(columns)
-
-
-def _kept(rows: pl.LazyFrame) -> pl.DataFrame:
-    """Rows as they go together with those of other batches."""
-    return rows.with_columns(pl.col(ORG_ID).cast(pl.String)).collect()

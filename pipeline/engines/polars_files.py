@@ -120,7 +120,7 @@ def _whence(group: Mapping[int, Part]) -> tuple[pl.Expr, pl.Expr]:
     """The place of each row's part, and the row's own in its file."""
     row = pl.col(_ROW).cast(pl.Int64)
     if len(group) == 1:
-        return pl.lit(*group).alias(FILE), row.alias(ROW)
+        return pl.lit(next(iter(group))).alias(FILE), row.alias(ROW)
     # The rows of one scan are numbered through all its files.
     counts = (part.rows for part in list(group.values())[:-1])
     firsts = pl.lit(pl.Series(list(accumulate(counts, initial=0)), dtype=pl.Int64))

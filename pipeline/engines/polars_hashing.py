@@ -13,14 +13,24 @@ import polars as pl
 import polars_hash as plh
 
 from pipeline.metrics import Over, over
-from pipeline.participations import ACTIVITY_ID, AGE, FILE, KEY, PARTICIPANT_ID
+from pipeline.participations import AGE, FILE, KEY
 
+KEY_HASH: Final = "key"
+"""The participation that a row speaks of: equal keys are equal, others may be.
+
+For finding candidates only; what they are is settled by the ids themselves.
+"""
+CONTENT: Final = "content"
+"""All that a row says."""
 LANES: Final = ("lane_0", "lane_1")
 """Two 64-bit sums over the hashes of a group's rows: equal for equal rows in any order."""
 SEEDS: Final = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
+"""Of the two hashes of an id."""
 
-_CONTENT: Final = (ACTIVITY_ID, PARTICIPANT_ID, *(name for name in AGE if name != FILE))
-"""What a row says, apart from its organisation, which every group is of."""
+_EDITION: Final = 2
+"""Raised whenever we hash something else than before."""
+_SAID: Final = tuple(name for name in AGE if name != FILE)
+"""What a row says apart from whose participation it is."""
 
 
 def wide(name: str) -> pl.Expr:
@@ -29,37 +39,44 @@ def wide(name: str) -> pl.Expr:
     return hashed.alias(name)
 
 
-def id_column(metric: str, seed: int) -> str:
-    """The column of a metric's ids, hashed with one of the seeds, by its place."""
-    return f"{metric}_{seed}"
+def id_column(column: str, place: int) -> str:
+    """The column of another column's ids, hashed with the seed at this place."""
+    return f"{column}_{place}"
 
 
 ID_COLUMNS: Final = tuple(
-    id_column(metric.name, seed) for metric in over(Over.DIFFERENT) for seed in range(len(SEEDS))
+    id_column(metric.column, place)
+    for metric in over(Over.DIFFERENT)
+    for place in range(len(SEEDS))
 )
+"""The ids whose different values are counted, hashed with each seed."""
 
 
-def ids() -> list[pl.Expr]:
-    """Each id whose different values are counted, as one 64-bit number for each seed."""
+def ids(place: int) -> list[pl.Expr]:
+    """The columns of the key, each hashed to a 64-bit number with the seed at this place."""
     return [
-        pl.col(metric.column).hash(seed).alias(id_column(metric.name, place))
-        for metric in over(Over.DIFFERENT)
-        for place, seed in enumerate(SEEDS)
+        pl.col(name).hash(SEEDS[place] + n).alias(id_column(name, place))
+        for n, name in enumerate(KEY)
     ]
 
 
 def key() -> pl.Expr:
-    """The participation that a row speaks of, as 64 bits: equal keys are equal, others may be.
-
-    For finding candidates only; what they are is settled by the ids themselves.
-    """
-    return pl.sum_horizontal(*(pl.col(name).hash(n) for n, name in enumerate(KEY)))
+    """`KEY_HASH`, of rows that have no hash yet."""
+    return pl.sum_horizontal(ids(0)).alias(KEY_HASH)
 
 
-def content() -> pl.Expr:
-    """One number for all that a row says; the sum of independent hashes of its columns."""
-    hashes = (pl.col(name).hash(SEEDS[0] + n) for n, name in enumerate(_CONTENT))
-    return pl.sum_horizontal(*hashes)
+def hashed(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """The same rows with `ID_COLUMNS`, `KEY_HASH` and `CONTENT`; each string hashed twice."""
+    first, second = ([id_column(name, place) for name in KEY] for place in range(len(SEEDS)))
+    said = (pl.col(name).hash(SEEDS[1] + len(KEY) + n) for n, name in enumerate(_SAID))
+    return (
+        rows.with_columns(*ids(0), *ids(1))
+        .with_columns(
+            pl.sum_horizontal(first).alias(KEY_HASH),
+            pl.sum_horizontal(*second, *said).alias(CONTENT),
+        )
+        .drop({*first, *second}.difference(ID_COLUMNS))
+    )
 
 
 def lanes(*parts: pl.Expr) -> list[pl.Expr]:
@@ -70,7 +87,7 @@ def lanes(*parts: pl.Expr) -> list[pl.Expr]:
 
 @cache
 def edition() -> str:
-    """Another text as soon as Polars hashes otherwise; digests compare only under the same one."""
+    """Another text as soon as anything hashes otherwise; digests compare only under the same."""
     probe: dict[str, Any] = {"text": ["bufdir"], "number": [1], "real": [0.5], "flag": [True]}
     hashes = pl.DataFrame(probe).select(pl.all().hash(SEEDS[0])).row(0)
-    return "-".join(f"{value:016x}" for value in hashes)
+    return "-".join([str(_EDITION), *(f"{value:016x}" for value in hashes)])

@@ -1,0 +1,280 @@
+"""How many different ids there are, without the rows that have them.
+
+Numbers of different ids do not add up, so the ids themselves are kept: hashed, without
+repetition, month by month. Each is one 64-bit number, organisation first, category last, so that
+one sort tells how many there are in all and in each category. A second hash of each id must give
+the same counts; where it does not, two ids have fallen together and counting is refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain, groupby, pairwise
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+import msgspec
+import polars as pl
+
+from pipeline.breakdown import MONTH
+from pipeline.engines import polars_hashing as hashing
+from pipeline.metrics import Over, over
+from pipeline.participations import CATEGORY, ORG_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping, Sequence
+
+    from pipeline.metrics import Metric
+
+ORG_PLACE: Final = "org_place"
+"""The place of the row's organisation among those of the batch."""
+CATEGORY_PLACE: Final = "category_place"
+"""The place of the row's category among all that count."""
+
+_IDS: Final = "ids"
+_BITS: Final = 64
+
+
+class IdsCollide(Exception):
+    """Two ids have the same hash; the counts would be too small."""
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """How an id is packed into one number: organisation, hash, category, from the top."""
+
+    organisation_bits: int
+    hash_bits: int
+    category_bits: int
+
+    @classmethod
+    def of(cls, organisations: int, categories: int, months: int) -> Self:
+        """The widest hashes that leave room for so many months before all else."""
+        month_bits, organisation_bits, category_bits = (
+            max(1, (count - 1).bit_length()) for count in (months, organisations, categories)
+        )
+        hash_bits = _BITS - month_bits - organisation_bits - category_bits
+        return cls(organisation_bits, hash_bits, category_bits)
+
+    @property
+    def bits(self) -> int:
+        """Of the whole number."""
+        return self.organisation_bits + self.hash_bits + self.category_bits
+
+    def pack(self, id_hash: pl.Expr) -> pl.Expr:
+        """A hash of 64 bits, packed with the places that the row has."""
+        organisation, category = (
+            pl.col(place).cast(pl.UInt64) for place in (ORG_PLACE, CATEGORY_PLACE)
+        )
+        return self._laid(id_hash // 2 ** (_BITS - self.hash_bits), organisation, category)
+
+    def _laid(self, id_bits: pl.Expr, organisation: pl.Expr, category: pl.Expr) -> pl.Expr:
+        of_organisation = organisation * 2**self.hash_bits + id_bits
+        return self.with_category(of_organisation) + category
+
+    def organisation(self, packed: pl.Expr) -> pl.Expr:
+        """Its place among the organisations."""
+        return packed.floordiv(2 ** (self.hash_bits + self.category_bits))
+
+    def category(self, packed: pl.Expr) -> pl.Expr:
+        """Its place among the categories."""
+        return packed.mod(2**self.category_bits)
+
+    def without_category(self, packed: pl.Expr) -> pl.Expr:
+        """Organisation and hash only."""
+        return packed.floordiv(2**self.category_bits)
+
+    def with_category(self, of_organisation: pl.Expr) -> pl.Expr:
+        """Packed again, under the first category."""
+        return of_organisation.mul(2**self.category_bits)
+
+    def laid_anew(self, packed: pl.Expr, organisation: pl.Expr, other: Layout) -> pl.Expr:
+        """The same ids in a layout with no wider hashes, under other organisations' places."""
+        id_bits = self.without_category(packed) % 2**self.hash_bits
+        narrower = id_bits // 2 ** (self.hash_bits - other.hash_bits)
+        return other._laid(narrower, organisation, self.category(packed))
+
+    def cut(self, in_order: pl.Series, organisations: range) -> pl.Series:
+        """The ids of the organisations at these places."""
+        unit = 2 ** (self.hash_bits + self.category_bits)
+        first = in_order.search_sorted(organisations.start * unit)
+        end = in_order.search_sorted(organisations.stop * unit - 1, side="right")
+        return in_order.slice(first, end - first)
+
+
+class Arrays(Protocol):
+    """Where packed ids are: in memory, or in a file."""
+
+    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.Series]]:
+        """For each column of ids, the arrays of those of these months in which a row counts.
+
+        Each id once, in order.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ArraysInMemory:
+    """Arrays by `name_of`."""
+
+    by_name: Mapping[str, pl.Series]
+
+    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.Series]]:
+        """For each column of ids, the arrays of those of these months in which a row counts."""
+        months = tuple(months)
+        return {
+            column: [self.by_name[name] for name in names_of(column, months, self.by_name)]
+            for column in hashing.ID_COLUMNS
+        }
+
+
+def name_of(column: str, month: int) -> str:
+    """The name of an array."""
+    return f"{column}-{month}"
+
+
+def names_of(column: str, months: Iterable[int], there: Container[str]) -> list[str]:
+    """The names of the arrays of these months that are there."""
+    return [name for month in months if (name := name_of(column, month)) in there]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedIds:
+    """The different ids of some rows that count."""
+
+    organisations: Sequence[str]
+    """In order; ids name an organisation by its place here."""
+    layout: Layout
+    arrays: Arrays
+    """For each column of hashed ids and each month."""
+
+
+def packed(counted: pl.LazyFrame, organisations: Sequence[str], categories: int) -> PackedIds:
+    """The ids of these rows.
+
+    Args:
+        counted: Rows that count, with `MONTH`, both places and hashed ids.
+        organisations: Those that the places are among.
+        categories: How many there are.
+    """
+    rows = counted.select(MONTH, ORG_PLACE, CATEGORY_PLACE, *hashing.ID_COLUMNS).collect()
+    months = rows.get_column(MONTH).unique().sort().to_list()
+    layout = Layout.of(len(organisations), categories, len(months))
+    ids = rows.lazy().select(
+        (_nth(months) * 2**layout.bits + layout.pack(pl.col(column))).alias(column)
+        for column in hashing.ID_COLUMNS
+    )
+    edges = pl.Series([n * 2**layout.bits for n in range(1, len(months))], dtype=pl.UInt64)
+    arrays: dict[str, pl.Series] = {}
+    for found in ids.collect():
+        # Exports list an activity's people one after the other: many repeats stand together.
+        in_order = found.filter(found.ne_missing(found.shift(1))).unique().sort()
+        cuts = [0, *in_order.search_sorted(edges), len(in_order)]
+        within = in_order % 2**layout.bits
+        for month, (first, end) in zip(months, pairwise(cuts), strict=False):
+            arrays[name_of(found.name, month)] = within.slice(first, end - first)
+    return PackedIds(organisations, layout, ArraysInMemory(arrays))
+
+
+def _nth(months: Sequence[int]) -> pl.Expr:
+    """The place of the row's month among these, by a table: a search takes five times as long."""
+    first = min(months, default=0)
+    table = [0] * (max(months, default=0) - first + 1)
+    for place, month in enumerate(months):
+        table[month - first] = place
+    return pl.lit(pl.Series(table, dtype=pl.UInt64)).gather(pl.col(MONTH) - first)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which ids are merged: of which months, organisations and categories, and how laid."""
+
+    months: range
+    organisations: Sequence[str]
+    categories: Sequence[str]
+    layout: Layout
+
+
+def count(
+    parts: Sequence[PackedIds],
+    months: range,
+    organisations: Sequence[str],
+    categories: Sequence[str],
+) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
+    """For each metric, how many different ids: per organisation, and per category as well.
+
+    Args:
+        parts: The ids of all rows that count.
+        months: The period, as months one after the other.
+        organisations: Of these only.
+        categories: All that count.
+
+    Raises:
+        IdsCollide: The hashes can't tell all ids apart.
+    """
+    layout = Layout.of(len(organisations), len(categories), len(months))
+    narrowest = min([layout.hash_bits, *(part.layout.hash_bits for part in parts)])
+    layout = msgspec.structs.replace(layout, hash_bits=narrowest)
+    asked = _Asked(months, organisations, categories, layout)
+    laid = [_laid(part, asked) for part in parts]
+    return [_different(laid, metric, asked) for metric in over(Over.DIFFERENT)]
+
+
+def _different(
+    laid: Sequence[Mapping[str, Sequence[pl.DataFrame]]], metric: Metric, asked: _Asked
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """How many different ids, per organisation, and per organisation and category."""
+    layout, ids = asked.layout, pl.col(_IDS)
+    of_organisation = layout.with_category(layout.without_category(ids).unique())
+    groups = layout.organisation(ids).alias(ORG_ID), layout.category(ids).alias(CATEGORY)
+    how_many = pl.len().cast(pl.Int64).alias(metric.name)
+    totals, shares = [], []
+    for seed in range(len(hashing.SEEDS)):
+        column = hashing.id_column(metric.column, seed)
+        found = _merged(chain.from_iterable(of_part[column] for of_part in laid))
+        by_organisation = found.select(of_organisation).group_by(groups[0])
+        totals.append(by_organisation.agg(how_many).sort(ORG_ID))
+        shares.append(found.group_by(groups).agg(how_many))
+    if not all(total.equals(totals[0]) for total in totals):
+        raise IdsCollide
+    organisation = name_at(ORG_ID, asked.organisations).alias(ORG_ID)
+    category = name_at(CATEGORY, asked.categories).alias(CATEGORY)
+    return totals[0].with_columns(organisation), shares[0].with_columns(organisation, category)
+
+
+def name_at(place: str, names: Sequence[str] | pl.Series) -> pl.Expr:
+    """A column of places among these names, as the names."""
+    return pl.lit(pl.Series(names, dtype=pl.String)).gather(pl.col(place))
+
+
+def _merged(laid: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """All these ids, each once, in order."""
+    nothing = pl.DataFrame(schema={_IDS: pl.UInt64})
+    return pl.concat([nothing, *laid]).select(pl.col(_IDS).sort().unique())
+
+
+def _laid(part: PackedIds, asked: _Asked) -> Mapping[str, Sequence[pl.DataFrame]]:
+    """The ids of one part that are asked for, laid as it is asked, by column."""
+    wanted = {org_id: place for place, org_id in enumerate(asked.organisations)}
+    places = [wanted.get(org_id) for org_id in part.organisations]
+    runs = _runs(places)
+    if not runs:
+        return dict.fromkeys(hashing.ID_COLUMNS, ())
+    ids = pl.col(_IDS)
+    place = pl.lit(pl.Series(places, dtype=pl.UInt64)).gather(part.layout.organisation(ids))
+    laid = part.layout.laid_anew(ids, place, asked.layout).alias(_IDS)
+    return {
+        column: [
+            part.layout.cut(array, run).to_frame(_IDS).select(laid)
+            for array in arrays
+            for run in runs
+        ]
+        for column, arrays in part.arrays.of_months(asked.months).items()
+    }
+
+
+def _runs(places: Sequence[int | None]) -> list[range]:
+    """Where, among these, places stand without a gap."""
+    runs = []
+    for is_there, run in groupby(range(len(places)), key=lambda n: places[n] is not None):
+        if is_there:
+            first, *rest = run
+            runs.append(range(first, first + len(rest) + 1))
+    return runs
