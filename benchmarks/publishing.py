@@ -51,5 +51,5 @@ def seconds(folder: Path, snapshots: int, data: Path | None = None) -> float:
             Planned(entry, cell, "0" * 32, 480) for entry, cell in zip(entries, cells_, strict=True)
         ]
         started = time.perf_counter()
-        publication.publish(work, planned, dict.fromkeys(cells_, counted), LeftOut({}))
+        publication.publish(work, ((plan, counted) for plan in planned), snapshots, LeftOut({}))
         return time.perf_counter() - started

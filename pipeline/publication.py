@@ -6,6 +6,7 @@ Files first, flushed; then one transaction. Nobody sees a version that is not wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pipeline import snapshot, store
@@ -13,7 +14,7 @@ from pipeline.periods import KINDS
 from pipeline.work import COMPUTED, DELETED, Outcome, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pipeline.breakdown import Breakdown, Cell
@@ -45,23 +46,31 @@ class Planned:
 
 
 def publish(
-    work: Work, planned: Sequence[Planned], counted: Mapping[Cell, Breakdown], left_out: LeftOut
+    work: Work, counted: Iterable[tuple[Planned, Breakdown]], total: int, left_out: LeftOut
 ) -> list[Outcome]:
-    """Write these versions, then make all of them current in one transaction.
+    """Write these versions as they come, then make all of them current in one transaction.
 
     A snapshot that was deleted meanwhile stays deleted: what was written for it is taken away.
+
+    Args:
+        work: Where, and when.
+        counted: What is to be published; where it ends with a failure, nothing is.
+        total: How many versions are to be expected.
+        left_out: The rows to be laid beside them.
     """
-    if not planned:
+    published: list[tuple[Planned, Version]] = []
+    coming = iter(counted)
+    while group := list(islice(coming, _GROUP)):
+        made = [(plan, _version(work, plan, numbers)) for plan, numbers in group]
+        store.write(_files(work, made, left_out))
+        published += made
+        work.tell("snapshots_written", done=len(made), total=total)
+    if not published:
         return []
-    versions = [_version(work, plan, counted[plan.cell]) for plan in planned]
-    for first in range(0, len(planned), _GROUP):
-        group = slice(first, first + _GROUP)
-        store.write(_files(work, planned[group], versions[group], left_out))
-        work.tell("snapshots_written", done=len(planned[group]), total=len(planned))
     with work.catalog.transaction():
-        current = [work.catalog.publish(version) for version in versions]
+        current = [work.catalog.publish(version) for _, version in published]
     outcomes = []
-    for plan, version, is_current in zip(planned, versions, current, strict=True):
+    for (plan, version), is_current in zip(published, current, strict=True):
         if is_current:
             store.remove_quarantine(work.data, plan.entry.number, plan.entry.version)
         else:
@@ -72,11 +81,11 @@ def publish(
 
 
 def _files(
-    work: Work, planned: Sequence[Planned], versions: Sequence[Version], left_out: LeftOut
+    work: Work, made: Iterable[tuple[Planned, Version]], left_out: LeftOut
 ) -> Mapping[Path, bytes]:
     """The files of these versions, and beside them the rows that they left out."""
     contents: dict[Path, bytes] = {}
-    for plan, version in zip(planned, versions, strict=True):
+    for plan, version in made:
         number = plan.entry.number
         contents[store.version_path(work.data, number, version.version)] = snapshot.encode(version)
         rows = left_out.of(plan.cell)

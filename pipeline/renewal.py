@@ -54,9 +54,8 @@ def run(work: Work, *, full: bool, is_tidy: bool) -> Night:
     planned, outcomes = _plan(work, due, full=full)
     if planned or not is_tidy:
         _sweep(work)
-    counted = runs.count(gathered, planned)
-    left_out = runs.left_out(gathered, planned)
-    outcomes += publication.publish(work, planned, counted, left_out)
+    counted, left_out = runs.count(gathered, planned), runs.left_out(gathered, planned)
+    outcomes += publication.publish(work, counted, len(planned), left_out)
     work.tell("snapshots_published", snapshots=len(planned))
     outcomes += _take_up(work, gathered, held)
     outcomes += _without_rows(work, gathered, contents, held)
@@ -124,9 +123,8 @@ def _without_rows(
         and runs.cell_of(entry).period.kind in work.settings.periods
     ]
     planned = [made for made in decisions if isinstance(made, publication.Planned)]
-    published = publication.publish(
-        work, planned, runs.count(gathered, planned), publication.LeftOut({})
-    )
+    counted, nothing = runs.count(gathered, planned), publication.LeftOut({})
+    published = publication.publish(work, counted, len(planned), nothing)
     unchanged = [made for made in decisions if isinstance(made, Outcome)]
     return published + unchanged
 

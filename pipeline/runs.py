@@ -20,7 +20,7 @@ from pipeline.reasons import COUNTED, LEDGER
 from pipeline.work import FAILED, KEPT, UNCHANGED, Outcome, Work, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.catalog import Catalog, Entry
     from pipeline.claims import Run
@@ -134,27 +134,36 @@ def plan(work: Work, entry: Entry, cell: Cell, content: engine.Content) -> Plann
     return Planned(entry, cell, digest, content.rows)
 
 
-def count(gathered: Gathered, planned: Collection[Planned]) -> Mapping[Cell, Breakdown]:
-    """The numbers of these cells; zeros where no row lies in one.
+def count(gathered: Gathered, planned: Collection[Planned]) -> Iterator[tuple[Planned, Breakdown]]:
+    """The numbers of these versions, a period at a time; zeros where no row lies in a cell.
+
+    Who takes all of them knows at the end that they may be published.
 
     Raises:
         ExportsChanged: Files changed after it was decided what to count.
         LedgerBroken: A cell's ledger does not account for the rows that lie in it.
     """
-    counted: dict[Cell, Breakdown] = {}
-    for kind in dict.fromkeys(plan.cell.period.kind for plan in planned):
-        cells = [plan.cell for plan in planned if plan.cell.period.kind == kind]
-        counted |= gathered.judged.breakdowns(kind, cells)
-    changed = exports.changed(gathered.exports.files)
-    if changed:
-        raise ExportsChanged(changed)
-    for plan in planned:
-        found = counted.setdefault(plan.cell, zeros(gathered))
+    for plan, found in _counted(gathered, planned):
         accounted = sum(found.ledger.values())
         if accounted != plan.rows or found.ledger[COUNTED] != found.total.participations:
             where = f"{plan.cell.org_id} in {plan.cell.period.id}"
             raise LedgerBroken(where, plan.rows, accounted)
-    return counted
+        yield plan, found
+    changed = exports.changed(gathered.exports.files)
+    if changed:
+        raise ExportsChanged(changed)
+
+
+def _counted(
+    gathered: Gathered, planned: Collection[Planned]
+) -> Iterator[tuple[Planned, Breakdown]]:
+    for kind in dict.fromkeys(plan.cell.period.kind for plan in planned):
+        waiting = {plan.cell: plan for plan in planned if plan.cell.period.kind == kind}
+        for of_period in gathered.judged.period_by_period(kind, list(waiting)):
+            for cell, found in of_period.items():
+                yield waiting.pop(cell), found
+        for plan in waiting.values():
+            yield plan, zeros(gathered)
 
 
 def left_out(gathered: Gathered, planned: Iterable[Planned]) -> LeftOut:
@@ -261,7 +270,7 @@ def compute(
         decisions.append(decide(work, gathered, entry, held, forced=force))
     planned = [made for made in decisions if isinstance(made, Planned)]
     kept = left_out(gathered, planned)
-    published = publish(work, planned, count(gathered, planned), kept)
+    published = publish(work, count(gathered, planned), len(planned), kept)
     by_id = {made.id: made for made in published}
     outcomes = [by_id[made.entry.id] if isinstance(made, Planned) else made for made in decisions]
     for run, ended in zip(runs, outcomes, strict=True):

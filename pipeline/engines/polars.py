@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -41,7 +41,7 @@ from pipeline.participations import (
 from pipeline.periods import KINDS, Period
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.breakdown import Breakdown
@@ -167,15 +167,32 @@ class Judged:
 
     def breakdowns(self, kind: str, cells: Collection[Cell] | None) -> Mapping[Cell, Breakdown]:
         """The numbers of these cells of one kind, or of all; in the order of the cells."""
+        found: dict[Cell, Breakdown] = {}
+        for of_period in self.period_by_period(kind, cells):
+            found |= of_period
+        return {cell: found[cell] for cell in sorted(found)}
+
+    def period_by_period(
+        self, kind: str, cells: Collection[Cell] | None
+    ) -> Iterator[Mapping[Cell, Breakdown]]:
+        """The same, a period at a time: the next are counted while the caller is at work."""
         laid = self._sums.filter(pl.col(MONTH).is_not_null())
         ledger = laid.group_by(ORG_ID, _period(kind), _PLACE).agg(pl.col(ROWS).sum())
         if cells is not None:
             ledger = ledger.join(_frame(cells), on=(ORG_ID, PERIOD), how="semi")
+        with ThreadPoolExecutor(reading.AT_ONCE) as pool:
+            of_period = partial(self._of_period, kind)
+            yield from pool.map(of_period, ledger.sort(PERIOD).partition_by(PERIOD))
+
+    def _of_period(self, kind: str, ledger: pl.DataFrame) -> Mapping[Cell, Breakdown]:
+        """The numbers of the cells of one period, which have this ledger."""
+        ordinal = ledger.item(0, PERIOD)
+        organisations = ledger.get_column(ORG_ID).unique().sort().to_list()
+        cells = {Cell(org_id, Period(kind, ordinal)) for org_id in organisations}
         try:
-            totals, shares = self._count(kind, ledger)
+            totals, shares = self._count(kind, ordinal, organisations)
         except ids.IdsCollide:
-            found = {Cell(org_id, Period(kind, n)) for org_id, n, *_ in ledger.iter_rows()}
-            return _plainly(self.question, kind, found)
+            return _plainly(self.question, kind, cells)
         except ShelfUnusable:
             return survey(self.question).breakdowns(kind, cells)
         numbers = [metric.name for metric in METRICS]
@@ -186,20 +203,7 @@ class Judged:
         )
         return engines.breakdowns(kind, groups, self.question.rules.categories)
 
-    def _count(self, kind: str, ledger: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The metrics of all cells of a ledger: as a whole, and per category."""
-        periods = ledger.group_by(PERIOD).agg(pl.col(ORG_ID).unique()).sort(PERIOD).rows()
-
-        def of_period(period: tuple[int, Sequence[str]]) -> tuple[pl.DataFrame, pl.DataFrame]:
-            return self._count_period(kind, *period)
-
-        # A period that nothing lies in has the columns, where there is no other.
-        periods = periods or [(0, [])]
-        with ThreadPoolExecutor(reading.AT_ONCE) as pool:
-            totals, shares = zip(*pool.map(of_period, periods), strict=True)
-        return pl.concat(totals), pl.concat(shares)
-
-    def _count_period(
+    def _count(
         self, kind: str, ordinal: int, organisations: Sequence[str]
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The metrics of one period: per organisation, and per organisation and category."""
@@ -215,7 +219,7 @@ class Judged:
             [here.group_by(ORG_ID).agg(added), here.group_by(ORG_ID, CATEGORY).agg(added)]
         )
         categories = self.question.rules.categories
-        for total, share in ids.count(self._ids, months, sorted(organisations), categories):
+        for total, share in ids.count(self._ids, months, organisations, categories):
             totals = totals.join(total, on=ORG_ID)
             shares = shares.join(share, on=(ORG_ID, CATEGORY))
         period = pl.lit(ordinal, pl.Int32).alias(PERIOD)

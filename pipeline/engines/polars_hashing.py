@@ -7,13 +7,17 @@ edition; `edition` says so, and is part of both.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 import polars_hash as plh
 
 from pipeline.metrics import Over, over
 from pipeline.participations import AGE, FILE, KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 KEY_HASH: Final = "key"
 """The participation that a row speaks of: equal keys are equal, others may be.
@@ -39,23 +43,21 @@ def wide(name: str) -> pl.Expr:
     return hashed.alias(name)
 
 
-def id_column(column: str, place: int) -> str:
-    """The column of another column's ids, hashed with the seed at this place."""
-    return f"{column}_{place}"
+def id_columns(column: str) -> tuple[str, ...]:
+    """The columns of a column's ids, hashed with each seed."""
+    return tuple(f"{column}_{place}" for place in range(len(SEEDS)))
 
 
 ID_COLUMNS: Final = tuple(
-    id_column(metric.column, place)
-    for metric in over(Over.DIFFERENT)
-    for place in range(len(SEEDS))
+    name for metric in over(Over.DIFFERENT) for name in id_columns(metric.column)
 )
-"""The ids whose different values are counted, hashed with each seed."""
+"""The hashed ids whose different values are counted."""
 
 
 def ids(place: int) -> list[pl.Expr]:
     """The columns of the key, each hashed to a 64-bit number with the seed at this place."""
     return [
-        pl.col(name).hash(SEEDS[place] + n).alias(id_column(name, place))
+        pl.col(name).hash(SEEDS[place] + n).alias(id_columns(name)[place])
         for n, name in enumerate(KEY)
     ]
 
@@ -67,7 +69,7 @@ def key() -> pl.Expr:
 
 def hashed(rows: pl.LazyFrame) -> pl.LazyFrame:
     """The same rows with `ID_COLUMNS`, `KEY_HASH` and `CONTENT`; each string hashed twice."""
-    first, second = ([id_column(name, place) for name in KEY] for place in range(len(SEEDS)))
+    first, second = zip(*map(id_columns, KEY), strict=True)
     said = (pl.col(name).hash(SEEDS[1] + len(KEY) + n) for n, name in enumerate(_SAID))
     return (
         rows.with_columns(*ids(0), *ids(1))
@@ -83,6 +85,12 @@ def lanes(*parts: pl.Expr) -> list[pl.Expr]:
     """The two summands of a row, from the numbers that its digest depends on."""
     total = pl.sum_horizontal(*parts)
     return [total.hash(seed).alias(lane) for lane, seed in zip(LANES, SEEDS, strict=True)]
+
+
+def slices(in_order: pl.Series, edges: Sequence[int]) -> list[pl.Series]:
+    """What lies from each of these edges, in rising order, to before the next or the end."""
+    cuts = in_order.search_sorted(pl.Series(edges, dtype=pl.UInt64))
+    return [in_order.slice(first, end - first) for first, end in pairwise([*cuts, len(in_order)])]
 
 
 @cache

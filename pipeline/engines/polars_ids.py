@@ -9,7 +9,7 @@ the same counts; where it does not, two ids have fallen together and counting is
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain, groupby, pairwise
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import msgspec
@@ -32,6 +32,8 @@ CATEGORY_PLACE: Final = "category_place"
 
 _IDS: Final = "ids"
 _BITS: Final = 64
+_MONTH_BITS: Final = 5
+"""At least: for batches of few months to be laid alike."""
 
 
 class IdsCollide(Exception):
@@ -48,9 +50,10 @@ class Layout(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, organisations: int, categories: int, months: int) -> Self:
         """The widest hashes that leave room for so many months before all else."""
-        month_bits, organisation_bits, category_bits = (
-            max(1, (count - 1).bit_length()) for count in (months, organisations, categories)
+        organisation_bits, category_bits = (
+            max(1, (count - 1).bit_length()) for count in (organisations, categories)
         )
+        month_bits = max(_MONTH_BITS, (months - 1).bit_length())
         hash_bits = _BITS - month_bits - organisation_bits - category_bits
         return cls(organisation_bits, hash_bits, category_bits)
 
@@ -92,12 +95,11 @@ class Layout(msgspec.Struct, frozen=True):
         narrower = id_bits // 2 ** (self.hash_bits - other.hash_bits)
         return other._laid(narrower, organisation, self.category(packed))
 
-    def cut(self, in_order: pl.Series, organisations: range) -> pl.Series:
+    def cut(self, in_order: pl.Series, runs: Sequence[range]) -> list[pl.Series]:
         """The ids of the organisations at these places."""
         unit = 2 ** (self.hash_bits + self.category_bits)
-        first = in_order.search_sorted(organisations.start * unit)
-        end = in_order.search_sorted(organisations.stop * unit - 1, side="right")
-        return in_order.slice(first, end - first)
+        edges = [edge * unit for run in runs for edge in (run.start, run.stop)]
+        return hashing.slices(in_order, edges)[::2]
 
 
 class Arrays(Protocol):
@@ -161,15 +163,13 @@ def packed(counted: pl.LazyFrame, organisations: Sequence[str], categories: int)
         (_nth(months) * 2**layout.bits + layout.pack(pl.col(column))).alias(column)
         for column in hashing.ID_COLUMNS
     )
-    edges = pl.Series([n * 2**layout.bits for n in range(1, len(months))], dtype=pl.UInt64)
+    edges = [n * 2**layout.bits for n in range(len(months))]
     arrays: dict[str, pl.Series] = {}
     for found in ids.collect():
         # Exports list an activity's people one after the other: many repeats stand together.
         in_order = found.filter(found.ne_missing(found.shift(1))).unique().sort()
-        cuts = [0, *in_order.search_sorted(edges), len(in_order)]
-        within = in_order % 2**layout.bits
-        for month, (first, end) in zip(months, pairwise(cuts), strict=False):
-            arrays[name_of(found.name, month)] = within.slice(first, end - first)
+        for month, of_month in zip(months, hashing.slices(in_order, edges), strict=True):
+            arrays[name_of(found.name, month)] = of_month % 2**layout.bits
     return PackedIds(organisations, layout, ArraysInMemory(arrays))
 
 
@@ -218,25 +218,27 @@ def count(
 
 
 def _different(
-    laid: Sequence[Mapping[str, Sequence[pl.DataFrame]]], metric: Metric, asked: _Asked
+    laid: Sequence[Mapping[str, Sequence[pl.Series]]], metric: Metric, asked: _Asked
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """How many different ids, per organisation, and per organisation and category."""
     layout, ids = asked.layout, pl.col(_IDS)
     of_organisation = layout.with_category(layout.without_category(ids).unique())
     groups = layout.organisation(ids).alias(ORG_ID), layout.category(ids).alias(CATEGORY)
     how_many = pl.len().cast(pl.Int64).alias(metric.name)
-    totals, shares = [], []
-    for seed in range(len(hashing.SEEDS)):
-        column = hashing.id_column(metric.column, seed)
-        found = _merged(chain.from_iterable(of_part[column] for of_part in laid))
-        by_organisation = found.select(of_organisation).group_by(groups[0])
-        totals.append(by_organisation.agg(how_many).sort(ORG_ID))
-        shares.append(found.group_by(groups).agg(how_many))
-    if not all(total.equals(totals[0]) for total in totals):
+    merged, *others = (
+        _merged(chain.from_iterable(of_part[column] for of_part in laid))
+        for column in hashing.id_columns(metric.column)
+    )
+    totals, *proofs = (
+        found.select(of_organisation).group_by(groups[0]).agg(how_many).sort(ORG_ID)
+        for found in (merged, *others)
+    )
+    if not all(proof.equals(totals) for proof in proofs):
         raise IdsCollide
+    shares = merged.group_by(groups).agg(how_many)
     organisation = name_at(ORG_ID, asked.organisations).alias(ORG_ID)
     category = name_at(CATEGORY, asked.categories).alias(CATEGORY)
-    return totals[0].with_columns(organisation), shares[0].with_columns(organisation, category)
+    return totals.with_columns(organisation), shares.with_columns(organisation, category)
 
 
 def name_at(place: str, names: Sequence[str] | pl.Series) -> pl.Expr:
@@ -244,14 +246,17 @@ def name_at(place: str, names: Sequence[str] | pl.Series) -> pl.Expr:
     return pl.lit(pl.Series(names, dtype=pl.String)).gather(pl.col(place))
 
 
-def _merged(laid: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def _merged(laid: Iterable[pl.Series]) -> pl.DataFrame:
     """All these ids, each once, in order."""
-    nothing = pl.DataFrame(schema={_IDS: pl.UInt64})
-    return pl.concat([nothing, *laid]).select(pl.col(_IDS).sort().unique())
+    nothing = pl.Series(dtype=pl.UInt64)
+    together = pl.concat([nothing, *(ids.alias("") for ids in laid)])
+    return together.sort().unique().to_frame(_IDS)
 
 
-def _laid(part: PackedIds, asked: _Asked) -> Mapping[str, Sequence[pl.DataFrame]]:
+def _laid(part: PackedIds, asked: _Asked) -> Mapping[str, Sequence[pl.Series]]:
     """The ids of one part that are asked for, laid as it is asked, by column."""
+    if part.layout == asked.layout and part.organisations == asked.organisations:
+        return part.arrays.of_months(asked.months)
     wanted = {org_id: place for place, org_id in enumerate(asked.organisations)}
     places = [wanted.get(org_id) for org_id in part.organisations]
     runs = _runs(places)
@@ -259,12 +264,12 @@ def _laid(part: PackedIds, asked: _Asked) -> Mapping[str, Sequence[pl.DataFrame]
         return dict.fromkeys(hashing.ID_COLUMNS, ())
     ids = pl.col(_IDS)
     place = pl.lit(pl.Series(places, dtype=pl.UInt64)).gather(part.layout.organisation(ids))
-    laid = part.layout.laid_anew(ids, place, asked.layout).alias(_IDS)
+    laid = part.layout.laid_anew(ids, place, asked.layout)
     return {
         column: [
-            part.layout.cut(array, run).to_frame(_IDS).select(laid)
+            piece.to_frame(_IDS).select(laid).to_series()
             for array in arrays
-            for run in runs
+            for piece in part.layout.cut(array, runs)
         ]
         for column, arrays in part.arrays.of_months(asked.months).items()
     }

@@ -16,6 +16,7 @@ import polars as pl
 
 from pipeline.engines import polars_excerpts as excerpts
 from pipeline.engines import polars_files as files
+from pipeline.engines import polars_hashing as hashing
 from pipeline.engines.polars_files import Part
 
 if TYPE_CHECKING:
@@ -104,11 +105,13 @@ def _missing(exports: Iterable[Export], standing: Iterable[Excerpt]) -> list[Par
 
 def _repeated(keys: Sequence[pl.Series]) -> pl.Series:
     """The hashed keys that occur more than once."""
-    found = []
-    for of_range in _by_range(keys):
-        in_order = of_range.sort()
-        found.append(in_order.filter(in_order == in_order.shift(1)).unique())
-    return pl.concat(found)
+
+    def of_range(keys: pl.Series) -> pl.Series:
+        in_order = keys.sort()
+        return in_order.filter(in_order == in_order.shift(1)).unique()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return pl.concat(pool.map(of_range, _by_range(keys)))
 
 
 def _stated_again(
@@ -147,16 +150,10 @@ def _is_touched(excerpt: Excerpt, stated_again: pl.Series) -> bool:
 
 def _by_range(keys: Sequence[pl.Series]) -> Iterator[pl.Series]:
     """All these keys, range by range; each array of them is in rising order."""
-    width = 2**64 // _RANGES
-    for first in range(0, 2**64, width):
-        yield pl.concat([_no_keys(), *(_between(own, first, first + width) for own in keys)])
+    edges = [2**64 // _RANGES * n for n in range(_RANGES)]
+    for of_range in zip(*(hashing.slices(own, edges) for own in [_no_keys(), *keys]), strict=True):
+        yield pl.concat([piece.alias("") for piece in of_range])
 
 
 def _no_keys() -> pl.Series:
     return pl.Series(dtype=pl.UInt64)
-
-
-def _between(keys: pl.Series, first: int, end: int) -> pl.Series:
-    low = keys.search_sorted(first)
-    high = keys.search_sorted(end) if end < 2**64 else len(keys)
-    return keys.slice(low, high - low).alias("")
