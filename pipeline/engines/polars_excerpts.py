@@ -97,7 +97,7 @@ def keys(rows: pl.LazyFrame) -> pl.Series:
     named = pl.all_horizontal(pl.col(*KEY).is_not_null())
     # Quicker than a filter.
     found = rows.select(pl.when(named).then(hashing.key()).alias(KEY_HASH))
-    return found.collect(engine="streaming").get_column(KEY_HASH).drop_nulls().sort()
+    return hashing.in_order(found.collect(engine="streaming").get_column(KEY_HASH))
 
 
 def excerpt(

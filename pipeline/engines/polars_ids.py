@@ -167,7 +167,7 @@ def packed(counted: pl.LazyFrame, organisations: Sequence[str], categories: int)
     arrays: dict[str, pl.Series] = {}
     for found in ids.collect():
         # Exports list an activity's people one after the other: many repeats stand together.
-        in_order = found.filter(found.ne_missing(found.shift(1))).unique().sort()
+        in_order = hashing.in_order(found.filter(found.ne_missing(found.shift(1)))).unique()
         for month, of_month in zip(months, hashing.slices(in_order, edges), strict=True):
             arrays[name_of(found.name, month)] = of_month % 2**layout.bits
     return PackedIds(organisations, layout, ArraysInMemory(arrays))
@@ -250,7 +250,7 @@ def _merged(laid: Iterable[pl.Series]) -> pl.DataFrame:
     """All these ids, each once, in order."""
     nothing = pl.Series(dtype=pl.UInt64)
     together = pl.concat([nothing, *(ids.alias("") for ids in laid)])
-    return together.sort().unique().to_frame(_IDS)
+    return hashing.in_order(together).unique().to_frame(_IDS)
 
 
 def _laid(part: PackedIds, asked: _Asked) -> Mapping[str, Sequence[pl.Series]]:

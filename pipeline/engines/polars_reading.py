@@ -107,7 +107,7 @@ def _repeated(keys: Sequence[pl.Series]) -> pl.Series:
     """The hashed keys that occur more than once."""
 
     def of_range(keys: pl.Series) -> pl.Series:
-        in_order = keys.sort()
+        in_order = hashing.in_order(keys)
         return in_order.filter(in_order == in_order.shift(1)).unique()
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
