@@ -34,18 +34,19 @@ def run(work: Work, *, full: bool = False) -> Night:
     with claims.night(work.catalog, work.clock()):
         files = exports.find(work.data)
         is_tidy = claims.is_tidy(work.catalog) and staleness.is_known(work.catalog)
-        if not full and is_tidy and _nothing_changed(work, files):
+        others = [run for run in claims.open_runs(work.catalog) if run.number is not None]
+        may_be_quiet = is_tidy and not others and not full
+        if may_be_quiet and _nothing_changed(work, files):
             return _quiet(work, files)
         from pipeline import renewal  # noqa: PLC0415 (loads an engine)
 
+        if may_be_quiet and renewal.is_as_before(work, files):
+            return _quiet(work, files)
         return renewal.run(work, full=full, is_tidy=is_tidy)
 
 
 def _nothing_changed(work: Work, files: Iterable[File]) -> bool:
-    others = [run for run in claims.open_runs(work.catalog) if run.number is not None]
-    return not others and staleness.nothing_changed(
-        work.catalog, work.settings, files, work.clock()
-    )
+    return staleness.nothing_changed(work.catalog, work.settings, files, work.clock())
 
 
 def _quiet(work: Work, files: Sequence[File]) -> Night:

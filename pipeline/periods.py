@@ -50,20 +50,26 @@ class Period:
     ordinal: int
 
     @property
+    def months(self) -> range:
+        """The months that the period is made of, as whole months since January 2000."""
+        length = KINDS[self.kind]
+        return range(self.ordinal * length, (self.ordinal + 1) * length)
+
+    @property
     def id(self) -> str:
         """The period's id: `rp-2024`, `rp-2024-h2`, `rp-2024-t3`, `rp-2024-q4`, `rp-2024-m10`."""
-        year, part = divmod(self.ordinal * KINDS[self.kind], 12)
+        year, part = divmod(self.months.start, 12)
         letter = _LETTERS[self.kind]
         suffix = f"-{letter}{part // KINDS[self.kind] + 1}" if letter else ""
         return f"rp-{FIRST_YEAR + year}{suffix}"
 
     def start(self, zone: ZoneInfo) -> datetime:
         """The period's first instant, in UTC: its first local midnight."""
-        return month_start(self.ordinal * KINDS[self.kind], zone)
+        return month_start(self.months.start, zone)
 
     def end(self, zone: ZoneInfo) -> datetime:
         """The first instant after the period, in UTC."""
-        return month_start((self.ordinal + 1) * KINDS[self.kind], zone)
+        return month_start(self.months.stop, zone)
 
 
 def parse(period_id: str) -> Period:

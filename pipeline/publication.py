@@ -10,7 +10,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pipeline import snapshot, store
-from pipeline.periods import KINDS
 from pipeline.work import COMPUTED, DELETED, Outcome, outcome
 
 if TYPE_CHECKING:
@@ -116,9 +115,7 @@ class LeftOut:
 
     def of(self, cell: Cell) -> bytes:
         """The rows that lie in a cell, one JSON object a line."""
-        length = KINDS[cell.period.kind]
-        first = cell.period.ordinal * length
-        months = range(first, first + length)
+        months = cell.period.months
         return b"".join(self.by_month.get((cell.org_id, month), b"") for month in months)
 
     @property

@@ -8,7 +8,6 @@ import msgspec
 
 from pipeline import cells, claims, publication, runs, staleness, store
 from pipeline.catalog import KnownFile
-from pipeline.periods import KINDS
 from pipeline.work import UNCHANGED, Night, Outcome, outcome
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.breakdown import Cell
     from pipeline.engines.polars import Content
+    from pipeline.exports import File
     from pipeline.publication import Planned
     from pipeline.runs import Gathered
     from pipeline.work import Work
@@ -65,6 +65,19 @@ def run(work: Work, *, full: bool, is_tidy: bool) -> Night:
     return _night(gathered, outcomes, held, later, ignored)
 
 
+def is_as_before(work: Work, files: Sequence[File]) -> bool:
+    """Whether files were written anew, and each holds the rows that the last night found in it.
+
+    If so, they count as read. What is laid down of them holds their rows' old places, and is made
+    anew by the next night that finds news.
+    """
+    anew = staleness.written_anew(work.catalog, work.settings, files, work.clock())
+    if not anew or not runs.say_the_same(work, anew):
+        return False
+    staleness.remember_same(work.catalog, work.settings, files)
+    return True
+
+
 def _sweep(work: Work) -> None:
     """Take away what somebody left behind who was killed, or could not go on."""
     swept = store.sweep(work.data, work.catalog.current_versions())
@@ -95,8 +108,8 @@ def _plan(
 
 
 def _newest_first(cell: Cell) -> tuple[int, int, str]:
-    months = KINDS[cell.period.kind]
-    return -cell.period.ordinal * months, -months, cell.org_id
+    months = cell.period.months
+    return -months.start, -len(months), cell.org_id
 
 
 def _take_up(work: Work, gathered: Gathered, held: Mapping[str, str]) -> list[Outcome]:

@@ -117,6 +117,18 @@ def survey(
     return reading, engine.survey(question, work.data, reuse=reuse, lay=lay)
 
 
+def say_the_same(work: Work, files: Sequence[exports.File]) -> bool:
+    """Whether each of these files holds the rows that the last night read from it, in any order."""
+    reading = footers.read(files, work.settings.columns)
+    if reading.refused:
+        return False
+    try:
+        same = engine.say_the_same(Question.of(reading.accepted, work.settings), work.data)
+    except engine.FAULTS:
+        return False
+    return same and not exports.changed(files)
+
+
 def _check_ledger(reading: Exports, judged: Judged, *, complete: bool) -> None:
     accounted = sum(judged.ledger.values())
     if complete and accounted != reading.rows:
@@ -168,7 +180,7 @@ def _counted(
 
 def left_out(gathered: Gathered, planned: Iterable[Planned]) -> LeftOut:
     """The rows that are kept to be looked at beside these versions, and those of no cell."""
-    return LeftOut(gathered.judged.left_out({plan.cell.org_id for plan in planned}))
+    return LeftOut(gathered.judged.left_out(plan.cell for plan in planned))
 
 
 def zeros(gathered: Gathered) -> Breakdown:

@@ -17,17 +17,26 @@ from pipeline import exports, numbers, periods
 from pipeline.catalog import DELETIONS, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from pipeline.catalog import Catalog, Entry
     from pipeline.exports import File
     from pipeline.settings import Settings
 
-_READING: Final = "reading"
-"""The fact that tells which files the last night read, and by which settings."""
+_READING: Final = "last_reading"
+"""The fact that tells which files the last night read, and by which settings: a `_Reading`."""
 _UNTIL: Final = "reading_until"
 """The fact that tells when a period begins whose rows the last night left for later."""
+
+
+class _Reading(msgspec.Struct, frozen=True):
+    """What decides a night's results."""
+
+    terms: str
+    """The settings and the programs, in short."""
+    files: dict[str, str]
+    """What the file system said of each file, by name."""
 
 
 def deletions(catalog: Catalog) -> str:
@@ -51,8 +60,13 @@ def remember(
         deleted: What `deletions` said when the night began.
         until: When a period begins for which rows were left; None where there are none.
     """
-    catalog.remember(_READING, _reading(settings, files, deleted))
+    catalog.remember(_READING, _text(_reading(settings, files, deleted)))
     catalog.remember(_UNTIL, text_of(until) if until else "")
+
+
+def remember_same(catalog: Catalog, settings: Settings, files: Iterable[File]) -> None:
+    """Files that were written anew say what the last night read, and count as read."""
+    catalog.remember(_READING, _text(_reading(settings, files, deletions(catalog))))
 
 
 def is_known(catalog: Catalog) -> bool:
@@ -64,10 +78,33 @@ def nothing_changed(
     catalog: Catalog, settings: Settings, files: Iterable[File], now: datetime
 ) -> bool:
     """Whether a night over these files would come to what the last one came to."""
+    found = _reading(settings, files, deletions(catalog))
+    return catalog.fact(_READING) == _text(found) and not _has_come(catalog, now)
+
+
+def _has_come(catalog: Catalog, now: datetime) -> bool:
+    """Whether a period has begun whose rows the last night left for later."""
     until = catalog.fact(_UNTIL)
-    if until and until <= text_of(now):
-        return False
-    return catalog.fact(_READING) == _reading(settings, files, deletions(catalog))
+    return until is not None and "" < until <= text_of(now)
+
+
+def written_anew(
+    catalog: Catalog, settings: Settings, files: Iterable[File], now: datetime
+) -> Sequence[File]:
+    """The files that are no longer what the last night read, where there is no other news.
+
+    None where something else has changed, too: files came or went, or one was refused.
+    """
+    known = catalog.fact(_READING)
+    found = _reading(settings, files, deletions(catalog))
+    if known is None or _has_come(catalog, now):
+        return ()
+    before = msgspec.json.decode(known, type=_Reading)
+    if before.terms != found.terms or before.files.keys() != found.files.keys():
+        return ()
+    changed = [file for file in files if before.files[file.name] != found.files[file.name]]
+    last = catalog.files()
+    return changed if all(last[file.name].problem is None for file in changed) else ()
 
 
 def stands(catalog: Catalog, settings: Settings, entry: Entry, now: datetime) -> bool:
@@ -89,10 +126,14 @@ def stands(catalog: Catalog, settings: Settings, entry: Entry, now: datetime) ->
     return nothing_changed(catalog, settings, exports.find(catalog.data), now)
 
 
-def _reading(settings: Settings, files: Iterable[File], deleted: str) -> str:
-    """What decides a night's results, in short: the files, the settings, the programs."""
+def _reading(settings: Settings, files: Iterable[File], deleted: str) -> _Reading:
     chosen = settings.model_dump(exclude={"runs", "log"})
-    by_name = sorted(files, key=lambda file: file.name)
-    fingerprints = [(file.name, astuple(file.fingerprint)) for file in by_name]
-    parts = (numbers.DEFINITIONS, installed_version("polars"), chosen, fingerprints, deleted)
-    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+    terms = (numbers.DEFINITIONS, installed_version("polars"), chosen, deleted)
+    return _Reading(
+        hashlib.blake2b(msgspec.json.encode(terms), digest_size=16).hexdigest(),
+        {file.name: "-".join(map(str, astuple(file.fingerprint))) for file in files},
+    )
+
+
+def _text(reading: _Reading) -> str:
+    return msgspec.json.encode(reading, order="sorted").decode()

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 from contextlib import contextmanager
-from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -173,14 +172,8 @@ def sweep(data: Path, current: Mapping[int, int]) -> int:
         How many files were taken away.
     """
     orphans = [
-        path
-        for path in _files_below(data / SNAPSHOTS)
-        if _is_orphan(path, lambda number, version: version > current.get(number, 0))
-    ]
-    orphans += [
-        path
-        for path in _files_below(data / QUARANTINE)
-        if _is_orphan(path, lambda number, version: version != current.get(number, 0))
+        *_orphans(data / SNAPSHOTS, lambda number, version: version > current.get(number, 0)),
+        *_orphans(data / QUARANTINE, lambda number, version: version != current.get(number, 0)),
     ]
     for path in orphans:
         path.unlink(missing_ok=True)
@@ -189,16 +182,16 @@ def sweep(data: Path, current: Mapping[int, int]) -> int:
     return len(orphans)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def _orphans(folder: Path, is_unreachable: Callable[[int, int], bool]) -> Iterator[Path]:
+    # Of thousands of files only those that must go are worth a path.
     for place, _, names in os.walk(folder):
+        snapshot_ = place.rpartition(os.sep)[2]
         for name in names:
-            yield Path(place, name)
-
-
-def _is_orphan(path: Path, is_unreachable: Callable[[int, int], bool]) -> bool:
-    if path.name.startswith(_TEMPORARY):
-        return True
-    return any(starmap(is_unreachable, _ours([path])))
+            found = _VERSIONED.fullmatch(f"{snapshot_}/{name.rpartition('.')[0]}")
+            if name.startswith(_TEMPORARY) or (
+                found is not None and is_unreachable(int(found[1]), int(found[2]))
+            ):
+                yield Path(place, name)
 
 
 def highest_number(data: Path) -> int:

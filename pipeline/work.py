@@ -71,7 +71,7 @@ class Night:
     """What a night found and did."""
 
     changed: bool
-    """Whether anything had changed since the last night; if not, nothing was read."""
+    """Whether any row, file or setting had changed since the last night; if not, all stands."""
     files: int
     rows: int
     outcomes: Sequence[Outcome]

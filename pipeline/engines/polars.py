@@ -23,6 +23,7 @@ from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
 from pipeline.engines import polars_ids as ids
 from pipeline.engines import polars_reading as reading
+from pipeline.engines import polars_shelf as shelves
 from pipeline.engines.polars_hashing import CONTENT
 from pipeline.engines.polars_ids import name_at
 from pipeline.engines.polars_shelf import Found, Shelf, ShelfUnusable
@@ -41,7 +42,7 @@ from pipeline.participations import (
 from pipeline.periods import KINDS, Period
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.breakdown import Breakdown
@@ -186,11 +187,11 @@ class Judged:
 
     def _of_period(self, kind: str, ledger: pl.DataFrame) -> Mapping[Cell, Breakdown]:
         """The numbers of the cells of one period, which have this ledger."""
-        ordinal = ledger.item(0, PERIOD)
+        period = Period(kind, ledger.item(0, PERIOD))
         organisations = ledger.get_column(ORG_ID).unique().sort().to_list()
-        cells = {Cell(org_id, Period(kind, ordinal)) for org_id in organisations}
+        cells = {Cell(org_id, period) for org_id in organisations}
         try:
-            totals, shares = self._count(kind, ordinal, organisations)
+            totals, shares = self._count(period, organisations)
         except ids.IdsCollide:
             return _plainly(self.question, kind, cells)
         except ShelfUnusable:
@@ -204,11 +205,10 @@ class Judged:
         return engines.breakdowns(kind, groups, self.question.rules.categories)
 
     def _count(
-        self, kind: str, ordinal: int, organisations: Sequence[str]
+        self, period: Period, organisations: Sequence[str]
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The metrics of one period: per organisation, and per organisation and category."""
-        first = ordinal * KINDS[kind]
-        months = range(first, first + KINDS[kind])
+        months = period.months
         here = self._sums.lazy().filter(
             pl.col(MONTH).is_between(months[0], months[-1]),
             pl.col(ORG_ID).is_in(organisations),
@@ -222,21 +222,29 @@ class Judged:
         for total, share in ids.count(self._ids, months, organisations, categories):
             totals = totals.join(total, on=ORG_ID)
             shares = shares.join(share, on=(ORG_ID, CATEGORY))
-        period = pl.lit(ordinal, pl.Int32).alias(PERIOD)
-        return totals.with_columns(period), shares.with_columns(period)
+        place = pl.lit(period.ordinal, pl.Int32).alias(PERIOD)
+        return totals.with_columns(place), shares.with_columns(place)
 
-    def left_out(self, organisations: Collection[str]) -> Mapping[tuple[str, int] | None, bytes]:
-        """The rows of these organisations that are kept to be looked at, and those of no cell.
+    def left_out(self, cells: Iterable[Cell]) -> Mapping[tuple[str, int] | None, bytes]:
+        """The rows in these cells that are kept to be looked at, and those of no cell.
 
         By organisation and month, under None what lies in no cell; a line of JSON for each row,
         in the order of the files and of the rows in them.
         """
-        wanted = pl.col(ORG_ID).is_in(list(organisations)) | pl.col(MONTH).is_null()
+        wanted = _months(cells).lazy()
         frames = [
-            _filed(self.question, excerpt, excerpt.left_out.filter(wanted))
-            for excerpt in self.excerpts
+            *(_filed(self.question, excerpt, excerpt.left_out) for excerpt in self.excerpts),
+            excerpts.left_out(self.settled.lazy()).collect(),
         ]
-        rows = pl.concat([*frames, excerpts.left_out(self.settled.lazy()).filter(wanted).collect()])
+        rows = pl.concat(
+            pl.concat(
+                [
+                    frame.lazy().join(wanted, on=(ORG_ID, MONTH), how="semi"),
+                    frame.lazy().filter(pl.col(MONTH).is_null()),
+                ]
+            )
+            for frame in frames
+        ).collect()
         names = [export.file.name for export in self.question.exports]
         nowhere = pl.col(MONTH).is_null()
         lines = (
@@ -253,6 +261,12 @@ class Judged:
 
 def _period(kind: str) -> pl.Expr:
     return (pl.col(MONTH) // KINDS[kind]).alias(PERIOD)
+
+
+def _months(cells: Iterable[Cell]) -> pl.DataFrame:
+    """The organisations and months that these cells are made of."""
+    months = {(cell.org_id, month) for cell in cells for month in cell.period.months}
+    return pl.DataFrame(list(months), schema={ORG_ID: pl.String, MONTH: pl.Int32}, orient="row")
 
 
 def _frame(cells: Collection[Cell]) -> pl.DataFrame:
@@ -317,6 +331,23 @@ def survey(
     except ShelfUnusable:
         read = reading.read(question, Found(), target)
     return Judged(question, read, _settle(question, read), target)
+
+
+def say_the_same(question: Question, data: Path) -> bool:
+    """Whether each of these exports holds the rows that the last reading laid down of it.
+
+    Raises:
+        polars.exceptions.PolarsError, OSError: A file can't be read to its end.
+    """
+    try:
+        known = Shelf(data, question).said()
+    except ShelfUnusable:
+        return False
+    return all(
+        shelves.said(export, excerpts.digest(files.scan(files.whole([export]), question)))
+        == known.get(export.file.name)
+        for export in question.exports
+    )
 
 
 def _settle(question: Question, found: Sequence[Excerpt]) -> pl.DataFrame:

@@ -56,6 +56,8 @@ class Excerpt:
     parts: Sequence[Part]
     named: Sequence[Sequence[str]]
     """The organisations that the rows of each part name, in order."""
+    digests: Sequence[Sequence[int]]
+    """Of each part, what its rows add up to in each lane: the same for the same rows."""
     keys: Callable[[], pl.Series]
     """The hashed keys of all rows that have one, in rising order; read when they are asked for."""
     placed: pl.DataFrame
@@ -121,14 +123,16 @@ def excerpt(
     judged = _judged(typed, organisations, question, contested)
     is_contested = pl.col(_IS_CONTESTED)
     mine, alone = judged.lazy().filter(is_contested), judged.lazy().filter(~is_contested)
-    all_sums = sums(judged, organisations, question, CONTENT, _IS_CONTESTED)
+    every_sum = sums(judged, organisations, question, CONTENT, {FILE: len(parts), _IS_CONTESTED: 2})
+    placed = every_sum.filter(pl.col(MONTH).is_not_null()).group_by(ORG_ID, MONTH)
+    of_alone = every_sum.filter(~is_contested).group_by(ORG_ID, MONTH, REASON, CATEGORY)
     statement = (*typed.columns, MONTH, KEY_HASH, CONTENT, *hashing.ID_COLUMNS)
     return Excerpt(
         parts,
-        _named(judged, organisations, len(parts)),
+        *_of_parts(every_sum, len(parts)),
         own_keys.clone,
-        all_sums.filter(pl.col(MONTH).is_not_null()).group_by(ORG_ID, MONTH).agg(pl.sum(ROWS)),
-        all_sums.filter(~is_contested).drop(_IS_CONTESTED),
+        placed.agg(pl.col(ROWS).sum()),
+        of_alone.agg(pl.col(SUMMED).sum()),
         packed(alone, organisations, question),
         # Nobody needs to know who took part, only who is somebody else.
         mine.select(statement).with_columns(hashing.wide(PARTICIPANT_ID)).collect(),
@@ -182,18 +186,31 @@ def _calendar(typed: pl.DataFrame, everything: Calendar) -> Calendar:
     return everything.around(*ends.fill_null(0).row(0))
 
 
-def _named(rows: pl.DataFrame, organisations: pl.Series, parts: int) -> list[list[str]]:
-    """The organisations that each part names, in order."""
-    if parts == 1:
-        return [organisations.to_list()]
-    pairs = rows.lazy().select(FILE, ORG_PLACE).unique().drop_nulls().sort(ORG_PLACE)
-    names = pairs.select(FILE, name_at(ORG_PLACE, organisations).alias(ORG_ID))
-    by_part = dict(names.group_by(FILE, maintain_order=True).agg(ORG_ID).collect().iter_rows())
-    return [by_part.get(place, []) for place in range(parts)]
+def _of_parts(
+    every_sum: pl.DataFrame, parts: int
+) -> tuple[Sequence[Sequence[str]], Sequence[Sequence[int]]]:
+    """Of each part, which organisations it names, in order, and what its lanes add up to."""
+    groups = every_sum.group_by(FILE).agg(
+        pl.col(ORG_ID).drop_nulls().unique().sort(), pl.col(hashing.LANES).sum()
+    )
+    found = {place: (named, lanes) for place, named, *lanes in groups.iter_rows()}
+    nothing: tuple[list[str], list[int]] = ([], [0] * len(hashing.LANES))
+    of_parts = [found.get(place, nothing) for place in range(parts)]
+    return [named for named, _ in of_parts], [lanes for _, lanes in of_parts]
+
+
+def digest(rows: pl.LazyFrame) -> Sequence[int]:
+    """What these rows add up to in each lane, as an excerpt of them would say."""
+    lanes = hashing.lanes(pl.col(CONTENT), pl.col(CONTENT))
+    return hashing.hashed(rows).select(lanes).sum().collect(engine="streaming").row(0)
 
 
 def sums(
-    judged: pl.DataFrame, organisations: pl.Series, question: Question, newest: str, *more: str
+    judged: pl.DataFrame,
+    organisations: pl.Series,
+    question: Question,
+    newest: str,
+    more: Mapping[str, int] | None = None,
 ) -> pl.DataFrame:
     """What rows add up to, per organisation, month, reason and category: all of `SUMMED`.
 
@@ -203,15 +220,15 @@ def sums(
         question: By which rules.
         newest: The column with the content of the statement that stands for the row's
             participation: it belongs to the cell that it takes a row from, too.
-        more: Columns by which they are told apart as well.
+        more: Columns by which they are told apart as well, and how many values each may have.
     """
-    categories = question.rules.categories
+    categories, more = question.rules.categories, more or {}
     sizes = {
         ORG_PLACE: len(organisations),
         MONTH: MONTHS,
         REASON: len(reasons.LEDGER),
         CATEGORY_PLACE: len(categories),
-        **dict.fromkeys(more, 2),
+        **more,
     }
     lanes = hashing.lanes(pl.col(CONTENT), pl.col(newest))
     rows = judged.lazy().with_columns(_group(sizes).alias(_GROUP), *lanes)

@@ -32,6 +32,8 @@ CATEGORY_PLACE: Final = "category_place"
 
 _IDS: Final = "ids"
 _BITS: Final = 64
+_FEW: Final = 8
+"""One organisation in so many is picked out of the ids; more are not."""
 _MONTH_BITS: Final = 5
 """At least: for batches of few months to be laid alike."""
 
@@ -203,18 +205,26 @@ def count(
     Args:
         parts: The ids of all rows that count.
         months: The period, as months one after the other.
-        organisations: Of these only.
+        organisations: Of these; there may be others in what comes back.
         categories: All that count.
 
     Raises:
         IdsCollide: The hashes can't tell all ids apart.
     """
+    organisations = _widened(organisations, parts)
     layout = Layout.of(len(organisations), len(categories), len(months))
     narrowest = min([layout.hash_bits, *(part.layout.hash_bits for part in parts)])
     layout = msgspec.structs.replace(layout, hash_bits=narrowest)
     asked = _Asked(months, organisations, categories, layout)
     laid = [_laid(part, asked) for part in parts]
     return [_different(laid, metric, asked) for metric in over(Over.DIFFERENT)]
+
+
+def _widened(organisations: Sequence[str], parts: Sequence[PackedIds]) -> Sequence[str]:
+    """Everybody, where many are asked for: to pick them out takes longer than to count all."""
+    everybody = max((part.organisations for part in parts), key=len)
+    is_many = len(organisations) * _FEW > len(everybody)
+    return everybody if is_many and set(organisations) <= set(everybody) else organisations
 
 
 def _different(

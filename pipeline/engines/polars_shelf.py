@@ -68,17 +68,29 @@ class _Batch(msgspec.Struct, frozen=True):
     """The mark of the export, the first row, how many rows."""
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What an export says, in short: the same for the same rows in whatever order."""
+
+    rows: int
+    lanes: list[int]
+    ignored: list[str]
+    """Columns that mean nothing to us."""
+
+
 class _Index(msgspec.Struct, frozen=True):
     edition: str
     batches: list[_Batch]
+    said: dict[str, Said]
+    """By the name of the export."""
 
 
 class _Facts(msgspec.Struct, frozen=True):
-    """What is no frame: of the ids, and which organisations each part names."""
+    """What is no frame: of the ids, and of each part."""
 
     organisations: list[str]
     layout: Layout
     named: list[list[str]]
+    digests: list[list[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,7 @@ class Shelf:
         by_mark = {_mark(export): export for export in exports}
         lying: list[tuple[_Zip, tuple[Part, ...]]] = []
         others: list[Callable[[], pl.Series]] = []
-        for batch in self._index():
+        for batch in self._index().batches:
             member = _Zip(self._folder / batch.name)
             if all(mark in by_mark for mark, _, _ in batch.parts):
                 parts = tuple(Part(by_mark[mark], *rows) for mark, *rows in batch.parts)
@@ -121,17 +133,26 @@ class Shelf:
             standing = list(pool.map(_load, *zip(*lying, strict=True))) if lying else []
         return Found(standing, others)
 
-    def _index(self) -> Sequence[_Batch]:
-        """The batches that the last night laid down; none where it went by other rules."""
+    def said(self) -> Mapping[str, Said]:
+        """What the last night found each export to say; nothing where it went by other rules.
+
+        Raises:
+            ShelfUnusable: The index has been damaged.
+        """
+        return self._index().said
+
+    def _index(self) -> _Index:
+        """What the last night laid down; nothing where it went by other rules."""
+        nothing = _Index(self._edition, [], {})
         try:
             content = (self._folder / _INDEX).read_bytes()
         except FileNotFoundError:
-            return ()
+            return nothing
         try:
             index = msgspec.json.decode(content, type=_Index)
         except msgspec.DecodeError as error:
             raise ShelfUnusable(_INDEX) from error
-        return index.batches if index.edition == self._edition else ()
+        return index if index.edition == self._edition else nothing
 
     def lay(self, excerpt: Excerpt) -> Excerpt:
         """Put an excerpt into a file; what comes back holds in memory only what all cells need."""
@@ -145,7 +166,8 @@ class Shelf:
         for array_name, array in {_KEYS: excerpt.keys(), **ids.arrays.by_name}.items():
             # As they lie in memory: most of what is written, and in half the time.
             contents[array_name] = array.to_numpy().astype(_NUMBERS, copy=False).data
-        facts = _Facts(list(ids.organisations), ids.layout, list(map(list, excerpt.named)))
+        named, digests = list(map(list, excerpt.named)), list(map(list, excerpt.digests))
+        facts = _Facts(list(ids.organisations), ids.layout, named, digests)
         with zipfile.ZipFile(self._folder / name, "w", zipfile.ZIP_STORED) as file:
             file.writestr(_FACTS, msgspec.json.encode(facts))
             for content_name, content in contents.items():
@@ -166,7 +188,8 @@ class Shelf:
             for excerpt in excerpts
         ]
         temporary = self._folder / f".{os.getpid()}-{_INDEX}"
-        temporary.write_bytes(msgspec.json.encode(_Index(self._edition, batches)))
+        index = _Index(self._edition, batches, _said(excerpts))
+        temporary.write_bytes(msgspec.json.encode(index))
         temporary.replace(self._folder / _INDEX)
         self._sweep({_INDEX, *(batch.name for batch in batches)})
 
@@ -236,10 +259,25 @@ def _array(content: bytes) -> pl.Series:
     return pl.Series(np.frombuffer(content, _NUMBERS))
 
 
+def _said(excerpts: Iterable[Excerpt]) -> dict[str, Said]:
+    """What each export says: the lanes of its parts added up, as they are made, modulo 2^64."""
+    lanes: dict[Export, list[int]] = {}
+    for excerpt in excerpts:
+        for part, digest in zip(excerpt.parts, excerpt.digests, strict=True):
+            known = lanes.setdefault(part.export, [0] * len(digest))
+            lanes[part.export] = [(a + b) % 2**64 for a, b in zip(known, digest, strict=True)]
+    return {export.file.name: said(export, found) for export, found in lanes.items()}
+
+
+def said(export: Export, lanes: Sequence[int]) -> Said:
+    """What an export says whose rows add up to this."""
+    return Said(export.rows, list(lanes), list(export.ignored))
+
+
 def _load(lying: _Zip, parts: Sequence[Part]) -> Excerpt:
     facts = lying.facts()
     ids = PackedIds(facts.organisations, facts.layout, lying)
-    return Excerpt(parts=parts, named=facts.named, keys=lying.keys, ids=ids, **lying.frames())
+    return Excerpt(parts, facts.named, facts.digests, lying.keys, ids=ids, **lying.frames())
 
 
 def _mark(export: Export) -> str:

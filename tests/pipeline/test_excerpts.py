@@ -52,7 +52,7 @@ def all_of(found: Judged) -> Any:
         found.ledger,
         found.unplaced,
         named,
-        found.left_out(found.organisations),
+        found.left_out(found.contents("month")),
     )
 
 
@@ -60,7 +60,7 @@ def of_organisation(found: Judged, org_id: str) -> Any:
     """What a reading tells of the cells of one organisation."""
     contents = {c: of for c, of in found.contents("month").items() if c.org_id == org_id}
     numbers = {cell: plain(of) for cell, of in found.breakdowns("month", list(contents)).items()}
-    lines = {key: of for key, of in found.left_out([org_id]).items() if key is not None}
+    lines = {key: of for key, of in found.left_out(contents).items() if key is not None}
     return numbers, contents, lines
 
 
