@@ -30,7 +30,8 @@ _TAG: Final = re.compile(rb'"[^"]*"')
 _MOST_DRAINED: Final = 1024 * 1024
 _MOST_DRAIN_SECONDS: Final = 1
 _ETAG: Final = b"etag"
-_HELD_BY_304: Final = frozenset({_ETAG, b"cache-control"})
+_MUST_ASK: Final = (b"cache-control", b"no-cache")
+"""Whoever keeps a reply must ask whether it still holds: numbers change, ids go."""
 _GET: Final = HttpMethod.GET
 _HEAD: Final = HttpMethod.HEAD
 
@@ -60,20 +61,16 @@ class Reply:
         Returns:
             The status that was sent.
         """
-        status, headers, body = self.status, self.headers, self.body
-        if _ETAG in headers and _holds(headers[_ETAG], scope):
-            headers = {name: value for name, value in headers.items() if name in _HELD_BY_304}
-            status, body = _NOT_MODIFIED, b""
+        tag = self.headers.get(_ETAG)
+        if tag is not None and _holds(tag, scope):
+            status, headers, body = _NOT_MODIFIED, [(_ETAG, tag), _MUST_ASK], b""
+        else:
+            status, headers, body = self.status, list(self.headers.items()), self.body
         if scope["method"] == _HEAD:
             body = b""  # Content-Length still tells of what is left out
-        start: Message = {
-            "type": "http.response.start",
-            "status": status,
-            "headers": list(headers.items()),
-        }
-        await send(start)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
-        return int(status)
+        return status
 
 
 @dataclass(slots=True)
@@ -191,8 +188,7 @@ def _sends_body(scope: HTTPScope) -> bool:
 
 def _complete(reply: Reply, scope: HTTPScope) -> None:
     """What the whole house owes every reply."""
-    # Whoever keeps a reply must ask whether it still holds: numbers change, ids go.
-    reply.headers.setdefault(b"cache-control", b"no-cache")
+    reply.headers.setdefault(*_MUST_ASK)
     allowed = reply.headers.get(b"allow", b"").replace(b" ", b"").split(b",")
     if b"GET" in allowed:
         reply.headers[b"allow"] = b", ".join(sorted({*allowed, b"HEAD"}))
@@ -204,7 +200,7 @@ def _complete(reply: Reply, scope: HTTPScope) -> None:
 def _holds(tag: bytes, scope: HTTPScope) -> bool:
     """Whether If-None-Match names this tag; weakly compared, as RFC 9110 section 13.1.2 says."""
     asked = [value for name, value in scope["headers"] if name == b"if-none-match"]
-    if not asked:
-        return False
+    if not asked or asked == [tag]:  # as nearly always
+        return bool(asked)
     tags = b",".join(asked)
     return tags.strip() == b"*" or tag in _TAG.findall(tags)
