@@ -27,6 +27,8 @@ CONNECTIONS: Final = 16
 SNAPSHOTS: Final = 100_000
 _BASE: Final = "/api/v1/bufdir-aggregations"
 _START_SECONDS: Final = 30
+_OLDER_TAG: Final = f'"{"0" * 32}"'
+"""The same request as one that gets a 304, and answered in full."""
 _WARMING, _DURATION = "1s", "2s"
 
 
@@ -59,6 +61,7 @@ def compare(folder: Path, rounds: int, tell: Callable[[str], None]) -> dict[str,
                 None,
             ),
             "GET /{id}, 304": (ours, [one], _tag(ours, one)),
+            "GET /{id}, an older tag": (ours, [one], _OLDER_TAG),
             "GET /{id}/metrics": (ours, [f"{one}/metrics"], None),
             "list, page 1": (ours, [f"{filtered}1"], None),
             "list, page 4,000": (ours, [f"{filtered}4000"], None),

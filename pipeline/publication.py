@@ -70,9 +70,9 @@ def publish(
         current = [work.catalog.publish(version) for _, version in published]
     outcomes = []
     for (plan, version), is_current in zip(published, current, strict=True):
-        if is_current:
+        if is_current and plan.entry.version:
             store.remove_quarantine(work.data, plan.entry.number, plan.entry.version)
-        else:
+        if not is_current:
             store.remove(work.data, plan.entry.number)
         what = COMPUTED if is_current else DELETED
         outcomes.append(outcome(plan.entry, what, version.version))

@@ -231,22 +231,16 @@ class Judged:
         By organisation and month, under None what lies in no cell; a line of JSON for each row,
         in the order of the files and of the rows in them.
         """
-        wanted = _months(cells).lazy()
-        frames = [
-            *(_filed(self.question, excerpt, excerpt.left_out) for excerpt in self.excerpts),
-            excerpts.left_out(self.settled.lazy()).collect(),
-        ]
-        rows = pl.concat(
-            pl.concat(
-                [
-                    frame.lazy().join(wanted, on=(ORG_ID, MONTH), how="semi"),
-                    frame.lazy().filter(pl.col(MONTH).is_null()),
-                ]
-            )
-            for frame in frames
-        ).collect()
-        names = [export.file.name for export in self.question.exports]
         nowhere = pl.col(MONTH).is_null()
+        everything = pl.concat(
+            [
+                *(_filed(self.question, excerpt, excerpt.left_out) for excerpt in self.excerpts),
+                excerpts.left_out(self.settled.lazy()).collect(),
+            ]
+        )
+        wanted = everything.join(_months(cells), on=(ORG_ID, MONTH), how="semi")
+        rows = pl.concat([wanted, everything.filter(nowhere)])
+        names = [export.file.name for export in self.question.exports]
         lines = (
             rows.sort(FILE, ROW)
             .select(pl.when(~nowhere).then(ORG_ID).alias(ORG_ID), MONTH, _line(names).alias(_LINE))
