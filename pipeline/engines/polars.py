@@ -337,9 +337,12 @@ def say_the_same(question: Question, data: Path) -> bool:
         known = Shelf(data, question).said()
     except ShelfUnusable:
         return False
+    counts = {name: said.rows for name, said in known.items()}
+    if any(export.rows != counts.get(export.file.name) for export in question.exports):
+        return False
     return all(
         shelves.said(export, excerpts.digest(files.scan(files.whole([export]), question)))
-        == known.get(export.file.name)
+        == known[export.file.name]
         for export in question.exports
     )
 

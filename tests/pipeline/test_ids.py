@@ -1,0 +1,97 @@
+"""Different people and activities are counted exactly, however batches of exports are laid."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pipeline.breakdown import Cell
+from pipeline.engines import polars, polars_files
+from pipeline.periods import Period, parse
+from tests.pipeline.given import export, question, row
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+Q4 = parse("rp-2024-q4")
+ORGANISATIONS = [f"org-{number:02d}" for number in range(1, 21)]
+
+
+def people(
+    data: Path, kind: str, cells: Collection[Cell] | None, *, laid: bool = False
+) -> Mapping[Cell, tuple[int, Sequence[int]]]:
+    """How many different people each cell has, as a whole and by category where there are any."""
+    if laid:
+        polars.survey(question(data), data, lay=True).keep()
+    found = polars.survey(question(data), data, reuse=laid).breakdowns(kind, cells)
+    return {
+        cell: (of.total.people, [part.people for part in of.categories.values() if part.people])
+        for cell, of in found.items()
+    }
+
+
+@pytest.mark.parametrize("laid", [False, True], ids=["in memory", "from excerpts"])
+@pytest.mark.parametrize("wanted", [["org-07"], ["org-03", "org-04", "org-17"], ORGANISATIONS])
+def test_few_of_many_organisations_are_counted_as_all_of_them_would_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: list[str], laid: bool
+) -> None:
+    """The seventh organisation has seven people; the first of each comes to two categories."""
+    monkeypatch.setattr(polars_files, "BATCH_ROWS", 50)
+    for part in ("first", "second"):
+        rows = [
+            row(org_id=org_id, participant_id=f"p{person}", activity_id=f"{part} {person}")
+            for number, org_id in enumerate(ORGANISATIONS, start=1)
+            for person in range(number)
+        ]
+        export(tmp_path, rows, f"{part}.parquet")
+    twice = [
+        row(org_id=org_id, participant_id="p0", activity_id="other", bufdir_category="eldre")
+        for org_id in ORGANISATIONS
+    ]
+    export(tmp_path, twice, "third.parquet")
+    cells = [Cell(org_id, Q4) for org_id in wanted]
+    assert people(tmp_path, "quarter", cells, laid=laid) == {
+        cell: (number, [number, 1])
+        for cell in cells
+        for number in [ORGANISATIONS.index(cell.org_id) + 1]
+    }
+
+
+@pytest.mark.parametrize("laid", [False, True], ids=["in memory", "from excerpts"])
+def test_batches_of_many_months_and_of_few_are_counted_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laid: bool
+) -> None:
+    """Seven people take turns for eight years; of four who come in 2024 two are new."""
+    monkeypatch.setattr(polars_files, "BATCH_ROWS", 96)
+    turns = [
+        row(
+            participant_id=f"p{month % 7}",
+            activity_id=f"a{month}",
+            started_at=datetime(2017 + month // 12, month % 12 + 1, 15, tzinfo=UTC),
+        )
+        for month in range(96)
+    ]
+    export(tmp_path, turns, "a.parquet")
+    new = [row(participant_id=name, activity_id="b") for name in ("p1", "p2", "q1", "q2")]
+    export(tmp_path, new, "b.parquet")
+    years = people(tmp_path, "year", None, laid=laid)
+    assert [years[Cell("org-1", Period("year", year))] for year in range(17, 25)] == [
+        *[(7, [7])] * 7,
+        (9, [9]),
+    ]
+
+
+@pytest.mark.parametrize("laid", [False, True], ids=["in memory", "from excerpts"])
+def test_batches_that_name_other_organisations_are_counted_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laid: bool
+) -> None:
+    monkeypatch.setattr(polars_files, "BATCH_ROWS", 2)
+    for name, organisations in (("a", ["b", "c"]), ("b", ["a", "c"]), ("c", ["c", "d"])):
+        rows = [row(org_id=org_id, activity_id=name) for org_id in organisations]
+        export(tmp_path, rows, f"{name}.parquet")
+    assert people(tmp_path, "quarter", None, laid=laid) == {
+        Cell(org_id, Q4): (1, [1]) for org_id in "abcd"
+    }
