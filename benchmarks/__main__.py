@@ -58,6 +58,7 @@ def main() -> None:
         reads=reads.compare(given.folder, 3 * given.rounds, _tell),
     )
     (given.folder / "results.json").write_bytes(msgspec.json.encode(results))
+    bench.clear()
     written = report.markdown(results)
     print(written)
     if given.scale == 1:

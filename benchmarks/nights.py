@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import uuid
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ class Bench:
             measure.run([*BUFDIR, "sample", str(folder / "exports"), *flags])
             (folder / "whole").touch()
         return folder / "exports"
+
+    def clear(self) -> None:
+        """Take away what was computed; the samples and the snapshots for reads are kept."""
+        for pattern in ("data-*", "published-*"):
+            for folder in self.folder.glob(pattern):
+                shutil.rmtree(folder)
 
     def data(self, sample: Sample) -> Path:
         """A new data folder over a sample's exports; each file can be replaced without the others.

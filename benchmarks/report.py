@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from benchmarks import peers
 from benchmarks.measure import Cost
 from benchmarks.reads import Load
 
 OURS: Final = "bufdir"
+IMPORT: Final = "import polars"
+NOTHING: Final = "nothing"
+_OURS, _OTHER, _MEMORY = "#00654e", "#b0b7b4", "#a85a00"
 CONSTANT: Final = "constant dict"
 _PACKAGES: Final = ("polars", "duckdb", "chdb", "pyarrow", "litestar", "granian", "typer")
 _GIGABYTE: Final = 10**9
@@ -56,7 +60,7 @@ def markdown(results: Results) -> str:
     cold, changed = results.cold[OURS], results.changed
     peers = [cost for name, cost in results.cold.items() if name != OURS]
     fastest = min(peers, key=lambda cost: cost.seconds)
-    imported = changed["import polars"]
+    imported = changed[IMPORT]
     empty = results.starting["an empty Typer program"].seconds
     constant = results.reads[CONSTANT].per_second
     parts = [
@@ -90,7 +94,7 @@ def markdown(results: Results) -> str:
             ),
         ),
         "",
-        _NOTHING.format(times=changed["nothing"].seconds / imported.seconds),
+        _NOTHING.format(times=changed[NOTHING].seconds / imported.seconds),
         "",
         "## A thousand rows gone from each of so many of the 25 files",
         "",
@@ -184,34 +188,53 @@ def _machine() -> str:
 
 
 def picture(results: Results) -> str:
-    """Three figures beside each other: cold beside the peers, what changed, and size."""
+    """Four figures: cold beside the peers, what changed, size, and how much changed."""
     import matplotlib as mpl
 
     mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = OURS
+    mpl.rcParams.update({"svg.hashsalt": OURS, "axes.titlesize": 11})
     from matplotlib import pyplot as plt
 
-    figure, (peers, changed, sizes) = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
-    names = list(results.cold)[::-1]
-    colours = ["#00654e" if name == OURS else "#b0b7b4" for name in names]
-    peers.barh(names, [results.cold[name].seconds for name in names], color=colours)
-    peers.set_title("a first night over 20 million rows, s")
-    nights = {"all": results.cold[OURS], **results.changed}
-    del nights["import polars"]
-    names = list(nights)[::-1]
-    changed.barh(names, [nights[name].seconds for name in names], color="#00654e")
-    changed.set_title("a night in which this has changed, s")
+    figure, ((beside, nights), (sizes, shares)) = plt.subplots(2, 2, figsize=(11, 7))
+    figure.set_layout_engine("constrained", wspace=0.05, hspace=0.08)
+    million = f"{results.rows / _MILLION:g} million rows"
+    _bars(beside, f"A first night over {million}, seconds", results.cold)
+    changed = {name: cost for name, cost in results.changed.items() if name != IMPORT}
+    everything = {"everything": results.cold[OURS], **changed}
+    _bars(nights, "A night after this changed, seconds", everything)
     rows = [number / _MILLION for number in results.sizes]
-    sizes.plot(rows, [c.seconds for c in results.sizes.values()], "o-", color="#00654e", label="s")
-    memory = [cost.gigabytes for cost in results.sizes.values()]
-    other = sizes.twinx()
-    other.plot(rows, memory, "s--", color="#c46a00", label="GB")
-    other.set_ylim(0, max(memory) * 1.5)
-    sizes.set_ylim(0)
-    sizes.set_xlabel("million rows")
-    sizes.set_title("a first night: seconds (—) and GB (- -)")
-    for axes in (peers, changed, sizes, other):
-        axes.spines[["top"]].set_visible(False)
+    sizes.set_title("A first night: millions of rows", loc="left")
+    _line(sizes, rows, [cost.seconds for cost in results.sizes.values()], "seconds", _OURS)
+    gigabytes = [cost.gigabytes for cost in results.sizes.values()]
+    _line(sizes.twinx(), rows, gigabytes, "GB", _MEMORY)
+    shares.set_title("A night: files of 25 that changed", loc="left")
+    files = [0, *results.shares]
+    costs = [results.changed[NOTHING], *results.shares.values()]
+    _line(shares, files, [cost.seconds for cost in costs], "seconds", _OURS)
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None})
     return written.getvalue()
+
+
+def _bars(axes: Any, title: str, costs: Mapping[str, Cost]) -> None:  # noqa: ANN401 (no types)
+    names = list(costs)[::-1]
+    colours = [_OTHER if name in peers.ENGINES else _OURS for name in names]
+    bars = axes.barh(names, [costs[name].seconds for name in names], color=colours)
+    axes.bar_label(bars, fmt="%.1f", padding=3)
+    axes.margins(x=0.12)
+    axes.set_title(title, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _line(
+    axes: Any,  # noqa: ANN401 (no types)
+    over: Sequence[float],
+    values: Sequence[float],
+    unit: str,
+    colour: str,
+) -> None:
+    axes.plot(over, values, "o-", color=colour)
+    axes.set_ylabel(unit, color=colour)
+    axes.set_ylim(0, max(values) * 1.15)
+    axes.set_xlim(left=0)
+    axes.spines[["top"]].set_visible(False)

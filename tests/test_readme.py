@@ -181,6 +181,14 @@ def _as_toml(value: object) -> str:
             return f"`{json.dumps(value)}`"
 
 
+def test_the_costs_in_the_readme_are_rows_of_the_results_that_were_measured() -> None:
+    section = README.split("## What it costs, and why", 1)[1].split("\n## ", 1)[0]
+    shown = [line for line in section.splitlines() if line.startswith("| ")]
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8").splitlines()
+    assert len(shown) > 12
+    assert [line for line in shown if line not in measured] == []
+
+
 def test_every_module_is_on_the_map() -> None:
     layers = README.split("## How it is built", 1)[1]
     files = [path for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__"]

@@ -3,18 +3,21 @@
 A zip file for each batch, with its frames as Arrow files and its arrays as they lie in memory, and
 an index that names the batches of one night and what they are of. Everything here follows from the
 exports: it is not flushed to disk, may be deleted at any time, and is forgotten as a whole where
-any of it can't be trusted. Every reading of a zip member checks its sum.
+any of it can't be trusted: every member of a zip file has its sum, and so has the index.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import uuid
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -28,7 +31,7 @@ from pipeline.engines.polars_files import Part
 from pipeline.engines.polars_ids import ArraysInMemory, Layout, PackedIds, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.engines import Question
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "excerpts"
 _AT_ONCE: Final = 2
 """Files that are read at a time."""
-_EDITION: Final = 2
+_EDITION: Final = 3
 """Raised whenever an excerpt holds something else than before."""
 _INDEX: Final = "index.json"
 _FACTS: Final = "facts.json"
@@ -47,9 +50,14 @@ _NUMBERS: Final = "<u8"
 """How arrays of hashes are written."""
 _DAMAGE: Final = (
     OSError,
-    zipfile.BadZipFile,
+    EOFError,
     KeyError,
+    OverflowError,
+    RuntimeError,
     ValueError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
     msgspec.DecodeError,
     pl.exceptions.PolarsError,
 )
@@ -89,6 +97,8 @@ class _Facts(msgspec.Struct, frozen=True):
 
     organisations: list[str]
     layout: Layout
+    arrays: list[str]
+    """The names of all arrays of ids: none may be missing."""
     named: list[list[str]]
     digests: list[list[int]]
 
@@ -145,9 +155,11 @@ class Shelf:
         """What the last night laid down; nothing where it went by other rules."""
         nothing = _Index(self._edition, [], {})
         try:
-            content = (self._folder / _INDEX).read_bytes()
+            content, _, checksum = (self._folder / _INDEX).read_bytes().rpartition(b"\n")
         except FileNotFoundError:
             return nothing
+        if checksum != _checksum(content):
+            raise ShelfUnusable(_INDEX)
         try:
             index = msgspec.json.decode(content, type=_Index)
         except msgspec.DecodeError as error:
@@ -167,7 +179,8 @@ class Shelf:
             # As they lie in memory: most of what is written, and in half the time.
             contents[array_name] = array.to_numpy().astype(_NUMBERS, copy=False).data
         named, digests = list(map(list, excerpt.named)), list(map(list, excerpt.digests))
-        facts = _Facts(list(ids.organisations), ids.layout, named, digests)
+        arrays = list(ids.arrays.by_name)
+        facts = _Facts(list(ids.organisations), ids.layout, arrays, named, digests)
         with zipfile.ZipFile(self._folder / name, "w", zipfile.ZIP_STORED) as file:
             file.writestr(_FACTS, msgspec.json.encode(facts))
             for content_name, content in contents.items():
@@ -175,7 +188,8 @@ class Shelf:
                     member.write(content)
         self._names[tuple(excerpt.parts)] = name
         lying = _Zip(self._folder / name)
-        return replace(excerpt, keys=lying.keys, ids=replace(ids, arrays=lying))
+        lying_ids = replace(ids, arrays=_ArraysInZip(lying, arrays))
+        return replace(excerpt, keys=lying.keys, ids=lying_ids)
 
     def keep(self, excerpts: Sequence[Excerpt]) -> None:
         """From now on these are what lies here; everything else is taken away."""
@@ -188,8 +202,8 @@ class Shelf:
             for excerpt in excerpts
         ]
         temporary = self._folder / f".{os.getpid()}-{_INDEX}"
-        index = _Index(self._edition, batches, _said(excerpts))
-        temporary.write_bytes(msgspec.json.encode(index))
+        content = msgspec.json.encode(_Index(self._edition, batches, _said(excerpts)))
+        temporary.write_bytes(content + b"\n" + _checksum(content))
         temporary.replace(self._folder / _INDEX)
         self._sweep({_INDEX, *(batch.name for batch in batches)})
 
@@ -232,19 +246,14 @@ class _Zip:
         with self._opened() as file:
             return _array(file.read(_KEYS))
 
-    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.Series]]:
-        """For each column of ids, the arrays of those of these months in which a row counts.
+    def arrays(self, names: Iterable[str]) -> Sequence[pl.Series]:
+        """Arrays of ids.
 
         Raises:
             ShelfUnusable: The file is gone or damaged.
         """
-        months = tuple(months)
         with self._opened() as file:
-            there = set(file.namelist())
-            return {
-                column: [_array(file.read(name)) for name in names_of(column, months, there)]
-                for column in hashing.ID_COLUMNS
-            }
+            return [_array(file.read(name)) for name in names]
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
@@ -253,6 +262,28 @@ class _Zip:
                 yield file
         except _DAMAGE as error:
             raise ShelfUnusable(str(self.path)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _ArraysInZip:
+    """The arrays with these names."""
+
+    file: _Zip
+    names: Collection[str]
+
+    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.Series]]:
+        """For each column of ids, the arrays of those of these months in which a row counts.
+
+        Raises:
+            ShelfUnusable: The file is gone or damaged.
+        """
+        months = tuple(months)
+        names = [names_of(column, months, self.names) for column in hashing.ID_COLUMNS]
+        found = iter(self.file.arrays(chain.from_iterable(names)))
+        return {
+            column: list(islice(found, len(of_column)))
+            for column, of_column in zip(hashing.ID_COLUMNS, names, strict=True)
+        }
 
 
 def _array(content: bytes) -> pl.Series:
@@ -276,7 +307,8 @@ def said(export: Export, lanes: Sequence[int]) -> Said:
 
 def _load(lying: _Zip, parts: Sequence[Part]) -> Excerpt:
     facts = lying.facts()
-    ids = PackedIds(facts.organisations, facts.layout, lying)
+    arrays = _ArraysInZip(lying, frozenset(facts.arrays))
+    ids = PackedIds(facts.organisations, facts.layout, arrays)
     return Excerpt(parts, facts.named, facts.digests, lying.keys, ids=ids, **lying.frames())
 
 
@@ -302,4 +334,8 @@ def _edition(question: Question) -> str:
 
 
 def _short(said: object) -> str:
-    return hashlib.blake2b(msgspec.json.encode(said), digest_size=16).hexdigest()
+    return _checksum(msgspec.json.encode(said)).decode()
+
+
+def _checksum(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).hexdigest().encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,23 @@ def test_damaged_excerpts_are_read_from_the_exports_again(
     house.night()
     assert {"1.parquet", "2.parquet", "3.parquet"} == set(read)
     assert house.published()["org-2", "rp-2024-q4"].total.people == 3
+
+
+@pytest.mark.parametrize("named", ["keys", "sums", "participant_id_0-", "activity_id_1-"])
+def test_an_excerpt_that_lacks_a_part_is_damaged(house: House, named: str) -> None:
+    """A month whose ids are not there must not pass for one in which nobody took part."""
+    three_files(house)
+    for path in (house.data / "excerpts").glob("*.zip"):
+        with zipfile.ZipFile(path) as whole:
+            contents = {name: whole.read(name) for name in whole.namelist()}
+        with zipfile.ZipFile(path, "w") as cut:
+            for name, content in contents.items():
+                if not name.startswith(named):
+                    cut.writestr(name, content)
+    house.export(people(3, org_id="org-1", activity_id="other"), "2.parquet")
+    house.night()
+    assert house.published()["org-1", "rp-2024-q4"].total.people == 4
+    assert house.published()["org-1", "rp-2024-q4"].total.activities == 2
 
 
 def test_other_rules_have_everything_read_again(house: House, read: list[str]) -> None:
