@@ -38,7 +38,7 @@ check: $(environment) ## check format, lint, types, import layers, dependencies 
 	$(bin)/python -m pip check
 	@sh .ci/check-names
 
-bench: $(peers) ## measure everything beside its peers: an hour, 20 GB (ARGS="--scale 0.05")
+bench: $(peers) ## measure everything beside its peers: half an hour, 30 GB, needs wrk (ARGS="--scale 0.05")
 	$(bin)/python -m benchmarks $(ARGS)
 
 lock: $(environment) ## write the locks anew from pyproject.toml (ARGS=--upgrade)

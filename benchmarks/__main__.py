@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from benchmarks import nights, publishing, reads, report, starting
+from benchmarks.measure import Cost
 from benchmarks.nights import Bench, Sample
 from benchmarks.report import Results
 
@@ -23,47 +25,70 @@ PUBLISHED: Final = 10_000
 
 def main() -> None:
     """Measure, and write `RESULTS.md` and `costs.svg`."""
-    asked = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    asked.add_argument("--folder", type=Path, default=HERE / "work", help="room for 20 GB")
-    asked.add_argument("--rounds", type=int, default=3, help="of everything that is compared")
-    asked.add_argument(
-        "--scale", type=float, default=1.0, help="of all samples; under 1 nothing is written down"
-    )
-    given = asked.parse_args()
+    given = _given()
     given.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(given.folder, given.rounds, _tell)
-
-    def scaled(sample: Sample) -> Sample:
-        rows = max(int(sample.rows * given.scale), 10 * sample.organisations)
-        return Sample(rows, sample.organisations, sample.files)
-
-    main_sample = scaled(Sample(ROWS))
-    results = Results(
-        rounds=given.rounds,
-        rows=main_sample.rows,
-        sample_bytes=nights.size(bench.exports(main_sample)),
-        cold=nights.cold(bench, main_sample),
-        changed=nights.after_changes(bench, main_sample),
-        shares=nights.over_share(bench, main_sample, SHARES),
-        sizes={rows: nights.first(bench, scaled(Sample(rows))) for rows in SIZES},
-        shapes={
-            f"{shape.files:,} files, {shape.organisations:,} organisations": nights.first(
-                bench, scaled(shape)
-            )
-            for shape in SHAPES
-        },
-        publishing=publishing.seconds(given.folder, PUBLISHED),
-        starting=starting.compare(bench),
-        # Short and often: what else goes on here comes and goes within seconds.
-        reads=reads.compare(given.folder, 3 * given.rounds, _tell),
-    )
-    (given.folder / "results.json").write_bytes(msgspec.json.encode(results))
+    measured = _measured(bench, given)
+    last = given.folder / "results.json"
+    before = msgspec.json.decode(last.read_bytes()) if given.only else {}
+    found = {
+        name: msgspec.to_builtins(measure()) if given.only in {None, name} else before[name]
+        for name, measure in measured.items()
+    }
+    results = msgspec.convert(found, Results, strict=False)
+    last.write_bytes(msgspec.json.encode(results))
     bench.clear()
     written = report.markdown(results)
     print(written)
     if given.scale == 1:
         (HERE / "RESULTS.md").write_text(written, encoding="utf-8")
         (HERE / "costs.svg").write_text(report.picture(results), encoding="utf-8")
+
+
+def _given() -> argparse.Namespace:
+    asked = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    asked.add_argument("--folder", type=Path, default=HERE / "work", help="room for 30 GB")
+    asked.add_argument("--rounds", type=int, default=3, help="of everything that is compared")
+    asked.add_argument(
+        "--scale", type=float, default=1.0, help="of all samples; under 1 nothing is written down"
+    )
+    sections = [field.name for field in msgspec.structs.fields(Results)]
+    asked.add_argument(
+        "--only", choices=sections, help="measure this anew, and keep what else was measured last"
+    )
+    return asked.parse_args()
+
+
+def _measured(bench: Bench, given: argparse.Namespace) -> Mapping[str, Callable[[], object]]:
+    """How each part of the results is measured."""
+
+    def scaled(sample: Sample) -> Sample:
+        rows = max(int(sample.rows * given.scale), 10 * sample.organisations)
+        return Sample(rows, sample.organisations, sample.files)
+
+    def of_shapes() -> dict[str, Cost]:
+        return {
+            f"{shape.files:,} files, {shape.organisations:,} organisations": nights.first(
+                bench, scaled(shape)
+            )
+            for shape in SHAPES
+        }
+
+    sample = scaled(Sample(ROWS))
+    return {
+        "rounds": lambda: bench.rounds,
+        "rows": lambda: sample.rows,
+        "sample_bytes": lambda: nights.size(bench.exports(sample)),
+        "cold": lambda: nights.cold(bench, sample),
+        "changed": lambda: nights.after_changes(bench, sample),
+        "shares": lambda: nights.over_share(bench, sample, SHARES),
+        "sizes": lambda: {rows: nights.first(bench, scaled(Sample(rows))) for rows in SIZES},
+        "shapes": of_shapes,
+        "publishing": lambda: publishing.seconds(bench.folder, PUBLISHED),
+        "starting": lambda: starting.compare(bench),
+        # Short and often: what else goes on here comes and goes within seconds.
+        "reads": lambda: reads.compare(bench.folder, 3 * bench.rounds, bench.tell),
+    }
 
 
 def _tell(sentence: str) -> None:
