@@ -32,6 +32,7 @@ def run(work: Work, *, full: bool = False) -> Night:
     """
     exports.check_folder(work.data)
     with claims.night(work.catalog, work.clock()):
+        deleted = staleness.deletions(work.catalog)
         files = exports.find(work.data)
         is_tidy = claims.is_tidy(work.catalog) and staleness.is_known(work.catalog)
         others = [run for run in claims.open_runs(work.catalog) if run.number is not None]
@@ -40,7 +41,7 @@ def run(work: Work, *, full: bool = False) -> Night:
             return _quiet(work, files)
         from pipeline import renewal  # noqa: PLC0415 (loads an engine)
 
-        if may_be_quiet and renewal.is_as_before(work, files):
+        if may_be_quiet and renewal.is_as_before(work, files, deleted):
             return _quiet(work, files)
         return renewal.run(work, full=full, is_tidy=is_tidy)
 

@@ -59,11 +59,17 @@ def publish(
     """
     published: list[tuple[Planned, Version]] = []
     coming = iter(counted)
-    while group := list(islice(coming, _GROUP)):
-        made = [(plan, _version(work, plan, numbers)) for plan, numbers in group]
-        store.write(_files(work, made, left_out))
-        published += made
-        work.tell("snapshots_written", done=len(made), total=total)
+    try:
+        while group := list(islice(coming, _GROUP)):
+            made = [(plan, _version(work, plan, numbers)) for plan, numbers in group]
+            published += made
+            store.write(_files(work, made, left_out))
+            work.tell("snapshots_written", done=len(made), total=total)
+    except BaseException:
+        # Nothing of it may be found by whoever rebuilds the catalog from the files.
+        for plan, _ in published:
+            store.sweep_snapshot(work.data, plan.entry.number, plan.entry.version)
+        raise
     if not published:
         return []
     with work.catalog.transaction():

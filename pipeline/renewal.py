@@ -65,16 +65,16 @@ def run(work: Work, *, full: bool, is_tidy: bool) -> Night:
     return _night(gathered, outcomes, held, later, ignored)
 
 
-def is_as_before(work: Work, files: Sequence[File]) -> bool:
+def is_as_before(work: Work, files: Sequence[File], deleted: str) -> bool:
     """Whether files were written anew, and each holds the rows that the last night found in it.
 
     If so, they count as read. What is laid down of them holds their rows' old places, and is made
     anew by the next night that finds news.
     """
-    anew = staleness.written_anew(work.catalog, work.settings, files, work.clock())
-    if not anew or not runs.say_the_same(work, anew):
+    anew = staleness.written_anew(work.catalog, work.settings, files, work.clock(), deleted)
+    if not anew or not runs.say_the_same(work, anew, staleness.said(work.catalog)):
         return False
-    staleness.remember_same(work.catalog, work.settings, files)
+    staleness.remember_same(work.catalog, work.settings, files, deleted)
     return True
 
 
@@ -174,7 +174,8 @@ def _remember(work: Work, gathered: Gathered, deleted: str, later: Sequence[Cell
     until = min((cell.period.start(work.settings.zone) for cell in later), default=None)
     with work.catalog.transaction():
         work.catalog.remember_files([*accepted, *refused])
-        staleness.remember(work.catalog, work.settings, reading.files, deleted, until)
+        said = gathered.judged.said
+        staleness.remember(work.catalog, work.settings, reading.files, deleted, until, said)
 
 
 def _night(

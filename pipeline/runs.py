@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pipeline import cells, claims, exports, footers, numbers, periods, snapshot, store
+from pipeline import (
+    cells,
+    claims,
+    exports,
+    footers,
+    numbers,
+    periods,
+    snapshot,
+    staleness,
+    store,
+)
 from pipeline.breakdown import Breakdown, Cell
 from pipeline.engines import Question
 from pipeline.engines import polars as engine
@@ -117,13 +127,13 @@ def survey(
     return reading, engine.survey(question, work.data, reuse=reuse, lay=lay)
 
 
-def say_the_same(work: Work, files: Sequence[exports.File]) -> bool:
+def say_the_same(work: Work, files: Sequence[exports.File], said: Mapping[str, str]) -> bool:
     """Whether each of these files holds the rows that the last night read from it, in any order."""
     reading = footers.read(files, work.settings.columns)
     if reading.refused:
         return False
     try:
-        same = engine.say_the_same(Question.of(reading.accepted, work.settings), work.data)
+        same = engine.say_the_same(Question.of(reading.accepted, work.settings), said)
     except engine.FAULTS:
         return False
     return same and not exports.changed(files)
@@ -252,6 +262,7 @@ def _end(work: Work, runs: Iterable[Run], problem: str) -> None:
 
 
 def _refresh(work: Work, runs: Sequence[Run], *, forced: bool) -> Ended:
+    staleness.forget_said(work.catalog)
     entries = [work.catalog.get(snapshot.snapshot_id(run.number or 0)) for run in runs]
     for entry in entries:
         store.sweep_snapshot(work.data, entry.number, entry.version)

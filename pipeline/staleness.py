@@ -17,7 +17,7 @@ from pipeline import exports, numbers, periods
 from pipeline.catalog import DELETIONS, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from pipeline.catalog import Catalog, Entry
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _READING: Final = "last_reading"
 """The fact that tells which files the last night read, and by which settings: a `_Reading`."""
+_SAID: Final = "last_said"
+"""The fact that tells what each file said to the last night, as long as nobody has published since
+by what files say by now."""
 _UNTIL: Final = "reading_until"
 """The fact that tells when a period begins whose rows the last night left for later."""
 
@@ -44,12 +47,13 @@ def deletions(catalog: Catalog) -> str:
     return catalog.fact(DELETIONS) or "0"
 
 
-def remember(
+def remember(  # noqa: PLR0913, PLR0917 (each is one fact of the night)
     catalog: Catalog,
     settings: Settings,
     files: Iterable[File],
     deleted: str,
     until: datetime | None,
+    said: Mapping[str, str],
 ) -> None:
     """A night has brought everything up to date with these files.
 
@@ -59,14 +63,18 @@ def remember(
         files: All exports that there are, the refused ones too.
         deleted: What `deletions` said when the night began.
         until: When a period begins for which rows were left; None where there are none.
+        said: What each file says, in short: the same for the same rows in any order.
     """
     catalog.remember(_READING, _text(_reading(settings, files, deleted)))
     catalog.remember(_UNTIL, text_of(until) if until else "")
+    catalog.remember(_SAID, msgspec.json.encode(said).decode())
 
 
-def remember_same(catalog: Catalog, settings: Settings, files: Iterable[File]) -> None:
+def remember_same(
+    catalog: Catalog, settings: Settings, files: Iterable[File], deleted: str
+) -> None:
     """Files that were written anew say what the last night read, and count as read."""
-    catalog.remember(_READING, _text(_reading(settings, files, deletions(catalog))))
+    catalog.remember(_READING, _text(_reading(settings, files, deleted)))
 
 
 def is_known(catalog: Catalog) -> bool:
@@ -89,14 +97,14 @@ def _has_come(catalog: Catalog, now: datetime) -> bool:
 
 
 def written_anew(
-    catalog: Catalog, settings: Settings, files: Iterable[File], now: datetime
+    catalog: Catalog, settings: Settings, files: Sequence[File], now: datetime, deleted: str
 ) -> Sequence[File]:
     """The files that are no longer what the last night read, where there is no other news.
 
-    None where something else has changed, too: files came or went, or one was refused.
+    Empty where something else has changed, too: files came or went, or one was refused.
     """
     known = catalog.fact(_READING)
-    found = _reading(settings, files, deletions(catalog))
+    found = _reading(settings, files, deleted)
     if known is None or _has_come(catalog, now):
         return ()
     before = msgspec.json.decode(known, type=_Reading)
@@ -105,6 +113,16 @@ def written_anew(
     changed = [file for file in files if before.files[file.name] != found.files[file.name]]
     last = catalog.files()
     return changed if all(last[file.name].problem is None for file in changed) else ()
+
+
+def said(catalog: Catalog) -> Mapping[str, str]:
+    """What each file said to the last night; nothing where others have published since."""
+    return msgspec.json.decode(catalog.fact(_SAID) or "{}", type=dict[str, str])
+
+
+def forget_said(catalog: Catalog) -> None:
+    """From now on something may be published that the last night did not read."""
+    catalog.remember(_SAID, "{}")
 
 
 def stands(catalog: Catalog, settings: Settings, entry: Entry, now: datetime) -> bool:
@@ -127,11 +145,15 @@ def stands(catalog: Catalog, settings: Settings, entry: Entry, now: datetime) ->
 
 
 def _reading(settings: Settings, files: Iterable[File], deleted: str) -> _Reading:
+    by_name: dict[str, str] = {}
+    for file in files:  # names that can't be shown may look alike
+        fingerprint = "-".join(map(str, astuple(file.fingerprint)))
+        by_name[file.name] = f"{by_name.get(file.name, '')}/{fingerprint}"
     chosen = settings.model_dump(exclude={"runs", "log"})
     terms = (numbers.DEFINITIONS, installed_version("polars"), chosen, deleted)
     return _Reading(
         hashlib.blake2b(msgspec.json.encode(terms), digest_size=16).hexdigest(),
-        {file.name: "-".join(map(str, astuple(file.fingerprint))) for file in files},
+        by_name,
     )
 
 

@@ -23,7 +23,6 @@ from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
 from pipeline.engines import polars_ids as ids
 from pipeline.engines import polars_reading as reading
-from pipeline.engines import polars_shelf as shelves
 from pipeline.engines.polars_hashing import CONTENT
 from pipeline.engines.polars_ids import name_at
 from pipeline.engines.polars_shelf import Found, Shelf, ShelfUnusable
@@ -91,6 +90,11 @@ class Judged:
         """Let the next survey find what this one has read: no export has changed meanwhile."""
         if self.shelf is not None:
             self.shelf.keep(self.excerpts)
+
+    @property
+    def said(self) -> Mapping[str, str]:
+        """What each export says, in short: the same for the same rows in any order."""
+        return excerpts.said_by_name(self.excerpts)
 
     @cached_property
     def _placed(self) -> pl.DataFrame:
@@ -327,22 +331,15 @@ def survey(
     return Judged(question, read, _settle(question, read), target)
 
 
-def say_the_same(question: Question, data: Path) -> bool:
-    """Whether each of these exports holds the rows that the last reading laid down of it.
+def say_the_same(question: Question, known: Mapping[str, str]) -> bool:
+    """Whether each of these exports says what is known of it, as `Judged.said` has it.
 
     Raises:
         polars.exceptions.PolarsError, OSError: A file can't be read to its end.
     """
-    try:
-        known = Shelf(data, question).said()
-    except ShelfUnusable:
-        return False
-    counts = {name: said.rows for name, said in known.items()}
-    if any(export.rows != counts.get(export.file.name) for export in question.exports):
-        return False
     return all(
-        shelves.said(export, excerpts.digest(files.scan(files.whole([export]), question)))
-        == known[export.file.name]
+        excerpts.said(export, excerpts.digest(files.scan(files.whole([export]), question)))
+        == known.get(export.file.name)
         for export in question.exports
     )
 

@@ -34,12 +34,13 @@ from pipeline.participations import (
 from pipeline.periods import MONTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pipeline.breakdown import Calendar
     from pipeline.engines import Question
     from pipeline.engines.polars_files import Part
     from pipeline.engines.polars_ids import PackedIds
+    from pipeline.footers import Export
 
 ADDED: Final = tuple(metric for metric in METRICS if metric.over is not Over.DIFFERENT)
 """Metrics that add up over groups without a row in common."""
@@ -203,6 +204,21 @@ def digest(rows: pl.LazyFrame) -> Sequence[int]:
     """What these rows add up to in each lane, as an excerpt of them would say."""
     lanes = hashing.lanes(pl.col(CONTENT), pl.col(CONTENT))
     return hashing.hashed(rows).select(lanes).sum().collect(engine="streaming").row(0)
+
+
+def said(export: Export, lanes: Sequence[int]) -> str:
+    """What an export says whose rows add up to this; columns that mean nothing to us are told."""
+    return "-".join(map(str, (export.rows, *lanes, *export.ignored)))
+
+
+def said_by_name(excerpts: Iterable[Excerpt]) -> dict[str, str]:
+    """What each export says: the lanes of its parts added up, as they are made, modulo 2^64."""
+    lanes: dict[Export, list[int]] = {}
+    for excerpt_ in excerpts:
+        for part, own in zip(excerpt_.parts, excerpt_.digests, strict=True):
+            known = lanes.setdefault(part.export, [0] * len(own))
+            lanes[part.export] = [(a + b) % 2**64 for a, b in zip(known, own, strict=True)]
+    return {export.file.name: said(export, found) for export, found in lanes.items()}
 
 
 def sums(

@@ -76,20 +76,9 @@ class _Batch(msgspec.Struct, frozen=True):
     """The mark of the export, the first row, how many rows."""
 
 
-class Said(msgspec.Struct, frozen=True):
-    """What an export says, in short: the same for the same rows in whatever order."""
-
-    rows: int
-    lanes: list[int]
-    ignored: list[str]
-    """Columns that mean nothing to us."""
-
-
 class _Index(msgspec.Struct, frozen=True):
     edition: str
     batches: list[_Batch]
-    said: dict[str, Said]
-    """By the name of the export."""
 
 
 class _Facts(msgspec.Struct, frozen=True):
@@ -143,17 +132,9 @@ class Shelf:
             standing = list(pool.map(_load, *zip(*lying, strict=True))) if lying else []
         return Found(standing, others)
 
-    def said(self) -> Mapping[str, Said]:
-        """What the last night found each export to say; nothing where it went by other rules.
-
-        Raises:
-            ShelfUnusable: The index has been damaged.
-        """
-        return self._index().said
-
     def _index(self) -> _Index:
         """What the last night laid down; nothing where it went by other rules."""
-        nothing = _Index(self._edition, [], {})
+        nothing = _Index(self._edition, [])
         try:
             content, _, checksum = (self._folder / _INDEX).read_bytes().rpartition(b"\n")
         except FileNotFoundError:
@@ -202,7 +183,7 @@ class Shelf:
             for excerpt in excerpts
         ]
         temporary = self._folder / f".{os.getpid()}-{_INDEX}"
-        content = msgspec.json.encode(_Index(self._edition, batches, _said(excerpts)))
+        content = msgspec.json.encode(_Index(self._edition, batches))
         temporary.write_bytes(content + b"\n" + _checksum(content))
         temporary.replace(self._folder / _INDEX)
         self._sweep({_INDEX, *(batch.name for batch in batches)})
@@ -288,21 +269,6 @@ class _ArraysInZip:
 
 def _array(content: bytes) -> pl.Series:
     return pl.Series(np.frombuffer(content, _NUMBERS))
-
-
-def _said(excerpts: Iterable[Excerpt]) -> dict[str, Said]:
-    """What each export says: the lanes of its parts added up, as they are made, modulo 2^64."""
-    lanes: dict[Export, list[int]] = {}
-    for excerpt in excerpts:
-        for part, digest in zip(excerpt.parts, excerpt.digests, strict=True):
-            known = lanes.setdefault(part.export, [0] * len(digest))
-            lanes[part.export] = [(a + b) % 2**64 for a, b in zip(known, digest, strict=True)]
-    return {export.file.name: said(export, found) for export, found in lanes.items()}
-
-
-def said(export: Export, lanes: Sequence[int]) -> Said:
-    """What an export says whose rows add up to this."""
-    return Said(export.rows, list(lanes), list(export.ignored))
 
 
 def _load(lying: _Zip, parts: Sequence[Part]) -> Excerpt:

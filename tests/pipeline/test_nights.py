@@ -173,6 +173,29 @@ def test_a_file_written_anew_beside_a_snapshot_that_was_deleted_is_no_quiet_nigh
     assert computed(lived.night())
 
 
+def test_exports_that_were_only_looked_at_between_nights_are_news_to_the_next(house: House) -> None:
+    """As check and verify look at them: what they read was not published."""
+    house.export([row(hours=1.0)])
+    house.night()
+    house.export([row(hours=5.0)])
+    with house.work() as work:
+        runs.gather(work)
+    assert house.night().changed
+    assert house.published()[CELL].total.seconds == 5 * 3600
+
+
+def test_rows_that_come_back_after_a_run_published_others_are_news(house: House) -> None:
+    house.export([row(hours=1.0)])
+    house.night()
+    house.export([row(hours=5.0)])
+    with house.work() as work:
+        runs.run_cells(work, [periods.parse("rp-2024-q4")], ["org-1"])
+    assert house.published()[CELL].total.seconds == 5 * 3600
+    house.export([row(hours=1.0)])
+    assert house.night().changed
+    assert house.published()[CELL].total.seconds == 3600
+
+
 def test_a_damaged_file_in_place_of_one_is_no_file_written_anew(lived: House) -> None:
     path = lived.data / "exports" / "autumn.parquet"
     content = path.read_bytes()
