@@ -97,7 +97,7 @@ def in_order(hashes: pl.Series) -> pl.Series:
 
 def slices(hashes: pl.Series, edges: Sequence[int]) -> list[pl.Series]:
     """Of hashes in order, what lies from each of these edges to before the next or the end."""
-    cuts = hashes.search_sorted(pl.Series(edges, dtype=pl.UInt64))
+    cuts = hashes.search_sorted(pl.Series(edges, dtype=pl.UInt64), side="left")
     return [hashes.slice(first, end - first) for first, end in pairwise([*cuts, len(hashes)])]
 
 
