@@ -1,6 +1,6 @@
 """A night: looks whether anything has changed since the last one, and has it counted if so.
 
-Loads no engine where nothing has changed: such nights should cost nothing.
+Loads no engine where no file has changed: such nights should cost nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a night does in which something has changed: every cell brought up to date, and no other."""
+"""What a night does in which files have changed: looks at their rows, renews what is stale."""
 
 from __future__ import annotations
 
