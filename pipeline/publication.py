@@ -5,6 +5,7 @@ Files first, flushed; then one transaction. Nobody sees a version that is not wh
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -13,7 +14,7 @@ from pipeline import snapshot, store
 from pipeline.work import COMPUTED, DELETED, Outcome, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping
     from pathlib import Path
 
     from pipeline.breakdown import Breakdown, Cell
@@ -45,7 +46,10 @@ class Planned:
 
 
 def publish(
-    work: Work, counted: Iterable[tuple[Planned, Breakdown]], total: int, left_out: LeftOut
+    work: Work,
+    counted: Generator[tuple[Planned, Breakdown], None, None],
+    total: int,
+    left_out: LeftOut,
 ) -> list[Outcome]:
     """Write these versions as they come, then make all of them current in one transaction.
 
@@ -53,18 +57,19 @@ def publish(
 
     Args:
         work: Where, and when.
-        counted: What is to be published; where it ends with a failure, nothing is.
+        counted: What is to be published; where it ends with a failure, nothing is. Where writing
+            does, it is closed.
         total: How many versions are to be expected.
         left_out: The rows to be laid beside them.
     """
     published: list[tuple[Planned, Version]] = []
-    coming = iter(counted)
     try:
-        while group := list(islice(coming, _GROUP)):
-            made = [(plan, _version(work, plan, numbers)) for plan, numbers in group]
-            published += made
-            store.write(_files(work, made, left_out))
-            work.tell("snapshots_written", done=len(made), total=total)
+        with closing(counted):
+            while group := list(islice(counted, _GROUP)):
+                made = [(plan, _version(work, plan, numbers)) for plan, numbers in group]
+                published += made
+                store.write(_files(work, made, left_out))
+                work.tell("snapshots_written", done=len(made), total=total)
     except BaseException:
         # Nothing of it may be found by whoever rebuilds the catalog from the files.
         for plan, _ in published:

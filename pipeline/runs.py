@@ -1,7 +1,7 @@
 """Gather, decide, publish: exports and cells in, versions out.
 
-Everything is looked at before anything is written, and what is written becomes visible in one
-transaction. A run that can't be trusted publishes nothing.
+All exports are looked at before anything is written; what is written, while others are counted,
+becomes visible in one transaction. A run that can't be trusted publishes nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipeline.reasons import COUNTED, LEDGER
 from pipeline.work import FAILED, KEPT, UNCHANGED, Outcome, Work, outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.catalog import Catalog, Entry
     from pipeline.claims import Run
@@ -156,7 +156,9 @@ def plan(work: Work, entry: Entry, cell: Cell, content: engine.Content) -> Plann
     return Planned(entry, cell, digest, content.rows)
 
 
-def count(gathered: Gathered, planned: Collection[Planned]) -> Iterator[tuple[Planned, Breakdown]]:
+def count(
+    gathered: Gathered, planned: Collection[Planned]
+) -> Generator[tuple[Planned, Breakdown], None, None]:
     """The numbers of these versions, a period at a time; zeros where no row lies in a cell.
 
     Who takes all of them knows at the end that they may be published.

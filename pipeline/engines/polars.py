@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from pipeline.breakdown import Breakdown
     from pipeline.engines import Question
     from pipeline.engines.polars_excerpts import Excerpt
-    from pipeline.engines.polars_ids import PackedIds
+    from pipeline.engines.polars_ids import Ids
     from pipeline.participations import Column
 
 FAULTS: Final = files.FAULTS
@@ -119,10 +119,10 @@ class Judged:
         return pl.concat([*(excerpt.sums for excerpt in self.excerpts), settled])
 
     @cached_property
-    def _ids(self) -> Sequence[PackedIds]:
+    def _ids(self) -> Sequence[Ids]:
         """Of all rows that count."""
         organisations = self._settled_organisations
-        settled = excerpts.packed(self._numbered.lazy(), organisations, self.question)
+        settled = excerpts.counted_ids(self._numbered.lazy(), organisations, self.question)
         return [*(excerpt.ids for excerpt in self.excerpts), settled]
 
     @property
@@ -185,21 +185,32 @@ class Judged:
         ledger = laid.group_by(ORG_ID, _period(kind), _PLACE).agg(pl.col(ROWS).sum())
         if cells is not None:
             ledger = ledger.join(_frame(cells), on=(ORG_ID, PERIOD), how="semi")
-        with ThreadPoolExecutor(reading.AT_ONCE) as pool:
-            of_period = partial(self._of_period, kind)
-            yield from pool.map(of_period, ledger.sort(PERIOD).partition_by(PERIOD))
-
-    def _of_period(self, kind: str, ledger: pl.DataFrame) -> Mapping[Cell, Breakdown]:
-        """The numbers of the cells of one period, which have this ledger."""
-        period = Period(kind, ledger.item(0, PERIOD))
-        organisations = ledger.get_column(ORG_ID).unique().sort().to_list()
-        cells = {Cell(org_id, period) for org_id in organisations}
+        waiting = ledger.sort(PERIOD).partition_by(PERIOD)
+        of_period = partial(self._of_period, kind, self._ids)
         try:
-            totals, shares = self._count(period, organisations)
+            with ThreadPoolExecutor(reading.AT_ONCE) as pool:
+                for found in pool.map(of_period, tuple(waiting)):
+                    del waiting[0]
+                    yield found
+        except ShelfUnusable:
+            # Somebody has taken excerpts away since they were found: all is read once more.
+            others = set(chain.from_iterable(_cells(kind, ledger) for ledger in waiting))
+            yield from survey(self.question).period_by_period(kind, others)
+
+    def _of_period(
+        self, kind: str, counted: Sequence[Ids], ledger: pl.DataFrame
+    ) -> Mapping[Cell, Breakdown]:
+        """The numbers of the cells of one period, which have this ledger.
+
+        Raises:
+            ShelfUnusable: Ids are gone or damaged.
+        """
+        cells = _cells(kind, ledger)
+        period = Period(kind, ledger.item(0, PERIOD))
+        try:
+            totals, shares = self._count(counted, period, sorted({cell.org_id for cell in cells}))
         except ids.IdsCollide:
             return _plainly(self.question, kind, cells)
-        except ShelfUnusable:
-            return survey(self.question).breakdowns(kind, cells)
         numbers = [metric.name for metric in METRICS]
         groups = engines.Groups(
             totals.select(ORG_ID, PERIOD, *numbers).rows(),
@@ -209,7 +220,7 @@ class Judged:
         return engines.breakdowns(kind, groups, self.question.rules.categories)
 
     def _count(
-        self, period: Period, organisations: Sequence[str]
+        self, counted: Sequence[Ids], period: Period, organisations: Sequence[str]
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The metrics of one period: per organisation, and per organisation and category."""
         months = period.months
@@ -223,7 +234,7 @@ class Judged:
             [here.group_by(ORG_ID).agg(added), here.group_by(ORG_ID, CATEGORY).agg(added)]
         )
         categories = self.question.rules.categories
-        for total, share in ids.count(self._ids, months, organisations, categories):
+        for total, share in ids.count(counted, months, organisations, categories):
             totals = totals.join(total, on=ORG_ID)
             shares = shares.join(share, on=(ORG_ID, CATEGORY))
         place = pl.lit(period.ordinal, pl.Int32).alias(PERIOD)
@@ -265,6 +276,12 @@ def _months(cells: Iterable[Cell]) -> pl.DataFrame:
     """The organisations and months that these cells are made of."""
     months = {(cell.org_id, month) for cell in cells for month in cell.period.months}
     return pl.DataFrame(list(months), schema={ORG_ID: pl.String, MONTH: pl.Int32}, orient="row")
+
+
+def _cells(kind: str, ledger: pl.DataFrame) -> set[Cell]:
+    """The cells that a ledger is of."""
+    places = ledger.select(ORG_ID, PERIOD).iter_rows()
+    return {Cell(org_id, Period(kind, ordinal)) for org_id, ordinal in places}
 
 
 def _frame(cells: Collection[Cell]) -> pl.DataFrame:

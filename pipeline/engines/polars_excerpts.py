@@ -7,6 +7,7 @@ as they are: only all of them together tell which stands.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pipeline.breakdown import Calendar
     from pipeline.engines import Question
     from pipeline.engines.polars_files import Part
-    from pipeline.engines.polars_ids import PackedIds
+    from pipeline.engines.polars_ids import Ids
     from pipeline.footers import Export
 
 ADDED: Final = tuple(metric for metric in METRICS if metric.over is not Over.DIFFERENT)
@@ -48,6 +49,7 @@ SUMMED: Final = (ROWS, *hashing.LANES, *(metric.name for metric in ADDED))
 """All that sums hold of a group."""
 _IS_CONTESTED: Final = "is_contested"
 _GROUP: Final = "group"
+_HALF_OF_64_BITS: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +67,7 @@ class Excerpt:
     """How many rows were laid to each organisation and month before any was judged."""
     sums: pl.DataFrame
     """The `sums` of what is not contested."""
-    ids: PackedIds
+    ids: Ids
     """Of what counts and is not contested."""
     contested: pl.DataFrame
     """The statements whose participation has several, or has had."""
@@ -83,7 +85,7 @@ class Excerpt:
         return self.contested.get_column(KEY_HASH)
 
     def of(self, organisations: Collection[str]) -> Excerpt:
-        """The same of these organisations only."""
+        """The same, of these organisations only; but hashes stay everybody's."""
         wanted = pl.col(ORG_ID).is_in(list(organisations))
         return replace(
             self,
@@ -134,7 +136,7 @@ def excerpt(
         own_keys.clone,
         placed.agg(pl.col(ROWS).sum()),
         of_alone.agg(pl.col(SUMMED).sum()),
-        packed(alone, organisations, question),
+        counted_ids(alone, organisations, question),
         # Nobody needs to know who took part, only who is somebody else.
         mine.select(statement).with_columns(hashing.wide(PARTICIPANT_ID)).collect(),
         left_out(alone).collect(),
@@ -274,7 +276,8 @@ def _group(sizes: Mapping[str, int]) -> pl.Expr:
     Args:
         sizes: How many values each may have, from 0; null is one more.
     """
-    group = pl.lit(0, pl.Int64)
+    fits = math.prod(size + 1 for size in sizes.values()) < _HALF_OF_64_BITS
+    group = pl.lit(0, pl.Int64 if fits else pl.Int128)
     for column, size in sizes.items():
         group = group * (size + 1) + pl.col(column).cast(pl.Int64).fill_null(size)
     return group
@@ -290,10 +293,10 @@ def _ungrouped(sizes: Mapping[str, int], schema: pl.Schema) -> list[pl.Expr]:
     return columns
 
 
-def packed(judged: pl.LazyFrame, organisations: pl.Series, question: Question) -> PackedIds:
+def counted_ids(judged: pl.LazyFrame, organisations: pl.Series, question: Question) -> Ids:
     """The ids of those of these rows that count."""
     counted = judged.filter(pl.col(REASON).is_null())
-    return ids.packed(counted, organisations.to_list(), len(question.rules.categories))
+    return ids.collect(counted, organisations.to_list(), len(question.rules.categories))
 
 
 def left_out(judged: pl.LazyFrame) -> pl.LazyFrame:

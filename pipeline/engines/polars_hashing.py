@@ -48,10 +48,10 @@ def id_columns(column: str) -> tuple[str, ...]:
     return tuple(f"{column}_{place}" for place in range(len(SEEDS)))
 
 
-ID_COLUMNS: Final = tuple(
-    name for metric in over(Over.DIFFERENT) for name in id_columns(metric.column)
-)
-"""The hashed ids whose different values are counted."""
+COUNTED: Final = tuple(metric.column for metric in over(Over.DIFFERENT))
+"""The columns whose different values are counted."""
+ID_COLUMNS: Final = tuple(name for column in COUNTED for name in id_columns(column))
+"""Their hashes."""
 
 
 def ids(place: int) -> list[pl.Expr]:
@@ -95,10 +95,18 @@ def in_order(hashes: pl.Series) -> pl.Series:
     return hashes.drop_nulls().sort(multithreaded=False)
 
 
-def slices(hashes: pl.Series, edges: Sequence[int]) -> list[pl.Series]:
-    """Of hashes in order, what lies from each of these edges to before the next or the end."""
+def by(column: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """The same rows by a column of hashes, in rising order; on one thread as well."""
+    return rows.sort(column, multithreaded=False)
+
+
+def spans(hashes: pl.Series, edges: Sequence[int]) -> list[tuple[int, int]]:
+    """Where, in hashes in order, those lie from each of these edges to the next or the end.
+
+    Each as its first place and how many they are.
+    """
     cuts = hashes.search_sorted(pl.Series(edges, dtype=pl.UInt64), side="left")
-    return [hashes.slice(first, end - first) for first, end in pairwise([*cuts, len(hashes)])]
+    return [(first, end - first) for first, end in pairwise([*cuts, len(hashes)])]
 
 
 @cache

@@ -1,9 +1,10 @@
 """How many different ids there are, without the rows that have them.
 
-Numbers of different ids do not add up, so the ids themselves are kept: hashed, without
-repetition, month by month. Each is one 64-bit number, organisation first, category last, so that
-one sort tells how many there are in all and in each category. A second hash of each id must give
-the same counts; where it does not, two ids have fallen together and counting is refused.
+Numbers of different ids do not add up, so the ids themselves are kept, hashed, without repetition,
+month by month. Each is a 64-bit number: organisation first, then what there is room for of a first
+hash, category last; so that one sort tells how many there are in all and in each category. Beside
+it stands a second hash of 64 bits, its proof: ids of equal number must have equal proof. Where they
+do not, two ids have the same number, and counting is refused.
 """
 
 from __future__ import annotations
@@ -30,7 +31,11 @@ ORG_PLACE: Final = "org_place"
 CATEGORY_PLACE: Final = "category_place"
 """The place of the row's category among all that count."""
 
-_IDS: Final = "ids"
+NUMBER: Final = "number"
+PROOF: Final = "proof"
+COLUMNS: Final = (NUMBER, PROOF)
+"""Of a frame of ids."""
+
 _BITS: Final = 64
 _FEW: Final = 8
 """One organisation in so many is picked out of the ids; more are not."""
@@ -39,11 +44,11 @@ _MONTH_BITS: Final = 5
 
 
 class IdsCollide(Exception):
-    """Two ids have the same hash; the counts would be too small."""
+    """Two ids have the same number; the counts would be too small."""
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """How an id is packed into one number: organisation, hash, category, from the top."""
+    """What an id's number is made of: organisation, hash, category, from the top."""
 
     organisation_bits: int
     hash_bits: int
@@ -64,93 +69,86 @@ class Layout(msgspec.Struct, frozen=True):
         """Of the whole number."""
         return self.organisation_bits + self.hash_bits + self.category_bits
 
-    def pack(self, id_hash: pl.Expr) -> pl.Expr:
-        """A hash of 64 bits, packed with the places that the row has."""
-        organisation, category = (
-            pl.col(place).cast(pl.UInt64) for place in (ORG_PLACE, CATEGORY_PLACE)
-        )
-        return self._laid(id_hash // 2 ** (_BITS - self.hash_bits), organisation, category)
+    def number(self, organisation: pl.Expr, id_hash: pl.Expr, category: pl.Expr) -> pl.Expr:
+        """The number of an id with these places and this hash of 64 bits."""
+        return self._number(organisation, id_hash.floordiv(2 ** (_BITS - self.hash_bits)), category)
 
-    def _laid(self, id_bits: pl.Expr, organisation: pl.Expr, category: pl.Expr) -> pl.Expr:
-        of_organisation = organisation * 2**self.hash_bits + id_bits
-        return self.with_category(of_organisation) + category
+    def _number(self, organisation: pl.Expr, id_bits: pl.Expr, category: pl.Expr) -> pl.Expr:
+        of_organisation = organisation.cast(pl.UInt64).mul(2**self.hash_bits) + id_bits
+        return of_organisation.mul(2**self.category_bits) + category.cast(pl.UInt64)
 
-    def organisation(self, packed: pl.Expr) -> pl.Expr:
+    def numbered_anew(self, number: pl.Expr, organisation: pl.Expr, other: Layout) -> pl.Expr:
+        """Its number in a layout with no wider hashes, under another place of its organisation."""
+        id_bits = self.without_category(number).mod(2**self.hash_bits)
+        narrower = id_bits.floordiv(2 ** (self.hash_bits - other.hash_bits))
+        return other._number(organisation, narrower, self.category(number))
+
+    def organisation(self, number: pl.Expr) -> pl.Expr:
         """Its place among the organisations."""
-        return packed.floordiv(2 ** (self.hash_bits + self.category_bits))
+        return number.floordiv(2 ** (self.hash_bits + self.category_bits))
 
-    def category(self, packed: pl.Expr) -> pl.Expr:
+    def category(self, number: pl.Expr) -> pl.Expr:
         """Its place among the categories."""
-        return packed.mod(2**self.category_bits)
+        return number.mod(2**self.category_bits)
 
-    def without_category(self, packed: pl.Expr) -> pl.Expr:
+    def without_category(self, number: pl.Expr) -> pl.Expr:
         """Organisation and hash only."""
-        return packed.floordiv(2**self.category_bits)
+        return number.floordiv(2**self.category_bits)
 
-    def with_category(self, of_organisation: pl.Expr) -> pl.Expr:
-        """Packed again, under the first category."""
-        return of_organisation.mul(2**self.category_bits)
-
-    def laid_anew(self, packed: pl.Expr, organisation: pl.Expr, other: Layout) -> pl.Expr:
-        """The same ids in a layout with no wider hashes, under other organisations' places."""
-        id_bits = self.without_category(packed) % 2**self.hash_bits
-        narrower = id_bits // 2 ** (self.hash_bits - other.hash_bits)
-        return other._laid(narrower, organisation, self.category(packed))
-
-    def cut(self, in_order: pl.Series, runs: Sequence[range]) -> list[pl.Series]:
+    def cut(self, in_order: pl.DataFrame, runs: Sequence[range]) -> list[pl.DataFrame]:
         """The ids of the organisations at these places."""
         unit = 2 ** (self.hash_bits + self.category_bits)
         edges = [edge * unit for run in runs for edge in (run.start, run.stop)]
-        return hashing.slices(in_order, edges)[::2]
+        spans = hashing.spans(in_order.get_column(NUMBER), edges)
+        return [in_order.slice(*span) for span in spans[::2]]
 
 
-class Arrays(Protocol):
-    """Where packed ids are: in memory, or in a file."""
+class Frames(Protocol):
+    """Where ids are: in memory, or in a file."""
 
-    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.Series]]:
-        """For each column of ids, the arrays of those of these months in which a row counts.
+    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.DataFrame]]:
+        """By the column that the ids are of, those of these months in which a row counts.
 
-        Each id once, in order.
+        For each month a frame with `COLUMNS`, each id and category once, by their numbers.
         """
 
 
 @dataclass(frozen=True, slots=True)
-class ArraysInMemory:
-    """Arrays by `name_of`."""
+class FramesInMemory:
+    """Frames by `name_of`."""
 
-    by_name: Mapping[str, pl.Series]
+    by_name: Mapping[str, pl.DataFrame]
 
-    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.Series]]:
-        """For each column of ids, the arrays of those of these months in which a row counts."""
+    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.DataFrame]]:
+        """By the column that the ids are of, those of these months in which a row counts."""
         months = tuple(months)
         return {
             column: [self.by_name[name] for name in names_of(column, months, self.by_name)]
-            for column in hashing.ID_COLUMNS
+            for column in hashing.COUNTED
         }
 
 
 def name_of(column: str, month: int) -> str:
-    """The name of an array."""
+    """The name of a frame."""
     return f"{column}-{month}"
 
 
 def names_of(column: str, months: Iterable[int], there: Container[str]) -> list[str]:
-    """The names of the arrays of these months that are there."""
+    """The names of the frames of these months that are there."""
     return [name for month in months if (name := name_of(column, month)) in there]
 
 
 @dataclass(frozen=True, slots=True)
-class PackedIds:
+class Ids:
     """The different ids of some rows that count."""
 
     organisations: Sequence[str]
-    """In order; ids name an organisation by its place here."""
+    """In order; numbers name an organisation by its place here."""
     layout: Layout
-    arrays: Arrays
-    """For each column of hashed ids and each month."""
+    frames: Frames
 
 
-def packed(counted: pl.LazyFrame, organisations: Sequence[str], categories: int) -> PackedIds:
+def collect(counted: pl.LazyFrame, organisations: Sequence[str], categories: int) -> Ids:
     """The ids of these rows.
 
     Args:
@@ -161,18 +159,20 @@ def packed(counted: pl.LazyFrame, organisations: Sequence[str], categories: int)
     rows = counted.select(MONTH, ORG_PLACE, CATEGORY_PLACE, *hashing.ID_COLUMNS).collect()
     months = rows.get_column(MONTH).unique().sort().to_list()
     layout = Layout.of(len(organisations), categories, len(months))
-    ids = rows.lazy().select(
-        (_nth(months) * 2**layout.bits + layout.pack(pl.col(column))).alias(column)
-        for column in hashing.ID_COLUMNS
-    )
     edges = [n * 2**layout.bits for n in range(len(months))]
-    arrays: dict[str, pl.Series] = {}
-    for found in ids.collect():
+    frames: dict[str, pl.DataFrame] = {}
+    for column in hashing.COUNTED:
+        first, second = map(pl.col, hashing.id_columns(column))
+        number = layout.number(pl.col(ORG_PLACE), first, pl.col(CATEGORY_PLACE))
+        of_month = _nth(months) * 2**layout.bits + number
+        ids = rows.select(of_month.alias(NUMBER), second.alias(PROOF))
         # Exports list an activity's people one after the other: many repeats stand together.
-        in_order = hashing.in_order(found.filter(found.ne_missing(found.shift(1)))).unique()
-        for month, of_month in zip(months, hashing.slices(in_order, edges), strict=True):
-            arrays[name_of(found.name, month)] = of_month % 2**layout.bits
-    return PackedIds(organisations, layout, ArraysInMemory(arrays))
+        in_order = _each_once(hashing.by(NUMBER, _each_once(ids)))
+        spans = hashing.spans(in_order.get_column(NUMBER), edges)
+        within = in_order.with_columns(pl.col(NUMBER) % 2**layout.bits)
+        for month_, span in zip(months, spans, strict=True):
+            frames[name_of(column, month_)] = within.slice(*span)
+    return Ids(organisations, layout, FramesInMemory(frames))
 
 
 def _nth(months: Sequence[int]) -> pl.Expr:
@@ -186,7 +186,7 @@ def _nth(months: Sequence[int]) -> pl.Expr:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """Which ids are merged: of which months, organisations and categories, and how laid."""
+    """Which ids are merged: of which months, organisations and categories, and how numbered."""
 
     months: range
     organisations: Sequence[str]
@@ -195,7 +195,7 @@ class _Asked:
 
 
 def count(
-    parts: Sequence[PackedIds],
+    parts: Sequence[Ids],
     months: range,
     organisations: Sequence[str],
     categories: Sequence[str],
@@ -216,73 +216,72 @@ def count(
     narrowest = min([layout.hash_bits, *(part.layout.hash_bits for part in parts)])
     layout = msgspec.structs.replace(layout, hash_bits=narrowest)
     asked = _Asked(months, organisations, categories, layout)
-    laid = [_laid(part, asked) for part in parts]
-    return [_different(laid, metric, asked) for metric in over(Over.DIFFERENT)]
+    numbered = [_numbered(part, asked) for part in parts]
+    return [_different(numbered, metric, asked) for metric in over(Over.DIFFERENT)]
 
 
-def _widened(organisations: Sequence[str], parts: Sequence[PackedIds]) -> Sequence[str]:
+def _widened(organisations: Sequence[str], parts: Sequence[Ids]) -> Sequence[str]:
     """Everybody, where many are asked for: to pick them out takes longer than to count all."""
     everybody = max((part.organisations for part in parts), key=len)
     is_many = len(organisations) * _FEW > len(everybody)
     return everybody if is_many and set(organisations) <= set(everybody) else organisations
 
 
+def _numbered(part: Ids, asked: _Asked) -> Mapping[str, Sequence[pl.DataFrame]]:
+    """The ids of one part that are asked for, numbered as it is asked, by column."""
+    if part.layout == asked.layout and part.organisations == asked.organisations:
+        return part.frames.of_months(asked.months)
+    wanted = {org_id: place for place, org_id in enumerate(asked.organisations)}
+    places = [wanted.get(org_id) for org_id in part.organisations]
+    runs = _runs(places)
+    if not runs:
+        return dict.fromkeys(hashing.COUNTED, ())
+    number, layout = pl.col(NUMBER), part.layout
+    place = pl.lit(pl.Series(places, dtype=pl.UInt64)).gather(layout.organisation(number))
+    anew = layout.numbered_anew(number, place, asked.layout)
+    return {
+        column: [
+            piece.with_columns(anew.alias(NUMBER))
+            for frame in frames
+            for piece in layout.cut(frame, runs)
+        ]
+        for column, frames in part.frames.of_months(asked.months).items()
+    }
+
+
 def _different(
-    laid: Sequence[Mapping[str, Sequence[pl.Series]]], metric: Metric, asked: _Asked
+    numbered: Sequence[Mapping[str, Sequence[pl.DataFrame]]], metric: Metric, asked: _Asked
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """How many different ids, per organisation, and per organisation and category."""
-    layout, ids = asked.layout, pl.col(_IDS)
-    of_organisation = layout.with_category(layout.without_category(ids).unique())
-    groups = layout.organisation(ids).alias(ORG_ID), layout.category(ids).alias(CATEGORY)
-    how_many = pl.len().cast(pl.Int64).alias(metric.name)
-    merged, *others = (
-        _merged(chain.from_iterable(of_part[column] for of_part in laid))
-        for column in hashing.id_columns(metric.column)
-    )
-    totals, *proofs = (
-        found.select(of_organisation).group_by(groups[0]).agg(how_many).sort(ORG_ID)
-        for found in (merged, *others)
-    )
-    if not all(proof.equals(totals) for proof in proofs):
+    layout, number = asked.layout, pl.col(NUMBER)
+    nothing = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.UInt64))
+    of_parts = chain.from_iterable(of_part[metric.column] for of_part in numbered)
+    in_order = hashing.by(NUMBER, pl.concat([nothing, *of_parts]))
+    of_id = layout.without_category(number)
+    is_new, is_new_id = (of.ne_missing(of.shift(1)) for of in (number, of_id))
+    is_other_id = pl.col(PROOF) != pl.col(PROOF).shift(1)
+    if in_order.select((is_other_id & ~is_new_id).any()).item():
         raise IdsCollide
-    shares = merged.group_by(groups).agg(how_many)
+    of_organisation = layout.organisation(number).alias(ORG_ID)
+    of_category = layout.category(number).alias(CATEGORY)
+    how_many = pl.len().cast(pl.Int64).alias(metric.name)
+    totals = in_order.select(number.filter(is_new_id)).group_by(of_organisation).agg(how_many)
+    each_once = in_order.select(number.filter(is_new))
+    shares = each_once.group_by(of_organisation, of_category).agg(how_many)
     organisation = name_at(ORG_ID, asked.organisations).alias(ORG_ID)
     category = name_at(CATEGORY, asked.categories).alias(CATEGORY)
     return totals.with_columns(organisation), shares.with_columns(organisation, category)
 
 
+def _each_once(ids: pl.DataFrame) -> pl.DataFrame:
+    """These ids without those that repeat the row before."""
+    columns = map(pl.col, COLUMNS)
+    return ids.filter(pl.any_horizontal(column.ne_missing(column.shift(1)) for column in columns))
+
+
 def name_at(place: str, names: Sequence[str] | pl.Series) -> pl.Expr:
     """A column of places among these names, as the names."""
     return pl.lit(pl.Series(names, dtype=pl.String)).gather(pl.col(place))
-
-
-def _merged(laid: Iterable[pl.Series]) -> pl.DataFrame:
-    """All these ids, each once, in order."""
-    nothing = pl.Series(dtype=pl.UInt64)
-    together = pl.concat([nothing, *(ids.alias("") for ids in laid)])
-    return hashing.in_order(together).unique().to_frame(_IDS)
-
-
-def _laid(part: PackedIds, asked: _Asked) -> Mapping[str, Sequence[pl.Series]]:
-    """The ids of one part that are asked for, laid as it is asked, by column."""
-    if part.layout == asked.layout and part.organisations == asked.organisations:
-        return part.arrays.of_months(asked.months)
-    wanted = {org_id: place for place, org_id in enumerate(asked.organisations)}
-    places = [wanted.get(org_id) for org_id in part.organisations]
-    runs = _runs(places)
-    if not runs:
-        return dict.fromkeys(hashing.ID_COLUMNS, ())
-    ids = pl.col(_IDS)
-    place = pl.lit(pl.Series(places, dtype=pl.UInt64)).gather(part.layout.organisation(ids))
-    laid = part.layout.laid_anew(ids, place, asked.layout)
-    return {
-        column: [
-            piece.to_frame(_IDS).select(laid).to_series()
-            for array in arrays
-            for piece in part.layout.cut(array, runs)
-        ]
-        for column, arrays in part.arrays.of_months(asked.months).items()
-    }
 
 
 def _runs(places: Sequence[int | None]) -> list[range]:

@@ -1,7 +1,7 @@
 """Which batches are read, and which rows of theirs are contested.
 
-Nothing that the last night read is read again, as long as its file is what it was and none of its
-participations has got another statement since.
+A batch that the last night read stands as long as its files are what they were and none of its
+participations has got another statement since; small ones are read again together with what is new.
 """
 
 from __future__ import annotations
@@ -151,8 +151,11 @@ def _is_touched(excerpt: Excerpt, stated_again: pl.Series) -> bool:
 def _by_range(keys: Sequence[pl.Series]) -> Iterator[pl.Series]:
     """All these keys, range by range; each array of them is in rising order."""
     edges = [2**64 // _RANGES * n for n in range(_RANGES)]
-    for of_range in zip(*(hashing.slices(own, edges) for own in [_no_keys(), *keys]), strict=True):
-        yield pl.concat([piece.alias("") for piece in of_range])
+    all_keys = [_no_keys(), *keys]
+    spans = [hashing.spans(own, edges) for own in all_keys]
+    for of_range in zip(*spans, strict=True):
+        pieces = (own.slice(*span) for own, span in zip(all_keys, of_range, strict=True))
+        yield pl.concat(piece.alias("") for piece in pieces)
 
 
 def _no_keys() -> pl.Series:

@@ -1,7 +1,7 @@
 """Where nights lay the excerpts of the exports, so that the next night reads only what changed.
 
-A zip file for each batch, with its frames as Arrow files and its arrays as they lie in memory, and
-an index that names the batches of one night and what they are of. Everything here follows from the
+A zip file for each batch, with its frames as Arrow files, but hashes as they lie in memory, and an
+index that names the batches of one night and what they are of. Everything here follows from the
 exports: it is not flushed to disk, may be deleted at any time, and is forgotten as a whole where
 any of it can't be trusted: every member of a zip file has its sum, and so has the index.
 """
@@ -28,7 +28,7 @@ from pipeline import numbers
 from pipeline.engines import polars_hashing as hashing
 from pipeline.engines.polars_excerpts import Excerpt
 from pipeline.engines.polars_files import Part
-from pipeline.engines.polars_ids import ArraysInMemory, Layout, PackedIds, names_of
+from pipeline.engines.polars_ids import COLUMNS, FramesInMemory, Ids, Layout, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 FOLDER: Final = "excerpts"
 _AT_ONCE: Final = 2
 """Files that are read at a time."""
-_EDITION: Final = 3
+_EDITION: Final = 4
 """Raised whenever an excerpt holds something else than before."""
 _INDEX: Final = "index.json"
 _FACTS: Final = "facts.json"
 _FRAMES: Final = ("placed", "sums", "contested", "left_out")
 _KEYS: Final = "keys"
 _NUMBERS: Final = "<u8"
-"""How arrays of hashes are written."""
+"""How hashes are written: one column after the other."""
 _DAMAGE: Final = (
     OSError,
     EOFError,
@@ -86,8 +86,8 @@ class _Facts(msgspec.Struct, frozen=True):
 
     organisations: list[str]
     layout: Layout
-    arrays: list[str]
-    """The names of all arrays of ids: none may be missing."""
+    ids: list[str]
+    """The names of all frames of ids: none may be missing."""
     named: list[list[str]]
     digests: list[list[int]]
 
@@ -150,26 +150,26 @@ class Shelf:
     def lay(self, excerpt: Excerpt) -> Excerpt:
         """Put an excerpt into a file; what comes back holds in memory only what all cells need."""
         ids = excerpt.ids
-        if not isinstance(ids.arrays, ArraysInMemory):
+        if not isinstance(ids.frames, FramesInMemory):
             return excerpt  # it lies here
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{uuid.uuid4().hex}.zip"
-        frames = {name: getattr(excerpt, name) for name in _FRAMES}
-        contents = {name: frame.write_ipc(None).getbuffer() for name, frame in frames.items()}
-        for array_name, array in {_KEYS: excerpt.keys(), **ids.arrays.by_name}.items():
-            # As they lie in memory: most of what is written, and in half the time.
-            contents[array_name] = array.to_numpy().astype(_NUMBERS, copy=False).data
         named, digests = list(map(list, excerpt.named)), list(map(list, excerpt.digests))
-        arrays = list(ids.arrays.by_name)
-        facts = _Facts(list(ids.organisations), ids.layout, arrays, named, digests)
+        of_months = ids.frames.by_name
+        facts = _Facts(list(ids.organisations), ids.layout, list(of_months), named, digests)
         with zipfile.ZipFile(self._folder / name, "w", zipfile.ZIP_STORED) as file:
             file.writestr(_FACTS, msgspec.json.encode(facts))
-            for content_name, content in contents.items():
-                with file.open(content_name, "w", force_zip64=True) as member:
-                    member.write(content)
+            for frame_name in _FRAMES:
+                with file.open(frame_name, "w", force_zip64=True) as member:
+                    member.write(getattr(excerpt, frame_name).write_ipc(None).getbuffer())
+            # As they lie in memory: most of what is written, and in half the time.
+            for hashes_name, hashes in {_KEYS: excerpt.keys().to_frame(), **of_months}.items():
+                with file.open(hashes_name, "w", force_zip64=True) as member:
+                    for column in hashes:
+                        member.write(column.to_numpy().astype(_NUMBERS, copy=False).data)
         self._names[tuple(excerpt.parts)] = name
         lying = _Zip(self._folder / name)
-        lying_ids = replace(ids, arrays=_ArraysInZip(lying, arrays))
+        lying_ids = replace(ids, frames=_FramesInZip(lying, facts.ids))
         return replace(excerpt, keys=lying.keys, ids=lying_ids)
 
     def keep(self, excerpts: Sequence[Excerpt]) -> None:
@@ -196,12 +196,12 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class _Zip:
-    """The frames and arrays in a zip file, each read when it is asked for."""
+    """The frames in a zip file, each read when it is asked for."""
 
     path: Path
 
     def frames(self) -> Mapping[str, pl.DataFrame]:
-        """All frames by name.
+        """All frames but those of hashes, by name.
 
         Raises:
             ShelfUnusable: The file is gone or damaged.
@@ -225,16 +225,16 @@ class _Zip:
             ShelfUnusable: The file is gone or damaged.
         """
         with self._opened() as file:
-            return _array(file.read(_KEYS))
+            return _hashes(file.read(_KEYS), (_KEYS,)).to_series()
 
-    def arrays(self, names: Iterable[str]) -> Sequence[pl.Series]:
-        """Arrays of ids.
+    def ids(self, names: Iterable[str]) -> Sequence[pl.DataFrame]:
+        """Frames of ids.
 
         Raises:
             ShelfUnusable: The file is gone or damaged.
         """
         with self._opened() as file:
-            return [_array(file.read(name)) for name in names]
+            return [_hashes(file.read(name), COLUMNS) for name in names]
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
@@ -246,35 +246,36 @@ class _Zip:
 
 
 @dataclass(frozen=True, slots=True)
-class _ArraysInZip:
-    """The arrays with these names."""
+class _FramesInZip:
+    """The frames of ids with these names."""
 
     file: _Zip
     names: Collection[str]
 
-    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.Series]]:
-        """For each column of ids, the arrays of those of these months in which a row counts.
+    def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.DataFrame]]:
+        """By the column that the ids are of, those of these months in which a row counts.
 
         Raises:
             ShelfUnusable: The file is gone or damaged.
         """
         months = tuple(months)
-        names = [names_of(column, months, self.names) for column in hashing.ID_COLUMNS]
-        found = iter(self.file.arrays(chain.from_iterable(names)))
+        names = [names_of(column, months, self.names) for column in hashing.COUNTED]
+        found = iter(self.file.ids(chain.from_iterable(names)))
         return {
             column: list(islice(found, len(of_column)))
-            for column, of_column in zip(hashing.ID_COLUMNS, names, strict=True)
+            for column, of_column in zip(hashing.COUNTED, names, strict=True)
         }
 
 
-def _array(content: bytes) -> pl.Series:
-    return pl.Series(np.frombuffer(content, _NUMBERS))
+def _hashes(content: bytes, columns: Sequence[str]) -> pl.DataFrame:
+    in_columns = np.frombuffer(content, _NUMBERS).reshape(len(columns), -1)
+    return pl.DataFrame(dict(zip(columns, in_columns, strict=True)))
 
 
 def _load(lying: _Zip, parts: Sequence[Part]) -> Excerpt:
     facts = lying.facts()
-    arrays = _ArraysInZip(lying, frozenset(facts.arrays))
-    ids = PackedIds(facts.organisations, facts.layout, arrays)
+    frames = _FramesInZip(lying, frozenset(facts.ids))
+    ids = Ids(facts.organisations, facts.layout, frames)
     return Excerpt(parts, facts.named, facts.digests, lying.keys, ids=ids, **lying.frames())
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import periods, runs
+from pipeline import nightly, periods, runs
 from pipeline.engines import Question, polars, polars_excerpts, polars_files
 from tests.pipeline import given as exports
 from tests.pipeline.given import CELL, House, people, row, write
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from pipeline.engines.polars import Judged
 
+OCTOBER = periods.parse("rp-2024-m10").ordinal
 NAMES = ("a", "b", "c", "d", "e")
 Change = tuple[str, Drawn | None]
 changes = st.lists(
@@ -172,17 +175,24 @@ def test_damaged_excerpts_are_read_from_the_exports_again(
     assert house.published()["org-2", "rp-2024-q4"].total.people == 3
 
 
-@pytest.mark.parametrize("named", ["keys", "sums", "participant_id_0-", "activity_id_1-"])
-def test_an_excerpt_that_lacks_a_part_is_damaged(house: House, named: str) -> None:
-    """A month whose ids are not there must not pass for one in which nobody took part."""
-    three_files(house)
+def leave_out(house: House, named: str) -> None:
+    """Write excerpts anew without what is named so."""
+    missing: set[str] = set()
     for path in (house.data / "excerpts").glob("*.zip"):
         with zipfile.ZipFile(path) as whole:
             contents = {name: whole.read(name) for name in whole.namelist()}
+        missing.update(name for name in contents if name.startswith(named))
         with zipfile.ZipFile(path, "w") as cut:
-            for name, content in contents.items():
-                if not name.startswith(named):
-                    cut.writestr(name, content)
+            for name in contents.keys() - missing:
+                cut.writestr(name, contents[name])
+    assert missing
+
+
+@pytest.mark.parametrize("named", ["keys", "sums", "participant_id-", "activity_id-"])
+def test_an_excerpt_that_lacks_a_part_is_damaged(house: House, named: str) -> None:
+    """A month whose ids are not there must not pass for one in which nobody took part."""
+    three_files(house)
+    leave_out(house, named)
     house.export(people(3, org_id="org-1", activity_id="other"), "2.parquet")
     house.night()
     assert house.published()["org-1", "rp-2024-q4"].total.people == 4
@@ -222,6 +232,31 @@ def test_no_participant_is_laid_down_by_name(house: House) -> None:
     laid = [path.read_bytes() for path in (house.data / "excerpts").iterdir()]
     assert len(laid) == 2
     assert not [content for content in laid if b"9912345" in content]
+
+
+@pytest.mark.parametrize("lost", ["", f"participant_id-{OCTOBER}"], ids=["all", "the last month"])
+def test_what_is_taken_away_during_a_night_is_read_from_the_exports_once_more(
+    house: House, read: list[str], lost: str
+) -> None:
+    """Each file twice in all, however many periods there are to be counted."""
+    for month in (1, 4, 7, 10):
+        started = datetime(2024, month, 9, 9, tzinfo=UTC)
+        rows = people(month, started_at=started, activity_id=f"a{month}")
+        house.export(rows, f"{month}.parquet")
+
+    def take_away(event: str, **_: object) -> None:
+        if event == "exports_read":
+            leave_out(house, lost)
+
+    with house.work() as work:
+        nightly.run(replace(work, tell=take_away))
+    assert sorted(read) == sorted(f"{month}.parquet" for month in (1, 4, 7, 7, 10, 10, 10) * 2)
+    assert {period: found.total.people for (_, period), found in house.published().items()} == {
+        "rp-2024-q1": 1,
+        "rp-2024-q2": 4,
+        "rp-2024-q3": 7,
+        "rp-2024-q4": 10,
+    }
 
 
 def test_deleting_what_is_laid_down_loses_nothing(house: House) -> None:

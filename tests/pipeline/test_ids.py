@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pipeline.breakdown import Cell
-from pipeline.engines import polars, polars_files
+from pipeline.engines import polars, polars_files, polars_ids
 from pipeline.periods import Period, parse
 from tests.pipeline.given import export, question, row
 
@@ -58,6 +59,33 @@ def test_few_of_many_organisations_are_counted_as_all_of_them_would_be(
         for cell in cells
         for number in [ORGANISATIONS.index(cell.org_id) + 1]
     }
+
+
+@pytest.mark.parametrize("laid", [False, True], ids=["in memory", "from excerpts"])
+@pytest.mark.parametrize("in_batch", [2, 1000], ids=["in several batches", "in one batch"])
+@pytest.mark.parametrize(
+    "categories",
+    [["ungdom"] * 20, ["ungdom", "eldre", "foreldre_barn"], ["ungdom", "eldre"] * 10],
+    ids=["in one category", "each in another category", "in two categories"],
+)
+def test_people_whose_ids_fall_together_are_still_told_apart(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    categories: list[str],
+    in_batch: int,
+    laid: bool,
+) -> None:
+    """Of the first hash one bit is taken, so that three ids have two numbers at most."""
+    monkeypatch.setattr(polars_files, "BATCH_ROWS", in_batch)
+    monkeypatch.setattr(polars_ids.Layout, "of", lambda *_: polars_ids.Layout(4, 1, 2))
+    rows = [
+        row(participant_id=f"p{number}", activity_id=f"a{number}", bufdir_category=category)
+        for number, category in enumerate(categories)
+    ]
+    export(tmp_path, [*rows, row(org_id="org-2")])
+    total, shares = people(tmp_path, "quarter", None, laid=laid)[Cell("org-1", Q4)]
+    assert total == len(categories)
+    assert sorted(shares) == sorted(Counter(categories).values())
 
 
 @pytest.mark.parametrize("laid", [False, True], ids=["in memory", "from excerpts"])

@@ -28,6 +28,7 @@ from pipeline import (
     staleness,
     store,
 )
+from pipeline.engines import polars
 from pipeline.errors import ExportsChanged, StoreDamaged
 from tests.pipeline.given import (
     AUTUMN,
@@ -171,6 +172,56 @@ def test_a_file_written_anew_beside_a_snapshot_that_was_deleted_is_no_quiet_nigh
     with lived.work() as work:
         cells.delete(work.catalog, "agg-001")
     assert computed(lived.night())
+
+
+@pytest.fixture
+def before_it_is_said(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """What happens once files written anew have been read, before it is said what they hold."""
+    happens: list[Callable[[], object]] = []
+    say_the_same = polars.say_the_same
+
+    def watched(*arguments: Any) -> bool:
+        same = say_the_same(*arguments)
+        for happening in happens:
+            happening()
+        return same
+
+    monkeypatch.setattr(polars, "say_the_same", watched)
+    return happens
+
+
+def test_a_snapshot_deleted_while_a_file_written_anew_is_compared_comes_back_in_the_next_night(
+    house: House, before_it_is_said: list[Callable[[], object]]
+) -> None:
+    path = house.export([row()])
+    house.night()
+    os.utime(path)
+    with house.work() as work:
+        before_it_is_said.append(lambda: cells.delete(work.catalog, "agg-001"))
+        house.night()
+    before_it_is_said.clear()
+    house.night()
+    assert house.published()[CELL].id == "agg-002"
+
+
+def test_a_file_that_changes_again_while_it_is_compared_is_news(
+    house: House, before_it_is_said: list[Callable[[], object]]
+) -> None:
+    path = house.export([row(hours=1.0)])
+    house.night()
+    os.utime(path)
+    before_it_is_said.append(lambda: house.export([row(hours=5.0)]))
+    assert house.night().changed
+    assert house.published()[CELL].total.seconds == 5 * 3600
+
+
+def test_a_period_that_has_begun_is_news_beside_a_file_written_anew(house: House) -> None:
+    begins = datetime(2025, 3, 31, 22, tzinfo=UTC)
+    path = house.export([row(), row(participant_id="p2", started_at=begins)])
+    house.night()
+    os.utime(path)
+    house.now = begins
+    assert computed(house.night()) == {"org-1 rp-2025-q2"}
 
 
 def test_exports_that_were_only_looked_at_between_nights_are_news_to_the_next(house: House) -> None:
@@ -896,6 +947,21 @@ def test_rows_that_are_left_out_are_kept_with_their_file_and_the_reason(house: H
     assert [line["reason"] for line in unplaced] == ["missing_org_id", "missing_started_at"]
     for name in house.files():
         assert secret not in (house.data / name).read_text(encoding="utf-8")
+
+
+def test_of_many_files_that_are_alike_rows_that_are_left_out_are_named_by_their_place_in_each(
+    house: House,
+) -> None:
+    for name, hours in (("a", [2.0, -1.0, -1.0]), ("b", [-1.0]), ("c", []), ("d", [2.0, -1.0])):
+        rows = [row(activity_id=name, participant_id=f"p{n}", hours=h) for n, h in enumerate(hours)]
+        house.export(rows, f"{name}.parquet")
+    house.night()
+    assert [(line["file"], line["row"]) for line in lines(house, "agg-001/v1.jsonl")] == [
+        ("a.parquet", 1),
+        ("a.parquet", 2),
+        ("b.parquet", 0),
+        ("d.parquet", 1),
+    ]
 
 
 @pytest.mark.parametrize("line", ["superseded", "deleted", "not_completed"])

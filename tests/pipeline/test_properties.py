@@ -330,7 +330,7 @@ def test_ids_whose_hashes_fall_together_are_still_counted_apart(drawn: list[Draw
         patch.setattr(
             polars_hashing,
             "ids",
-            lambda seed: [found % 1 if seed == 0 else found for found in ids(seed)],
+            lambda place: [found % 1 if place == 0 else found for found in ids(place)],
         )
         assert numbers("polars", data) == expected
 

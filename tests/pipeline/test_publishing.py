@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import cells, claims, nightly, periods, reindex, runs, snapshot, store
+from pipeline import (
+    cells,
+    claims,
+    nightly,
+    periods,
+    publication,
+    reindex,
+    runs,
+    snapshot,
+    store,
+)
 from pipeline.catalog import Catalog
 from pipeline.errors import Busy, ExportsChanged, SnapshotNotFound, StoreDamaged, StoreUnusable
 from tests.pipeline.given import CELL, NOW, House, became, computed, people, row, sums
@@ -531,6 +542,53 @@ def test_what_a_failed_night_had_begun_has_failed_and_says_why(house: House) -> 
     assert entry.status == "failed"
     assert "exports changed while they were read: a.parquet" in str(entry.error)
     assert computed(house.night()) == {"org-1 rp-2024-q4"}
+
+
+ORGANISATIONS = [f"org-{number}" for number in range(1, 6)]
+
+
+@pytest.fixture
+def five(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """Five snapshots that are stale, and written one after the other."""
+    monkeypatch.setattr(publication, "_GROUP", 1)
+    for hours in (1.0, 2.0):
+        house.export([row(org_id=org_id, hours=hours) for org_id in ORGANISATIONS])
+        if hours == 1.0:
+            house.night()
+    return house
+
+
+def test_a_night_whose_exports_change_after_versions_were_written_leaves_none_of_them(
+    five: House,
+) -> None:
+    """Whoever rebuilds the catalog from the files would take them for published."""
+    before, files = five.published(), five.files()
+
+    def change(event: str, **_: object) -> None:
+        if event == "snapshots_written":
+            assert len(five.files()) > len(files)
+            five.export([row(org_id=org_id, hours=3.0) for org_id in ORGANISATIONS])
+
+    with pytest.raises(ExportsChanged):
+        night_with(five, change)
+    assert five.files() == files
+    assert five.published() == before
+    assert len(computed(five.night())) == len(ORGANISATIONS)
+
+
+def test_a_night_that_cannot_write_stops_counting_and_leaves_nothing_of_it(five: House) -> None:
+    in_the_way = store.version_path(five.data, 3, 2) / "in the way"
+    in_the_way.mkdir(parents=True)
+    before, files = five.published(), five.files()
+    with pytest.raises(OSError, match="v2") as caught:
+        five.night()
+    assert caught.traceback
+    assert [t.name for t in threading.enumerate() if t.name.startswith("ThreadPool")] == []
+    assert five.files() == files
+    assert five.published() == before
+    in_the_way.rmdir()
+    in_the_way.parent.rmdir()
+    assert len(computed(five.night())) == len(ORGANISATIONS)
 
 
 def test_the_catalog_is_flushed_to_disk_and_keeps_no_write_ahead_log(house: House) -> None:
