@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engines import polars_files, polars_hashing
+from pipeline.engines import polars_excerpts, polars_files, polars_hashing
 from pipeline.periods import KINDS
 from tests import reference
 from tests.pipeline import given as exports
@@ -319,6 +319,14 @@ def test_how_exports_are_cut_into_batches_changes_no_number_and_no_digest(
     with written(drawn) as data, pytest.MonkeyPatch.context() as patch:
         before = numbers_and_digests(data)
         patch.setattr(polars_files, "BATCH_ROWS", rows)
+        assert numbers_and_digests(data) == before
+
+
+@given(many_files)
+def test_groups_whose_number_is_wider_than_64_bits_add_up_to_the_same(drawn: list[Drawn]) -> None:
+    with written(drawn) as data, pytest.MonkeyPatch.context() as patch:
+        before = numbers_and_digests(data)
+        patch.setattr(polars_excerpts, "_HALF_OF_64_BITS", 1)
         assert numbers_and_digests(data) == before
 
 
