@@ -86,8 +86,8 @@ def _measured(bench: Bench, given: argparse.Namespace) -> Mapping[str, Callable[
         "shapes": of_shapes,
         "publishing": lambda: publishing.seconds(bench.folder, PUBLISHED),
         "starting": lambda: starting.compare(bench),
-        # Short and often: what else goes on here comes and goes within seconds.
-        "reads": lambda: reads.compare(bench.folder, 3 * bench.rounds, bench.tell),
+        # Short and often.
+        "reads": lambda: reads.compare(bench.folder, 2 * bench.rounds + 1, bench.tell),
     }
 
 

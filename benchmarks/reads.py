@@ -41,8 +41,21 @@ class Load:
     p99_ms: float
 
 
-def compare(folder: Path, rounds: int, tell: Callable[[str], None]) -> dict[str, Load]:
-    """Each kind of read in turn, several rounds; the medians of the rounds."""
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A kind of read, and the constant beside it: medians over the rounds."""
+
+    read: Load
+    constant: Load
+    ratio: float
+    """Of the requests a second: the median of the rounds' own ratios."""
+
+
+def compare(folder: Path, rounds: int, tell: Callable[[str], None]) -> dict[str, Compared]:
+    """Each kind of read, several rounds, and directly before it the constant.
+
+    What else goes on here comes and goes within seconds: only neighbours can be compared.
+    """
     data = folder / f"reads-{SNAPSHOTS}"
     if not data.exists():
         tell(f"publishing {SNAPSHOTS:,} snapshots")
@@ -53,7 +66,6 @@ def compare(folder: Path, rounds: int, tell: Callable[[str], None]) -> dict[str,
         one = f"{_BASE}/agg-4711"
         filtered = f"{_BASE}?status=completed&sort=-participant_count&page="
         asked: dict[str, tuple[int, Sequence[str], str | None]] = {
-            "constant dict": (constant, ["/constant"], None),
             "GET /{id}, one": (ours, [one], None),
             "GET /{id}, 2,000 of them": (
                 ours,
@@ -71,15 +83,21 @@ def compare(folder: Path, rounds: int, tell: Callable[[str], None]) -> dict[str,
                 None,
             ),
         }
-        found: dict[str, list[Load]] = {name: [] for name in asked}
+        found: dict[str, list[tuple[Load, Load]]] = {name: [] for name in asked}
         for number, (name, what) in itertools.product(range(rounds), asked.items()):
-            load = _load(*what)
-            found[name].append(load)
-            tell(f"round {number + 1}: {name}: {load.per_second:,.0f}/s, p99 {load.p99_ms:.1f} ms")
-    return {
-        name: Load(*(median(getattr(one, f) for one in loads) for f in Load.__slots__))
-        for name, loads in found.items()
-    }
+            beside, load = _load(constant, ["/constant"], None), _load(*what)
+            found[name].append((load, beside))
+            ratio = load.per_second / beside.per_second
+            tell(f"round {number + 1}: {name}: {load.per_second:,.0f}/s, {ratio:.2f} ×")
+    return {name: _compared(pairs) for name, pairs in found.items()}
+
+
+def _compared(pairs: Sequence[tuple[Load, Load]]) -> Compared:
+    read, constant = (
+        Load(*(median(getattr(one, field) for one in loads) for field in Load.__slots__))
+        for loads in zip(*pairs, strict=True)
+    )
+    return Compared(read, constant, median(one.per_second / two.per_second for one, two in pairs))
 
 
 _CONSTANT: Final = (

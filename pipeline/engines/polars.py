@@ -22,21 +22,17 @@ from pipeline.engines import polars_excerpts as excerpts
 from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
 from pipeline.engines import polars_ids as ids
+from pipeline.engines import polars_quarantine as quarantine
 from pipeline.engines import polars_reading as reading
 from pipeline.engines.polars_hashing import CONTENT
-from pipeline.engines.polars_ids import name_at
 from pipeline.engines.polars_shelf import Found, Shelf, ShelfUnusable
 from pipeline.metrics import METRICS
 from pipeline.participations import (
     AGE,
     CATEGORY,
-    COLUMNS,
     FILE,
     KEY,
     ORG_ID,
-    PARTICIPANT_ID,
-    ROW,
-    Kind,
 )
 from pipeline.periods import KINDS, Period
 
@@ -48,7 +44,6 @@ if TYPE_CHECKING:
     from pipeline.engines import Question
     from pipeline.engines.polars_excerpts import Excerpt
     from pipeline.engines.polars_ids import Ids
-    from pipeline.participations import Column
 
 FAULTS: Final = files.FAULTS
 damaged = files.damaged
@@ -56,10 +51,6 @@ hashing_edition = hashing.edition
 
 _NEWEST: Final = "newest"
 """The content of the statement that stands for the row's participation."""
-_LINE: Final = "line"
-_YEAR_1_US: Final = -62_135_596_800_000_000
-_YEAR_9999_US: Final = 253_402_300_799_999_999
-"""The first and the last microsecond that ISO 8601 writes with four digits of a year."""
 _PLACE: Final = pl.col(REASON).fill_null(reasons.PLACES[reasons.COUNTED])
 
 
@@ -246,36 +237,18 @@ class Judged:
         By organisation and month, under None what lies in no cell; a line of JSON for each row,
         in the order of the files and of the rows in them.
         """
-        nowhere = pl.col(MONTH).is_null()
         everything = pl.concat(
             [
                 *(_filed(self.question, excerpt, excerpt.left_out) for excerpt in self.excerpts),
-                excerpts.left_out(self.settled.lazy()).collect(),
+                quarantine.kept(self.settled.lazy()).collect(),
             ]
         )
-        wanted = everything.join(_months(cells), on=(ORG_ID, MONTH), how="semi")
-        rows = pl.concat([wanted, everything.filter(nowhere)])
         names = [export.file.name for export in self.question.exports]
-        lines = (
-            rows.sort(FILE, ROW)
-            .select(pl.when(~nowhere).then(ORG_ID).alias(ORG_ID), MONTH, _line(names).alias(_LINE))
-            .group_by(ORG_ID, MONTH, maintain_order=True)
-            .agg(pl.col(_LINE).str.join("\n"))
-        )
-        return {
-            None if month is None else (org_id, month): f"{text}\n".encode()
-            for org_id, month, text in lines.iter_rows()
-        }
+        return quarantine.lines(everything, names, cells)
 
 
 def _period(kind: str) -> pl.Expr:
     return (pl.col(MONTH) // KINDS[kind]).alias(PERIOD)
-
-
-def _months(cells: Iterable[Cell]) -> pl.DataFrame:
-    """The organisations and months that these cells are made of."""
-    months = {(cell.org_id, month) for cell in cells for month in cell.period.months}
-    return pl.DataFrame(list(months), schema={ORG_ID: pl.String, MONTH: pl.Int32}, orient="row")
 
 
 def _cells(kind: str, ledger: pl.DataFrame) -> set[Cell]:
@@ -290,35 +263,6 @@ def _frame(cells: Collection[Cell]) -> pl.DataFrame:
         schema={ORG_ID: pl.String, PERIOD: pl.Int32},
         orient="row",
     )
-
-
-def _line(names: Sequence[str]) -> pl.Expr:
-    """A row as JSON."""
-    shown = (_shown(column) for column in COLUMNS if column.name != PARTICIPANT_ID)
-    return pl.struct(
-        name_at(REASON, reasons.LEDGER).alias(REASON),
-        name_at(FILE, names).alias(FILE),
-        pl.col(ROW),
-        *shown,
-    ).struct.json_encode()
-
-
-def _shown(column: Column) -> pl.Expr:
-    """A value as people read it: instants as ISO 8601, hours as text for they may be no number.
-
-    What no calendar has is shown as it was stored, in microseconds since 1970.
-    """
-    value = pl.col(column.name)
-    if column.kind is Kind.INSTANT:
-        first, last = pl.lit(_YEAR_1_US), pl.lit(_YEAR_9999_US)
-        known = pl.from_epoch(value.clip(first, last), "us")
-        return (
-            pl.when(value.is_between(first, last))
-            .then(known.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
-            .otherwise(value.cast(pl.String))
-            .alias(column.name)
-        )
-    return value.cast(pl.String) if column.kind is Kind.NUMBER else value
 
 
 def survey(

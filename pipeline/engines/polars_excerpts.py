@@ -19,17 +19,16 @@ from pipeline.breakdown import MONTH, REASON, ROWS, STANDS
 from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
 from pipeline.engines import polars_ids as ids
+from pipeline.engines import polars_quarantine as quarantine
 from pipeline.engines.polars_hashing import CONTENT, KEY_HASH
 from pipeline.engines.polars_ids import CATEGORY_PLACE, ORG_PLACE, name_at
 from pipeline.metrics import METRICS, Over
 from pipeline.participations import (
     CATEGORY,
-    COLUMNS,
     FILE,
     KEY,
     ORG_ID,
     PARTICIPANT_ID,
-    ROW,
     STARTED_AT,
 )
 from pipeline.periods import MONTHS
@@ -139,7 +138,7 @@ def excerpt(
         counted_ids(alone, organisations, question),
         # Nobody needs to know who took part, only who is somebody else.
         mine.select(statement).with_columns(hashing.wide(PARTICIPANT_ID)).collect(),
-        left_out(alone).collect(),
+        quarantine.kept(alone).collect(),
     )
 
 
@@ -297,10 +296,3 @@ def counted_ids(judged: pl.LazyFrame, organisations: pl.Series, question: Questi
     """The ids of those of these rows that count."""
     counted = judged.filter(pl.col(REASON).is_null())
     return ids.collect(counted, organisations.to_list(), len(question.rules.categories))
-
-
-def left_out(judged: pl.LazyFrame) -> pl.LazyFrame:
-    """The rows that are kept to be looked at, without the participant."""
-    kept = pl.col(REASON).is_in([reasons.PLACES[line] for line in reasons.QUARANTINED])
-    columns = (*(c.name for c in COLUMNS if c.name != PARTICIPANT_ID), FILE, ROW, MONTH, REASON)
-    return judged.filter(kept).select(columns)
