@@ -23,10 +23,11 @@ from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, Logger
 
 from api import documentation, problems, reading, routes
-from api.edge import Count, edge
+from api.edge import Again, Count, edge
 from api.kept import Keeper, Watch
 from api.orders import Orders
 from api.service import Service
+from api.turns import OnceATurn, once_a_turn
 from api.worker import Dispatcher
 from pipeline import logs, settings
 from pipeline.settings import DATA_VARIABLE, Settings
@@ -88,9 +89,11 @@ def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp
         InvalidSetting: A setting does not hold.
     """
     data = Path(os.environ[DATA_VARIABLE])
-    app = create_app(data, settings.load(data), is_stopping)
-    logger = structlog.get_logger().bind()  # bound once, not at every line
-    return edge(app, Keeper(Watch(data).state), _counting(app), logger)
+    chosen = settings.load(data)
+    app = create_app(data, chosen, is_stopping)
+    keeper = Keeper[Again](once_a_turn(Watch(data).state))
+    calls = logs.to(OnceATurn(sys.stderr), chosen.log.format)
+    return edge(app, keeper, _counting(app), calls)
 
 
 def _counting(app: ASGIApp) -> Count:

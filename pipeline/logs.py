@@ -6,12 +6,13 @@ import logging.config
 import re
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, cast
 
 import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from io import TextIOBase
 
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
@@ -28,6 +29,15 @@ def configure(form: Format) -> FilteringBoundLogger:
     structlog.configure(**events(form))
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+def to(file: TextIOBase, form: Format) -> FilteringBoundLogger:
+    """A logger of our own events that writes the same lines to this file."""
+    chosen = events(form)
+    del chosen["logger_factory"]
+    writer = structlog.WriteLogger(cast("TextIO", file))
+    logger: FilteringBoundLogger = structlog.wrap_logger(writer, **chosen)
+    return logger.bind()  # once, not at every line
 
 
 def events(form: Format) -> dict[str, Any]:
