@@ -30,12 +30,12 @@ def main() -> None:
     bench = Bench(given.folder, given.rounds, _tell)
     measured = _measured(bench, given)
     last = given.folder / "results.json"
-    before = msgspec.json.decode(last.read_bytes()) if given.only else {}
+    before = msgspec.json.decode(last.read_bytes(), type=Results) if given.only else None
     found = {
-        name: msgspec.to_builtins(measure()) if given.only in {None, name} else before[name]
+        name: measure() if given.only in {None, name} else getattr(before, name)
         for name, measure in measured.items()
     }
-    results = msgspec.convert(found, Results, strict=False)
+    results = msgspec.convert(found, Results)
     last.write_bytes(msgspec.json.encode(results))
     bench.clear()
     written = report.markdown(results)

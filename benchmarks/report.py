@@ -32,8 +32,8 @@ others only count. All give the same numbers, which is checked in every run."""
 _NOTHING: Final = """With nothing changed a night takes {times:.2f} × what
 `python -c 'import polars'` takes."""
 _READS: Final = """One worker, 16 connections, 100,000 snapshots; lists are filtered by status and
-sorted by participations. The constant is a dict that a bare Litestar handler returns on the same
-server, measured directly before each; of these pairs the median."""
+sorted by participations. The constant is a dict that a bare Litestar handler returns from the same
+kind of worker, measured directly before each; the ratio is the median of these pairs' ratios."""
 _MILLION: Final = 10**6
 
 

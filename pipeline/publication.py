@@ -5,7 +5,7 @@ Files first, flushed; then one transaction. Nobody sees a version that is not wh
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -73,7 +73,8 @@ def publish(
     except BaseException:
         # Nothing of it may be found by whoever rebuilds the catalog from the files.
         for plan, _ in published:
-            store.sweep_snapshot(work.data, plan.entry.number, plan.entry.version)
+            with suppress(OSError):  # the others go, and what went wrong first is told
+                store.sweep_snapshot(work.data, plan.entry.number, plan.entry.version)
         raise
     if not published:
         return []

@@ -1,7 +1,7 @@
 """Gather, decide, publish: exports and cells in, versions out.
 
 All exports are looked at before anything is written; what is written, while others are counted,
-becomes visible in one transaction. A run that can't be trusted publishes nothing.
+becomes visible in one transaction each time. A run that can't be trusted publishes nothing.
 """
 
 from __future__ import annotations
@@ -167,12 +167,24 @@ def count(
         ExportsChanged: Files changed after it was decided what to count.
         LedgerBroken: A cell's ledger does not account for the rows that lie in it.
     """
-    for plan, found in _counted(gathered, planned):
-        accounted = sum(found.ledger.values())
-        if accounted != plan.rows or found.ledger[COUNTED] != found.total.participations:
-            where = f"{plan.cell.org_id} in {plan.cell.period.id}"
-            raise LedgerBroken(where, plan.rows, accounted)
-        yield plan, found
+    try:
+        for plan, found in _counted(gathered, planned):
+            _check_accounted(plan, found)
+            yield plan, found
+    except (LedgerBroken, *engine.FAULTS):
+        _check_unchanged(gathered)  # what else would come of that is no fault of ours
+        raise
+    _check_unchanged(gathered)
+
+
+def _check_accounted(plan: Planned, found: Breakdown) -> None:
+    accounted = sum(found.ledger.values())
+    if accounted != plan.rows or found.ledger[COUNTED] != found.total.participations:
+        where = f"{plan.cell.org_id} in {plan.cell.period.id}"
+        raise LedgerBroken(where, plan.rows, accounted)
+
+
+def _check_unchanged(gathered: Gathered) -> None:
     changed = exports.changed(gathered.exports.files)
     if changed:
         raise ExportsChanged(changed)

@@ -1,4 +1,4 @@
-"""The default engine: Polars, in a few passes over the files with memory that stays flat.
+"""The default engine: Polars, in two passes over the files, a few batches in memory at a time.
 
 Participations that have one statement only, nearly all, are judged and counted batch by batch.
 Those that have several are found by their hashed keys in a first pass, kept apart, settled
@@ -8,7 +8,7 @@ together, and counted with the others.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -17,7 +17,7 @@ import narwhals as nw
 import polars as pl
 
 from pipeline import breakdown, engines, reasons
-from pipeline.breakdown import MONTH, PERIOD, REASON, ROWS, STANDS, Cell
+from pipeline.breakdown import MONTH, PERIOD, REASON, ROWS, Cell
 from pipeline.engines import polars_excerpts as excerpts
 from pipeline.engines import polars_files as files
 from pipeline.engines import polars_hashing as hashing
@@ -184,9 +184,14 @@ class Judged:
                     del waiting[0]
                     yield found
         except ShelfUnusable:
-            # Somebody has taken excerpts away since they were found: all is read once more.
+            # Somebody has taken excerpts away since they were found.
             others = set(chain.from_iterable(_cells(kind, ledger) for ledger in waiting))
-            yield from survey(self.question).period_by_period(kind, others)
+            yield from self._anew.period_by_period(kind, others)
+
+    @cached_property
+    def _anew(self) -> Judged:
+        """All read once more, and kept in memory."""
+        return survey(self.question)
 
     def _of_period(
         self, kind: str, counted: Sequence[Ids], ledger: pl.DataFrame
@@ -196,12 +201,9 @@ class Judged:
         Raises:
             ShelfUnusable: Ids are gone or damaged.
         """
-        cells = _cells(kind, ledger)
+        organisations = ledger.get_column(ORG_ID).unique().sort().to_list()
         period = Period(kind, ledger.item(0, PERIOD))
-        try:
-            totals, shares = self._count(counted, period, sorted({cell.org_id for cell in cells}))
-        except ids.IdsCollide:
-            return _plainly(self.question, kind, cells)
+        totals, shares = self._count(counted, period, organisations)
         numbers = [metric.name for metric in METRICS]
         groups = engines.Groups(
             totals.select(ORG_ID, PERIOD, *numbers).rows(),
@@ -323,24 +325,6 @@ def _filed(question: Question, excerpt: Excerpt, rows: pl.DataFrame) -> pl.DataF
     exports = {export.file.name: place for place, export in enumerate(question.exports)}
     places = pl.Series([exports[part.export.file.name] for part in excerpt.parts], dtype=pl.Int32)
     return rows.with_columns(pl.lit(places).gather(pl.col(FILE)).alias(FILE))
-
-
-def _plainly(question: Question, kind: str, cells: Collection[Cell]) -> Mapping[Cell, Breakdown]:
-    """The numbers of these cells by the definitions alone, from the ids' full width.
-
-    Slow, and needed only where two ids have the same hash.
-    """
-    wanted = replace(question, organisations={cell.org_id for cell in cells})
-    rows = nw.from_native(files.scan(files.whole(wanted.exports), wanted))
-    placed = breakdown.place(breakdown.vet(rows), wanted.calendar, wanted.calendar)
-    is_statement = nw.col(REASON).is_null()
-    others = placed.filter(~is_statement).with_columns(nw.lit(value=False).alias(STANDS))
-    statements = breakdown.settle(placed.filter(is_statement))
-    judged = breakdown.judge(nw.concat([statements, others]), wanted.rules)
-    collected = pl.collect_all(map(files.native, engines.queries(judged, kind)), engine="streaming")
-    groups = engines.Groups(*(frame.rows() for frame in collected))
-    found = engines.breakdowns(kind, groups, wanted.rules.categories)
-    return {cell: found[cell] for cell in found if cell in cells}
 
 
 def organisations(question: Question) -> frozenset[str]:

@@ -48,7 +48,6 @@ SUMMED: Final = (ROWS, *hashing.LANES, *(metric.name for metric in ADDED))
 """All that sums hold of a group."""
 _IS_CONTESTED: Final = "is_contested"
 _GROUP: Final = "group"
-_HALF_OF_64_BITS: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -275,7 +274,7 @@ def _group(sizes: Mapping[str, int]) -> pl.Expr:
     Args:
         sizes: How many values each may have, from 0; null is one more.
     """
-    fits = math.prod(size + 1 for size in sizes.values()) < _HALF_OF_64_BITS
+    fits = math.prod(size + 1 for size in sizes.values()) < 2**63
     group = pl.lit(0, pl.Int64 if fits else pl.Int128)
     for column, size in sizes.items():
         group = group * (size + 1) + pl.col(column).cast(pl.Int64).fill_null(size)

@@ -29,7 +29,7 @@ CONTENT: Final = "content"
 LANES: Final = ("lane_0", "lane_1")
 """Two 64-bit sums over the hashes of a group's rows: equal for equal rows in any order."""
 SEEDS: Final = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F)
-"""Of the two hashes of an id."""
+"""Of two hashes that fall together by chance only."""
 
 _EDITION: Final = 2
 """Raised whenever we hash something else than before."""

@@ -1,10 +1,9 @@
 """How many different ids there are, without the rows that have them.
 
-Numbers of different ids do not add up, so the ids themselves are kept, hashed, without repetition,
-month by month. Each is a 64-bit number: organisation first, then what there is room for of a first
-hash, category last; so that one sort tells how many there are in all and in each category. Beside
-it stands a second hash of 64 bits, its proof: ids of equal number must have equal proof. Where they
-do not, two ids have the same number, and counting is refused.
+Numbers of different ids do not add up, so the ids themselves are kept: as 128 bits of hash, without
+repetition, month by month. Beside its hash each has a 64-bit number: organisation first, then what
+there is room for of the hash, category last; so that one sort tells how many there are in all and
+in each category. Where several ids have one number, their whole hashes tell them apart.
 """
 
 from __future__ import annotations
@@ -32,19 +31,18 @@ CATEGORY_PLACE: Final = "category_place"
 """The place of the row's category among all that count."""
 
 NUMBER: Final = "number"
-PROOF: Final = "proof"
-COLUMNS: Final = (NUMBER, PROOF)
-"""Of a frame of ids."""
+HASH: Final = ("hash_0", "hash_1")
+"""The two halves of an id's hash."""
+COLUMNS: Final = (NUMBER, *HASH)
+"""Of a frame of ids: 64 bits each."""
 
+_HALVES: Final = tuple(map(pl.col, HASH))
+_ALL: Final = (pl.col(NUMBER), *_HALVES)
 _BITS: Final = 64
 _FEW: Final = 8
 """One organisation in so many is picked out of the ids; more are not."""
 _MONTH_BITS: Final = 5
 """At least: for batches of few months to be laid alike."""
-
-
-class IdsCollide(Exception):
-    """Two ids have the same number; the counts would be too small."""
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -56,7 +54,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, organisations: int, categories: int, months: int) -> Self:
-        """The widest hashes that leave room for so many months before all else."""
+        """As much of the hash as leaves room for so many months before all else."""
         organisation_bits, category_bits = (
             max(1, (count - 1).bit_length()) for count in (organisations, categories)
         )
@@ -70,18 +68,10 @@ class Layout(msgspec.Struct, frozen=True):
         return self.organisation_bits + self.hash_bits + self.category_bits
 
     def number(self, organisation: pl.Expr, id_hash: pl.Expr, category: pl.Expr) -> pl.Expr:
-        """The number of an id with these places and this hash of 64 bits."""
-        return self._number(organisation, id_hash.floordiv(2 ** (_BITS - self.hash_bits)), category)
-
-    def _number(self, organisation: pl.Expr, id_bits: pl.Expr, category: pl.Expr) -> pl.Expr:
-        of_organisation = organisation.cast(pl.UInt64).mul(2**self.hash_bits) + id_bits
+        """The number of an id with these places and this first half of its hash."""
+        top = id_hash.floordiv(2 ** (_BITS - self.hash_bits))
+        of_organisation = organisation.cast(pl.UInt64).mul(2**self.hash_bits) + top
         return of_organisation.mul(2**self.category_bits) + category.cast(pl.UInt64)
-
-    def numbered_anew(self, number: pl.Expr, organisation: pl.Expr, other: Layout) -> pl.Expr:
-        """Its number in a layout with no wider hashes, under another place of its organisation."""
-        id_bits = self.without_category(number).mod(2**self.hash_bits)
-        narrower = id_bits.floordiv(2 ** (self.hash_bits - other.hash_bits))
-        return other._number(organisation, narrower, self.category(number))
 
     def organisation(self, number: pl.Expr) -> pl.Expr:
         """Its place among the organisations."""
@@ -162,10 +152,11 @@ def collect(counted: pl.LazyFrame, organisations: Sequence[str], categories: int
     edges = [n * 2**layout.bits for n in range(len(months))]
     frames: dict[str, pl.DataFrame] = {}
     for column in hashing.COUNTED:
-        first, second = map(pl.col, hashing.id_columns(column))
-        number = layout.number(pl.col(ORG_PLACE), first, pl.col(CATEGORY_PLACE))
+        halves = [pl.col(name) for name in hashing.id_columns(column)]
+        number = layout.number(pl.col(ORG_PLACE), halves[0], pl.col(CATEGORY_PLACE))
         of_month = _nth(months) * 2**layout.bits + number
-        ids = rows.select(of_month.alias(NUMBER), second.alias(PROOF))
+        named = (half.alias(name) for half, name in zip(halves, HASH, strict=True))
+        ids = rows.select(of_month.alias(NUMBER), *named)
         # Exports list an activity's people one after the other: many repeats stand together.
         in_order = _each_once(hashing.by(NUMBER, _each_once(ids)))
         spans = hashing.spans(in_order.get_column(NUMBER), edges)
@@ -207,14 +198,9 @@ def count(
         months: The period, as months one after the other.
         organisations: Of these; there may be others in what comes back.
         categories: All that count.
-
-    Raises:
-        IdsCollide: The hashes can't tell all ids apart.
     """
     organisations = _widened(organisations, parts)
     layout = Layout.of(len(organisations), len(categories), len(months))
-    narrowest = min([layout.hash_bits, *(part.layout.hash_bits for part in parts)])
-    layout = msgspec.structs.replace(layout, hash_bits=narrowest)
     asked = _Asked(months, organisations, categories, layout)
     numbered = [_numbered(part, asked) for part in parts]
     return [_different(numbered, metric, asked) for metric in over(Over.DIFFERENT)]
@@ -238,7 +224,7 @@ def _numbered(part: Ids, asked: _Asked) -> Mapping[str, Sequence[pl.DataFrame]]:
         return dict.fromkeys(hashing.COUNTED, ())
     number, layout = pl.col(NUMBER), part.layout
     place = pl.lit(pl.Series(places, dtype=pl.UInt64)).gather(layout.organisation(number))
-    anew = layout.numbered_anew(number, place, asked.layout)
+    anew = asked.layout.number(place, pl.col(HASH[0]), layout.category(number))
     return {
         column: [
             piece.with_columns(anew.alias(NUMBER))
@@ -256,27 +242,36 @@ def _different(
     layout, number = asked.layout, pl.col(NUMBER)
     nothing = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.UInt64))
     of_parts = chain.from_iterable(of_part[metric.column] for of_part in numbered)
-    in_order = hashing.by(NUMBER, pl.concat([nothing, *of_parts]))
-    of_id = layout.without_category(number)
-    is_new, is_new_id = (of.ne_missing(of.shift(1)) for of in (number, of_id))
-    is_other_id = pl.col(PROOF) != pl.col(PROOF).shift(1)
-    if in_order.select((is_other_id & ~is_new_id).any()).item():
-        raise IdsCollide
+    in_order = _side_by_side(pl.concat([nothing, *of_parts]), layout)
     of_organisation = layout.organisation(number).alias(ORG_ID)
     of_category = layout.category(number).alias(CATEGORY)
     how_many = pl.len().cast(pl.Int64).alias(metric.name)
-    totals = in_order.select(number.filter(is_new_id)).group_by(of_organisation).agg(how_many)
-    each_once = in_order.select(number.filter(is_new))
-    shares = each_once.group_by(of_organisation, of_category).agg(how_many)
+    different = in_order.select(number.filter(_is_new(layout.without_category(number), *_HALVES)))
+    totals = different.group_by(of_organisation).agg(how_many)
+    by_category = in_order.select(number.filter(_is_new(*_ALL)))
+    shares = by_category.group_by(of_organisation, of_category).agg(how_many)
     organisation = name_at(ORG_ID, asked.organisations).alias(ORG_ID)
     category = name_at(CATEGORY, asked.categories).alias(CATEGORY)
     return totals.with_columns(organisation), shares.with_columns(organisation, category)
 
 
+def _side_by_side(ids: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """These ids so ordered that equal ones stand side by side, whatever their categories."""
+    in_order = hashing.by(NUMBER, ids)
+    of_id = layout.without_category(pl.col(NUMBER))
+    several_have_it = in_order.select((_is_new(*_HALVES) & ~_is_new(of_id)).any()).item()
+    # Ids that share a number may take turns.
+    return ids.sort(of_id, *HASH, NUMBER) if several_have_it else in_order
+
+
 def _each_once(ids: pl.DataFrame) -> pl.DataFrame:
     """These ids without those that repeat the row before."""
-    columns = map(pl.col, COLUMNS)
-    return ids.filter(pl.any_horizontal(column.ne_missing(column.shift(1)) for column in columns))
+    return ids.filter(_is_new(*_ALL))
+
+
+def _is_new(*parts: pl.Expr) -> pl.Expr:
+    """Whether any of this is another than in the row before."""
+    return pl.any_horizontal(part.ne_missing(part.shift(1)) for part in parts)
 
 
 def name_at(place: str, names: Sequence[str] | pl.Series) -> pl.Expr:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "excerpts"
 _AT_ONCE: Final = 2
 """Files that are read at a time."""
-_EDITION: Final = 4
+_EDITION: Final = 5
 """Raised whenever an excerpt holds something else than before."""
 _INDEX: Final = "index.json"
 _FACTS: Final = "facts.json"

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline import nightly, periods, runs
 from pipeline.engines import Question, polars, polars_excerpts, polars_files
+from pipeline.errors import ExportsChanged
 from tests.pipeline import given as exports
 from tests.pipeline.given import CELL, House, people, row, write
 from tests.pipeline.test_properties import CHOSEN, Drawn, files, plain
@@ -238,7 +239,8 @@ def test_no_participant_is_laid_down_by_name(house: House) -> None:
 def test_what_is_taken_away_during_a_night_is_read_from_the_exports_once_more(
     house: House, read: list[str], lost: str
 ) -> None:
-    """Each file twice in all, however many periods there are to be counted."""
+    """Each file twice in all, however many periods of whatever kind there are to be counted."""
+    house.settings = exports.settings(periods=["quarter", "year"])
     for month in (1, 4, 7, 10):
         started = datetime(2024, month, 9, 9, tzinfo=UTC)
         rows = people(month, started_at=started, activity_id=f"a{month}")
@@ -256,7 +258,21 @@ def test_what_is_taken_away_during_a_night_is_read_from_the_exports_once_more(
         "rp-2024-q2": 4,
         "rp-2024-q3": 7,
         "rp-2024-q4": 10,
+        "rp-2024": 10,
     }
+
+
+def test_exports_that_change_where_they_must_be_read_once_more_are_told(house: House) -> None:
+    house.export(people(3))
+
+    def take_away(event: str, **_: object) -> None:
+        if event == "exports_read":
+            leave_out(house, "")
+            house.export(people(4, org_id="org-2"))
+
+    with house.work() as work, pytest.raises(ExportsChanged, match=r"a\.parquet"):
+        nightly.run(replace(work, tell=take_away))
+    assert house.published() == {}
 
 
 def test_deleting_what_is_laid_down_loses_nothing(house: House) -> None:

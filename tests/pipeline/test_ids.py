@@ -75,17 +75,27 @@ def test_people_whose_ids_fall_together_are_still_told_apart(
     in_batch: int,
     laid: bool,
 ) -> None:
-    """Of the first hash one bit is taken, so that three ids have two numbers at most."""
+    """One bit of the hash is in a number, so of three ids two have the same, category apart.
+
+    Everybody comes in two months, and to another category: ids of one number take turns.
+    """
     monkeypatch.setattr(polars_files, "BATCH_ROWS", in_batch)
     monkeypatch.setattr(polars_ids.Layout, "of", lambda *_: polars_ids.Layout(4, 1, 2))
     rows = [
-        row(participant_id=f"p{number}", activity_id=f"a{number}", bufdir_category=category)
-        for number, category in enumerate(categories)
+        row(
+            participant_id=f"p{number}",
+            activity_id=f"{month} {number}",
+            bufdir_category=categories[(number + month) % len(categories)],
+            started_at=datetime(2024, month, 9, 9, tzinfo=UTC),
+        )
+        for month in (10, 11)
+        for number in range(len(categories))
     ]
     export(tmp_path, [*rows, row(org_id="org-2")])
     total, shares = people(tmp_path, "quarter", None, laid=laid)[Cell("org-1", Q4)]
     assert total == len(categories)
-    assert sorted(shares) == sorted(Counter(categories).values())
+    came_to = {(one["participant_id"], one["bufdir_category"]) for one in rows}
+    assert sorted(shares) == sorted(Counter(category for _, category in came_to).values())
 
 
 @pytest.mark.parametrize("laid", [False, True], ids=["in memory", "from excerpts"])

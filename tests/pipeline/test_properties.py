@@ -326,7 +326,7 @@ def test_how_exports_are_cut_into_batches_changes_no_number_and_no_digest(
 def test_groups_whose_number_is_wider_than_64_bits_add_up_to_the_same(drawn: list[Drawn]) -> None:
     with written(drawn) as data, pytest.MonkeyPatch.context() as patch:
         before = numbers_and_digests(data)
-        patch.setattr(polars_excerpts, "_HALF_OF_64_BITS", 1)
+        patch.setattr(polars_excerpts, "MONTHS", 2**62)
         assert numbers_and_digests(data) == before
 
 
