@@ -474,6 +474,23 @@ def test_the_same_rows_written_otherwise_make_nothing_stale(
     assert not lived.night().changed
 
 
+def test_a_file_in_which_rows_of_ten_organisations_changed_gives_ten_new_versions(
+    house: House,
+) -> None:
+    organisations = [f"org-{number:02d}" for number in range(30)]
+    house.export([one for org_id in organisations for one in people(3, org_id=org_id)])
+    house.night()
+    changed = set(organisations[::3])
+    rows = [
+        {**one, "hours": 5.0} if org_id in changed and one["participant_id"] == "p2" else one
+        for org_id in reversed(organisations)
+        for one in people(3, org_id=org_id)
+    ]
+    house.export(rows, compression="gzip", row_group_size=7)
+    assert computed(house.night()) == {f"{org_id} rp-2024-q4" for org_id in changed}
+    assert len(changed) == 10
+
+
 def other_types(rows: Any) -> Any:
     text = pa.dictionary(pa.int32(), pa.string())
     return pa.table(
