@@ -47,7 +47,7 @@ def main() -> None:
 
 def _given() -> argparse.Namespace:
     asked = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    asked.add_argument("--folder", type=Path, default=HERE / "work", help="room for 30 GB")
+    asked.add_argument("--folder", type=Path, default=HERE / "scratch", help="room for 30 GB")
     asked.add_argument("--rounds", type=int, default=3, help="of everything that is compared")
     asked.add_argument(
         "--scale", type=float, default=1.0, help="of all samples; under 1 nothing is written down"
@@ -86,7 +86,7 @@ def _measured(bench: Bench, given: argparse.Namespace) -> Mapping[str, Callable[
         "shapes": of_shapes,
         "publishing": lambda: publishing.seconds(bench.folder, PUBLISHED),
         "starting": lambda: starting.compare(bench),
-        # Short and often.
+        # More rounds, for each is a few seconds only.
         "reads": lambda: reads.compare(bench.folder, 2 * bench.rounds + 1, bench.tell),
     }
 

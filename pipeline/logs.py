@@ -33,19 +33,21 @@ def configure(form: Format) -> FilteringBoundLogger:
 
 def to(file: TextIOBase, form: Format) -> FilteringBoundLogger:
     """A logger of our own events that writes the same lines to this file."""
-    chosen = events(form)
-    del chosen["logger_factory"]
     writer = structlog.WriteLogger(cast("TextIO", file))
-    logger: FilteringBoundLogger = structlog.wrap_logger(writer, **chosen)
+    logger: FilteringBoundLogger = structlog.wrap_logger(writer, **_made(form))
     return logger.bind()  # once, not at every line
 
 
 def events(form: Format) -> dict[str, Any]:
     """How our own events become lines, in the words of structlog."""
+    return {**_made(form), "logger_factory": structlog.WriteLoggerFactory(sys.stderr)}
+
+
+def _made(form: Format) -> dict[str, Any]:
+    """How lines are made, wherever they go."""
     return {
         "processors": _processors(form),
         "wrapper_class": structlog.make_filtering_bound_logger(logging.INFO),
-        "logger_factory": structlog.WriteLoggerFactory(sys.stderr),
     }
 
 
