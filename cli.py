@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pipeline import errors
-from pipeline.listing import Sort, Status
+from pipeline.model.listing import Sort, Status
 from pipeline.terminal.arguments import HERE, AsJson, Data, Id, ids_of_catalog
-from pipeline.terminal.journal import PROGRAM, Journal, Note
+from pipeline.terminal.reporter import PROGRAM, Diagnostic, Reporter
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from pipeline.catalog import Entry
-    from pipeline.work import Work
+    from pipeline.runs.context import Work
+    from pipeline.storage.catalog import Entry
 
 DISTRIBUTION: Final = "bufdir-aggregation"
 
@@ -70,7 +70,7 @@ class Answer:
     """For people: text or tables."""
     body: object = None
     """For programs, printed as JSON in place of what is shown; None where that was not asked."""
-    notes: Sequence[Note] = ()
+    notes: Sequence[Diagnostic] = ()
     code: int = DONE
 
 
@@ -85,10 +85,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that can't be written is shown
-    sys.exit(_run(Journal()))
+    sys.exit(_run(Reporter()))
 
 
-def _run(journal: Journal) -> int:
+def _run(journal: Reporter) -> int:
     try:
         answer = app(prog_name=PROGRAM, obj=journal, standalone_mode=False)
         if isinstance(answer, Answer):
@@ -101,11 +101,11 @@ def _run(journal: Journal) -> int:
     except BaseException as error:  # noqa: BLE001 (the last one who can say what went wrong)
         return _refuse(error, journal)
     if answer == INTERRUPTED:
-        journal.say(Note("interrupted", "interrupted; what was published stands"))
+        journal.say(Diagnostic("interrupted", "interrupted; what was published stands"))
     return int(answer or DONE)
 
 
-def _refuse(error: BaseException, journal: Journal) -> int:
+def _refuse(error: BaseException, journal: Reporter) -> int:
     """Say in one sentence what went wrong; the exit code that belongs to it."""
     match error:
         case errors.BufdirError():
@@ -124,7 +124,7 @@ def _refuse(error: BaseException, journal: Journal) -> int:
             journal.say_fault(error, _now())
             return OUR_FAULT
     if sentence:
-        journal.say(Note("command_failed", sentence, is_failure=True))
+        journal.say(Diagnostic("command_failed", sentence, is_failure=True))
     return code
 
 
@@ -139,7 +139,7 @@ def _usage_sentence(error: typer.TyperException) -> str:
     return said if said.endswith("?") else f"{said}; {context.command_path} --help shows more"
 
 
-def _hand_over(answer: Answer, journal: Journal) -> None:
+def _hand_over(answer: Answer, journal: Reporter) -> None:
     """Print the result, then what else there is to say."""
     if answer.body is not None:
         text = _as_json(answer.body)
@@ -220,9 +220,9 @@ def _program(
 def _work(context: typer.Context, data: Path) -> Iterator[Work]:
     """Settings, catalog, clock and progress for a command that reads exports."""
     from pipeline import settings
-    from pipeline.catalog import Catalog
+    from pipeline.runs.context import Work
+    from pipeline.storage.catalog import Catalog
     from pipeline.terminal import progress
-    from pipeline.work import Work
 
     chosen = settings.load(data)
     context.obj.follow(chosen)
@@ -246,7 +246,7 @@ def nightly(
     $ bufdir nightly
     $ bufdir --data /srv/bufdir nightly --full
     """
-    from pipeline import nightly as nights
+    from pipeline.runs import nightly as nights
     from pipeline.terminal import sentences
 
     with _work(context, data) as work:
@@ -287,14 +287,14 @@ def run(
     $ bufdir run --period rp-2024-q1..rp-2024-q4 --org org-bufdir-42
     $ bufdir run --period rp-2024 --org org-1 --org org-2 --force
     """
-    from pipeline import periods
+    from pipeline.model import periods
     from pipeline.terminal import sentences, tables
 
     wanted = [part for text in period for part in periods.parse_range(text)]
     with _work(context, data) as work:
-        from pipeline import runs
+        from pipeline.runs import compute
 
-        ended = runs.run_cells(work, wanted, org, force=force)
+        ended = compute.run_cells(work, wanted, org, force=force)
     notes = sentences.notes_of_run(ended)
     return Answer(
         shown=tables.outcomes(ended.outcomes),
@@ -329,7 +329,7 @@ def check(
     from pipeline.terminal import tables
 
     with _work(context, data) as work:
-        from pipeline import inspection
+        from pipeline.runs import inspection
 
         checked = inspection.check(work, files or None)
     refused = any(file.problem is not None for file in checked.files)
@@ -364,11 +364,11 @@ def verify(
     from pipeline.terminal import sentences, tables
 
     with _work(context, data) as work:
-        from pipeline import inspection
+        from pipeline.runs import inspection
 
         verified = inspection.verify(work, ids or None)
     verdicts = {one.verdict for one in verified.snapshots}
-    if verdicts & {inspection.DIFFERENT, inspection.DAMAGED, inspection.MISLISTED}:
+    if verdicts & {inspection.COUNT_DISTINCT, inspection.DAMAGED, inspection.MISLISTED}:
         code = OUR_FAULT
     else:
         is_fine = verdicts <= {inspection.EQUAL} and not verified.refused
@@ -412,13 +412,13 @@ def list_snapshots(
     $ bufdir list --period rp-2024-q4 --sort -participant_count --limit 10
     $ bufdir list --status failed --json
     """
-    from pipeline import periods, snapshot
-    from pipeline.catalog import Catalog
-    from pipeline.listing import Listing
+    from pipeline.model import periods, versions
+    from pipeline.model.listing import Listing
+    from pipeline.storage.catalog import Catalog
     from pipeline.terminal import tables
 
     listing = Listing(
-        org_id=None if org is None else snapshot.check_organisation(org),
+        org_id=None if org is None else versions.check_organisation(org),
         reporting_period_id=None if period is None else periods.parse(period).id,
         status=status,
         sort=sort,
@@ -426,7 +426,7 @@ def list_snapshots(
     )
     with Catalog.open(data) as catalog:
         entries, total = catalog.list(listing)
-    rest = Note("list_cut", f"{len(entries):,} of {total:,} snapshots are shown")
+    rest = Diagnostic("list_cut", f"{len(entries):,} of {total:,} snapshots are shown")
     return Answer(
         shown=tables.entries(entries),
         body=_page(entries, limit or total, total) if as_json else None,
@@ -458,13 +458,13 @@ def show(
     $ bufdir show agg-001 --metrics --json
     """
     from api import replies
-    from pipeline import store
-    from pipeline.catalog import Catalog
+    from pipeline.storage import version_files
+    from pipeline.storage.catalog import Catalog
     from pipeline.terminal import tables
 
     with Catalog.open(data) as catalog:
         entry = catalog.get(snapshot_id)
-    version = store.read(data, entry.number, entry.version) if entry.version else None
+    version = version_files.read(data, entry.number, entry.version) if entry.version else None
     body: object
     if version is None:
         if metrics:
@@ -487,11 +487,11 @@ def delete(snapshot_id: Id, as_json: AsJson = False, data: Data = HERE) -> Answe
     $ bufdir delete agg-001
     """
     from api import replies
-    from pipeline import cells
-    from pipeline.catalog import Catalog
+    from pipeline.runs import lifecycle
+    from pipeline.storage.catalog import Catalog
 
     with Catalog.open(data) as catalog:
-        entry = cells.delete(catalog, snapshot_id)
+        entry = lifecycle.delete(catalog, snapshot_id)
     return Answer(
         shown=f"{entry.id} is deleted: {entry.org_id} in {entry.reporting_period_id}",
         body=replies.Deleted(deleted=True, id=entry.id) if as_json else None,
@@ -505,8 +505,8 @@ def reindex(context: typer.Context, as_json: AsJson = False, data: Data = HERE) 
     [bold]Examples[/]
     $ bufdir --data /srv/bufdir reindex
     """
-    from pipeline import reindex as reindexing
     from pipeline import settings
+    from pipeline.runs import reindex as reindexing
     from pipeline.terminal import sentences
 
     context.obj.follow(settings.load(data))
@@ -514,7 +514,7 @@ def reindex(context: typer.Context, as_json: AsJson = False, data: Data = HERE) 
     return Answer(
         shown=sentences.reindexed(found),
         body=found if as_json else None,
-        notes=[Note("version_damaged", sentence) for sentence in found.damaged],
+        notes=[Diagnostic("version_damaged", sentence) for sentence in found.damaged],
         code=REFUSED_OR_FAILED if found.damaged else DONE,
     )
 

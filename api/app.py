@@ -23,8 +23,8 @@ from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, Logger
 
 from api import documentation, problems, reading, routes
-from api.edge import Again, Count, edge
-from api.kept import Keeper, Watch
+from api.edge import CachedResponse, Count, edge
+from api.kept import CatalogChangeCounter, ResponseCache
 from api.orders import Orders
 from api.service import Service
 from api.turns import OnceATurn, once_a_turn
@@ -41,7 +41,7 @@ def create_app(
 ) -> Litestar:
     """The API over a data folder; while it lives, it starts the runs that are queued there."""
     dispatcher = Dispatcher(data, chosen.runs, structlog.get_logger())
-    orders = Orders(Watch(data).state)
+    orders = Orders(CatalogChangeCounter(data).state)
     service = Service(data, chosen, dispatcher.wake, is_stopping, orders)
 
     @asynccontextmanager
@@ -91,7 +91,7 @@ def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp
     data = Path(os.environ[DATA_VARIABLE])
     chosen = settings.load(data)
     app = create_app(data, chosen, is_stopping)
-    keeper = Keeper[Again](once_a_turn(Watch(data).state))
+    keeper = ResponseCache[CachedResponse](once_a_turn(CatalogChangeCounter(data).state))
     calls = logs.to(OnceATurn(sys.stderr), chosen.log.format)
     return edge(app, keeper, _counting(app), calls)
 

@@ -15,11 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pipeline import claims, logs, settings
-from pipeline.catalog import Catalog
-from pipeline.claims import Run
+from pipeline import logs, settings
 from pipeline.errors import BufdirError
-from pipeline.work import Work
+from pipeline.runs.context import Work
+from pipeline.storage import run_queue
+from pipeline.storage.catalog import Catalog
+from pipeline.storage.run_queue import Run
 
 ENDED: Final = 0
 """The run has come to its end, well or not."""
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parse(arguments)
     _bound(given.memory_mb, given.seconds)
     with Catalog.open(given.data) as catalog:
-        return _run(catalog, claims.find(catalog, given.run))
+        return _run(catalog, run_queue.find(catalog, given.run))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -67,7 +68,7 @@ def _run(catalog: Catalog, run: Run) -> int:
         _compute(Work(catalog.data, chosen, catalog, _now, logger.info), run)
     except BufdirError as error:
         logger.warning("run_failed", problem=str(error))
-        claims.end(catalog, run.id, _now(), str(error))
+        run_queue.end(catalog, run.id, _now(), str(error))
     except MemoryError:
         return OUT_OF_MEMORY
     except BaseException:
@@ -77,9 +78,9 @@ def _run(catalog: Catalog, run: Run) -> int:
 
 
 def _compute(work: Work, run: Run) -> None:
-    from pipeline import runs  # noqa: PLC0415 (an engine; the API imports this module without one)
+    from pipeline.runs import compute  # noqa: PLC0415 (an engine; the API imports this module without one)
 
-    ended = runs.refresh(work, [run])
+    ended = compute.refresh(work, [run])
     for problem in ended.refused.values():
         work.tell("export_refused", problem=problem)
     (outcome,) = ended.outcomes

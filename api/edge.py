@@ -21,7 +21,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, ReceiveMessage,
 from structlog.typing import FilteringBoundLogger
 
 from api import problems
-from api.kept import Keeper
+from api.kept import ResponseCache
 from api.routes import BASE
 
 _OK: Final = 200
@@ -100,7 +100,7 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class CachedResponse:
     """A reply that can leave again, and how that is counted."""
 
     reply: Reply
@@ -108,7 +108,7 @@ class Again:
 
 
 def edge(
-    app: ASGIApp, keeper: Keeper[Again], count: Count, logger: FilteringBoundLogger
+    app: ASGIApp, keeper: ResponseCache[CachedResponse], count: Count, logger: FilteringBoundLogger
 ) -> ASGIApp:
     """The application with this layer around it.
 
@@ -149,7 +149,7 @@ def edge(
         await body.drain()
         _complete(reply, inner)
         if _is_read(scope) and _ETAG in reply.headers:
-            again = Again(reply, count(inner["path_template"]))
+            again = CachedResponse(reply, count(inner["path_template"]))
             keeper.keep(_asked(scope), again, len(reply.body), before)
         return await reply.leave(scope, send)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from pipeline import catalog
+from pipeline.storage import catalog
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
 """Of bodies that one worker keeps; then those go that were not asked for the longest."""
@@ -26,7 +26,7 @@ State = tuple[int, int, int, bytes]
 Kept = TypeVar("Kept")
 
 
-class Watch:
+class CatalogChangeCounter:
     """What state the catalog's file is in. It stays open here.
 
     To close it would take away every lock that SQLite holds on it in this process.
@@ -51,7 +51,7 @@ class Watch:
         return status.st_ino, status.st_mtime_ns, status.st_size, counter
 
 
-class Keeper(Generic[Kept]):
+class ResponseCache(Generic[Kept]):
     """Replies by request, each of the catalog's present state."""
 
     def __init__(self, state: Callable[[], State | None]) -> None:

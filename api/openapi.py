@@ -18,7 +18,7 @@ from api import examples, problems, reading
 from api.calls import CALLS, Call, Reply
 from api.problems import KINDS, Problem
 from api.routes import DOUBLED
-from pipeline import snapshot
+from pipeline.model import versions
 
 _SCHEMAS: Final = "#/components/schemas/"
 _ABOUT: Final = (
@@ -81,7 +81,7 @@ _ID: Final = {
     "in": "path",
     "required": True,
     "description": "The snapshot's id. One of another form is a 422, an unknown one a 404.",
-    "schema": {"type": "string", "pattern": snapshot.ID_PATTERN, "examples": ["agg-001"]},
+    "schema": {"type": "string", "pattern": versions.ID_PATTERN, "examples": ["agg-001"]},
 }
 
 _IF_NONE_MATCH: Final = {

@@ -10,8 +10,8 @@ from threading import Lock
 from typing import Final
 
 from api.kept import State
-from pipeline.catalog import Catalog, Entry
-from pipeline.listing import Listing
+from pipeline.model.listing import Listing
+from pipeline.storage.catalog import Catalog, Entry
 
 _MOST: Final = 64
 """Orders that one worker keeps: of 100,000 snapshots each is 800 kB."""

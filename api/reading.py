@@ -17,8 +17,8 @@ import msgspec
 from litestar import Request
 from msgspec import Struct
 
-from pipeline import periods, snapshot
 from pipeline.errors import BufdirError, InvalidValue
+from pipeline.model import periods, versions
 
 MOST_BYTES: Final = 64 * 1024
 """The largest body that is read."""
@@ -178,7 +178,7 @@ def _object(value: object, into: type[Wanted]) -> Wanted:
 
 
 _CHECKS: Final[Mapping[str, Callable[[str], object]]] = {
-    "org_id": snapshot.check_organisation,
+    "org_id": versions.check_organisation,
     "reporting_period_id": periods.parse,
 }
 

@@ -20,10 +20,12 @@ from api.problems import FaultOfOurs
 from api.requests import RefreshBody
 from api.service import Service
 from api.worker import FAULT
-from pipeline import cells, claims, settings, staleness
-from pipeline.catalog import Catalog, Entry
-from pipeline.claims import Run
+from pipeline import settings
 from pipeline.errors import BufdirError, RunFailed
+from pipeline.runs import lifecycle
+from pipeline.storage import nightly_record, run_queue
+from pipeline.storage.catalog import Catalog, Entry
+from pipeline.storage.run_queue import Run
 
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 0.25
@@ -53,7 +55,7 @@ async def refresh(service: Service, snapshot_id: str, body: RefreshBody) -> tupl
     if standing is not None:
         return standing, True
     asked = await run_sync(_ask, service, snapshot_id, body)
-    earlier = asked.run.id if asked.run.state == claims.RUNNING else None
+    earlier = asked.run.id if asked.run.state == run_queue.RUNNING else None
     while True:
         service.wake()
         ended = await _end(service, asked.run, deadline)
@@ -72,7 +74,7 @@ def _standing(service: Service, snapshot_id: str, body: RefreshBody) -> Entry | 
     """The snapshot, where nothing is forced and it is known to be what the exports say."""
     with service.catalog() as catalog:
         entry = catalog.get(snapshot_id)
-        cells.check_same(entry, _given(body.org_id), _given(body.reporting_period_id))
+        lifecycle.check_same(entry, _given(body.org_id), _given(body.reporting_period_id))
         stands = not body.force_refresh and _stands(service, catalog, entry)
     return entry if stands else None
 
@@ -82,7 +84,7 @@ def _stands(service: Service, catalog: Catalog, entry: Entry) -> bool:
         # A run would read the settings anew, so what they were when we started does not serve.
         chosen = settings.load(service.data)
         service.current(entry.id)
-        return staleness.stands(catalog, chosen, entry, service.now())
+        return nightly_record.stands(catalog, chosen, entry, service.now())
     except BufdirError:
         return False  # a run will say what is wrong
 
@@ -90,8 +92,8 @@ def _stands(service: Service, catalog: Catalog, entry: Entry) -> bool:
 def _ask(service: Service, snapshot_id: str, body: RefreshBody) -> Asked:
     with service.catalog() as catalog, catalog.transaction():
         entry = catalog.get(snapshot_id)
-        cells.check_same(entry, _given(body.org_id), _given(body.reporting_period_id))
-        run = cells.refresh(catalog, entry, service.now(), forced=body.force_refresh)
+        lifecycle.check_same(entry, _given(body.org_id), _given(body.reporting_period_id))
+        run = lifecycle.refresh(catalog, entry, service.now(), forced=body.force_refresh)
     return Asked(run, entry)
 
 
@@ -118,7 +120,7 @@ async def _end(service: Service, run: Run, deadline: float) -> Run | None:
 
 def _find(service: Service, run_id: int) -> Run:
     with service.catalog() as catalog:
-        return claims.find(catalog, run_id)
+        return run_queue.find(catalog, run_id)
 
 
 def _failure(service: Service, entry: Entry, problem: str) -> Exception:

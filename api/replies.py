@@ -11,15 +11,15 @@ from typing import Annotated, Self, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pipeline import listing, snapshot
-from pipeline.catalog import COMPLETED, PROCESSING, Entry
-from pipeline.snapshot import Version
+from pipeline.model import listing, versions
+from pipeline.model.versions import Version
+from pipeline.storage.catalog import COMPLETED, PROCESSING, Entry
 
 Id = Annotated[
     str,
     Meta(
         description="The snapshot's id; never given to another.",
-        extra_json_schema={"pattern": snapshot.ID_PATTERN},
+        extra_json_schema={"pattern": versions.ID_PATTERN},
     ),
 ]
 Hours = Annotated[
@@ -59,7 +59,7 @@ class Snapshot(Struct, frozen=True):
             reporting_period_id=version.reporting_period_id,
             status=COMPLETED,
             participant_count=version.total.participations,
-            hours_delivered=snapshot.hours(version.total.seconds),
+            hours_delivered=versions.hours(version.total.seconds),
             activity_count=version.total.activities,
             bufdir_category_breakdown={
                 name: share.participations for name, share in version.categories.items()
@@ -156,10 +156,10 @@ class Metrics(Struct, frozen=True):
             period_id=version.reporting_period_id,
             total_participants=version.total.participations,
             unique_participants=version.total.people,
-            total_hours=snapshot.hours(version.total.seconds),
+            total_hours=versions.hours(version.total.seconds),
             total_activities=version.total.activities,
             category_distribution={
-                name: Share(share.participations, snapshot.hours(share.seconds))
+                name: Share(share.participations, versions.hours(share.seconds))
                 for name, share in version.categories.items()
             },
         )
@@ -227,4 +227,4 @@ class Health(Struct, frozen=True):
 
 
 def _hours(entry: Entry) -> int | float | None:
-    return None if entry.seconds is None else snapshot.hours(entry.seconds)
+    return None if entry.seconds is None else versions.hours(entry.seconds)

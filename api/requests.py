@@ -6,8 +6,8 @@ from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from pipeline import listing
-from pipeline.reasons import ORGANISATION_PATTERN
+from pipeline.model import listing
+from pipeline.model.ledger import ORGANISATION_PATTERN
 
 MOST_PAGES: Final = 1_000_000_000
 MOST_ON_A_PAGE: Final = 200

@@ -21,9 +21,9 @@ from api import reading, replies, requests
 from api.problems import NotReady
 from api.refresh import refresh
 from api.service import Service
-from pipeline import cells
 from pipeline.errors import StoreDamaged, StoreUnusable
-from pipeline.listing import Listing
+from pipeline.model.listing import Listing
+from pipeline.runs import lifecycle
 
 BASE: Final = "/api/v1/bufdir-aggregations"
 DOUBLED: Final = f"{BASE}{BASE}"
@@ -71,9 +71,9 @@ async def create_snapshot(request: AnyRequest, service: Service) -> Response[rep
 
 def _create(service: Service, body: requests.CreateBody) -> replies.Started:
     now = service.now()
-    period = cells.check(body.org_id, body.reporting_period_id, service.settings.zone, now)
+    period = lifecycle.check(body.org_id, body.reporting_period_id, service.settings.zone, now)
     with service.catalog() as catalog:
-        return replies.Started.of(cells.create(catalog, body.org_id, period, now))
+        return replies.Started.of(lifecycle.create(catalog, body.org_id, period, now))
 
 
 @get("/{id:str}", sync_to_thread=True)
@@ -117,7 +117,7 @@ def delete_snapshot(
     """Take a snapshot out of every read, with its files."""
     reading.query(request, requests.NoQuery)
     with service.catalog() as catalog:
-        entry = cells.delete(catalog, snapshot_id)
+        entry = lifecycle.delete(catalog, snapshot_id)
     return replies.Deleted(deleted=True, id=entry.id)
 
 

@@ -29,9 +29,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from pipeline import logs
-from pipeline.catalog import Catalog
 from pipeline.errors import InvalidValue
 from pipeline.settings import DATA_VARIABLE, Settings
+from pipeline.storage.catalog import Catalog
 
 STOP_SECONDS: Final = 15
 """How long workers have to answer what they are at; then they are killed."""

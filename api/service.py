@@ -12,11 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from api.orders import Orders
-from pipeline import store
-from pipeline.catalog import BUSY_SECONDS, Catalog, Entry
 from pipeline.errors import SnapshotNotReady, StoreDamaged
+from pipeline.model.versions import Version
 from pipeline.settings import Settings
-from pipeline.snapshot import Version
+from pipeline.storage import version_files
+from pipeline.storage.catalog import BUSY_SECONDS, Catalog, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +81,4 @@ class Service:
 def _version(data: Path, number: int, version: int, refreshed_at: datetime | None) -> Version:
     """A version never changes; its instant tells it from another that a backup brought back."""
     del refreshed_at
-    return store.read(data, number, version)
+    return version_files.read(data, number, version)

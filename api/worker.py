@@ -26,11 +26,11 @@ from prometheus_client import Counter
 from structlog.typing import FilteringBoundLogger
 
 from api import child
-from pipeline import claims
-from pipeline.catalog import Catalog
-from pipeline.claims import Owner, Run
 from pipeline.errors import BufdirError
 from pipeline.settings import RunSettings
+from pipeline.storage import run_queue
+from pipeline.storage.catalog import Catalog
+from pipeline.storage.run_queue import Owner, Run
 
 LOOK_SECONDS: Final = 0.5
 """How long a run that somebody else queued waits at most until it is seen."""
@@ -81,7 +81,7 @@ class Dispatcher:
                 task.cancel()
             await asyncio.gather(looking, *self.minders, return_exceptions=True)
             if self.spare is not None:
-                claims.let_go(self.data, self.spare)
+                run_queue.release(self.data, self.spare)
 
     async def _look(self) -> None:
         while True:
@@ -101,7 +101,7 @@ class Dispatcher:
 
     async def _start_queued(self) -> None:
         while len(self.minders) < self.limits.at_once:
-            owner = self.spare = self.spare or claims.hold(self.data)
+            owner = self.spare = self.spare or run_queue.hold(self.data)
             run = await run_sync(self._take, owner)
             if run is None:
                 return
@@ -112,24 +112,24 @@ class Dispatcher:
 
     def _take(self, owner: Owner) -> Run | None:
         with Catalog.open(self.data) as catalog:
-            return claims.take_queued(catalog, owner.name, self.limits.at_once)
+            return run_queue.acquire_queued(catalog, owner.name, self.limits.at_once)
 
     def _ended(self, minder: asyncio.Task[None]) -> None:
         self.minders.discard(minder)
         self.awake.set()
 
     async def _mind(self, run: Run, owner: Owner) -> None:
-        """Start a run's child, wait for it, and settle what it left open."""
+        """Start a run's child, wait for it, and mark_latest what it left open."""
         try:
             await run_sync(self._settle, run, await self._child(run, owner))
         except asyncio.CancelledError:
-            self._in_catalog(lambda catalog: claims.give_back(catalog, run.id))
+            self._in_catalog(lambda catalog: run_queue.give_back(catalog, run.id))
             raise
         except Exception:
             # No process, or no catalog, to be had: without its owner the run is taken up again.
             self.logger.exception("minding_failed", run=run.id)
         finally:
-            claims.let_go(self.data, owner)
+            run_queue.release(self.data, owner)
 
     async def _child(self, run: Run, owner: Owner) -> int:
         process = await asyncio.create_subprocess_exec(
@@ -159,10 +159,10 @@ class Dispatcher:
             return
         self.logger.warning("child_ended", run=run.id, end=how, code=code)
         if problem is None:
-            self._in_catalog(lambda catalog: claims.requeue(catalog, run.id))
+            self._in_catalog(lambda catalog: run_queue.requeue(catalog, run.id))
         else:
             now = datetime.now(UTC)
-            self._in_catalog(lambda catalog: claims.end(catalog, run.id, now, problem))
+            self._in_catalog(lambda catalog: run_queue.end(catalog, run.id, now, problem))
 
     def _verdict(self, code: int) -> tuple[str, str | None]:
         """How a child ended by its exit code, and what that says of its run."""

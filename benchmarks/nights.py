@@ -17,8 +17,9 @@ import polars as pl
 
 from benchmarks import measure, peers
 from benchmarks.measure import BUFDIR, Cost
-from pipeline import periods, store
-from pipeline.catalog import Catalog
+from pipeline.model import periods
+from pipeline.storage import version_files
+from pipeline.storage.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -130,7 +131,7 @@ def _published(data: Path) -> Iterator[tuple[object, ...]]:
     with Catalog.open(data) as catalog:
         entries = catalog.entries().values()
     for entry in entries:
-        version = store.read(data, entry.number, entry.version)
+        version = version_files.read(data, entry.number, entry.version)
         month = periods.parse(version.reporting_period_id).ordinal * periods.KINDS["quarter"]
         year, place = divmod(month, 12)
         quarter = date(periods.FIRST_YEAR + year, place + 1, 1)

@@ -7,15 +7,15 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipeline import cells, publication
-from pipeline.breakdown import Breakdown, Cell
-from pipeline.catalog import Catalog
-from pipeline.numbers import Numbers
-from pipeline.periods import Period
-from pipeline.publication import LeftOut, Planned
-from pipeline.reasons import LEDGER
+from pipeline.model.cells import Breakdown, Cell
+from pipeline.model.ledger import LEDGER
+from pipeline.model.numbers import Numbers
+from pipeline.model.periods import Period
+from pipeline.runs import lifecycle, publish
+from pipeline.runs.context import Work
+from pipeline.runs.publish import PlannedVersion, RejectedRows
 from pipeline.settings import Settings
-from pipeline.work import Work
+from pipeline.storage.catalog import Catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,10 +46,11 @@ def seconds(folder: Path, snapshots: int, data: Path | None = None) -> float:
     with Catalog.open(data) as catalog:
         work = Work(data, settings, catalog, lambda: datetime.now(UTC), lambda *_, **__: None)
         pairs = [(cell.org_id, cell.period.id) for cell in cells_]
-        entries = cells.ensure(catalog, pairs, work.clock())
+        entries = lifecycle.ensure(catalog, pairs, work.clock())
         planned = [
-            Planned(entry, cell, "0" * 32, 480) for entry, cell in zip(entries, cells_, strict=True)
+            PlannedVersion(entry, cell, "0" * 32, 480)
+            for entry, cell in zip(entries, cells_, strict=True)
         ]
         started = time.perf_counter()
-        publication.publish(work, ((plan, counted) for plan in planned), snapshots, LeftOut({}))
+        publish.publish(work, ((plan, counted) for plan in planned), snapshots, RejectedRows({}))
         return time.perf_counter() - started

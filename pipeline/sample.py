@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.participations import (
+from pipeline.model.columns import (
     ACTIVITY_ID,
     CATEGORY,
     COMPLETED,

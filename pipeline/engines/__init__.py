@@ -9,26 +9,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pipeline import breakdown, reasons, rules
-from pipeline.breakdown import Breakdown, Calendar, Cell
-from pipeline.metrics import METRICS
-from pipeline.numbers import NO_NUMBERS, Numbers
-from pipeline.periods import Period, month_starts_us, wall_clock
+from pipeline.definitions import steps
+from pipeline.model import terms
+from pipeline.model.cells import Breakdown, Cell
+from pipeline.model.clock import Calendar, wall_clock
+from pipeline.model.ledger import LEDGER
+from pipeline.model.metrics import METRICS
+from pipeline.model.numbers import NO_NUMBERS, Numbers
+from pipeline.model.periods import Period, month_starts_us
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
+    from pipeline.definitions.participations import Frame
     from pipeline.errors import ExportRefused
-    from pipeline.footers import Export
-    from pipeline.participations import Frame
-    from pipeline.periods import WallClock
-    from pipeline.rules import Rules
+    from pipeline.model.clock import WallClock
+    from pipeline.model.terms import Rules
     from pipeline.settings import Settings
+    from pipeline.sources.parquet import Export
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class ScanRequest:
     """What an engine is asked to read, and by which rules."""
 
     exports: Sequence[Export]
@@ -45,11 +48,11 @@ class Question:
         exports: Sequence[Export],
         settings: Settings,
         organisations: Collection[str] | None = None,
-    ) -> Question:
+    ) -> ScanRequest:
         """The question that the settings put."""
         return cls(
             exports,
-            rules.Rules(settings.categories, settings.max_hours),
+            terms.Rules(settings.categories, settings.max_hours),
             settings.zone,
             settings.export.categories,
             organisations,
@@ -91,12 +94,12 @@ class Groups:
 
 def queries(rows: Frame, kind: str) -> tuple[Frame, Frame, Frame]:
     """What to collect for `Groups`, from judged rows: totals, categories, ledger."""
-    placed = breakdown.in_periods(rows, kind)
-    key, numbers = ("org_id", breakdown.PERIOD), [metric.name for metric in METRICS]
+    placed = steps.in_periods(rows, kind)
+    key, numbers = ("org_id", steps.PERIOD), [metric.name for metric in METRICS]
     return (
-        breakdown.totals(placed).select(*key, *numbers),
-        breakdown.by_category(placed).select(*key, "bufdir_category", *numbers),
-        breakdown.ledger(placed, *key).select(*key, breakdown.REASON, breakdown.ROWS),
+        steps.totals(placed).select(*key, *numbers),
+        steps.by_category(placed).select(*key, "bufdir_category", *numbers),
+        steps.ledger_lines(placed, *key).select(*key, steps.REASON, steps.ROWS),
     )
 
 
@@ -105,7 +108,7 @@ def breakdowns(kind: str, groups: Groups, categories: Sequence[str]) -> dict[Cel
     ledgers: dict[Cell, dict[str, int]] = {}
     for org_id, ordinal, place, count in groups.ledger:
         cell = Cell(org_id, Period(kind, ordinal))
-        ledgers.setdefault(cell, dict.fromkeys(reasons.LEDGER, 0))[reasons.LEDGER[place]] = count
+        ledgers.setdefault(cell, dict.fromkeys(LEDGER, 0))[LEDGER[place]] = count
     totals = {
         Cell(org_id, Period(kind, ordinal)): Numbers(*numbers)
         for org_id, ordinal, *numbers in groups.totals

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Final
 import duckdb
 import narwhals as nw
 
-from pipeline import breakdown, engines
-from pipeline.breakdown import REASON
-from pipeline.participations import COLUMNS, FILE, ORG_ID, ROW, STARTED_AT, Kind, Unit, typed
+from pipeline import engines
+from pipeline.definitions import steps
+from pipeline.definitions.participations import typed
+from pipeline.definitions.steps import REASON
+from pipeline.model.columns import COLUMNS, FILE, ORG_ID, ROW, STARTED_AT, Kind, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from pipeline.breakdown import Breakdown, Cell
-    from pipeline.engines import Question
-    from pipeline.footers import Export
-    from pipeline.participations import Frame
+    from pipeline.definitions.participations import Frame
+    from pipeline.engines import ScanRequest
+    from pipeline.model.cells import Breakdown, Cell
+    from pipeline.sources.parquet import Export
 
 FAULTS: Final = (duckdb.Error, OSError)
 """What reading a damaged file ends in."""
@@ -34,7 +36,7 @@ _WILDCARDS: Final = str.maketrans({sign: f"[{sign}]" for sign in "*?["})
 
 
 def breakdowns(
-    question: Question, kind: str, cells: Collection[Cell] | None
+    question: ScanRequest, kind: str, cells: Collection[Cell] | None
 ) -> Mapping[Cell, Breakdown]:
     """The numbers of these cells of one kind, or of all; in the order of the cells."""
     if not question.exports:
@@ -54,17 +56,17 @@ def breakdowns(
     )
 
 
-def _judge(connection: duckdb.DuckDBPyConnection, question: Question) -> Frame:
+def _judge(connection: duckdb.DuckDBPyConnection, question: ScanRequest) -> Frame:
     """Every row with its cell and its verdict, as a table so that it is computed once."""
     rows = _table(connection, "rows", _scan(connection, question))
     low, high = connection.execute(
         f"SELECT coalesce(min({STARTED_AT}), 0), coalesce(max({STARTED_AT}), 0) FROM rows"
     ).fetchall()[0]
     everything = question.calendar
-    placed = breakdown.place(breakdown.vet(rows), everything.around(low, high), everything)
+    placed = steps.place(steps.vet(rows), everything.around(low, high), everything)
     placed = _table(connection, "placed", placed)
-    statements = breakdown.settle(placed.filter(nw.col(REASON).is_null()))
-    judged = breakdown.judge(statements, question.rules)
+    statements = steps.mark_latest(placed.filter(nw.col(REASON).is_null()))
+    judged = steps.validate(statements, question.rules)
     connection.execute(f"CREATE TABLE judged AS {judged.to_native().sql_query()}")
     connection.execute(
         f"INSERT INTO judged BY NAME SELECT * FROM placed WHERE {REASON} IS NOT NULL"
@@ -77,7 +79,7 @@ def _table(connection: duckdb.DuckDBPyConnection, name: str, frame: Frame) -> Fr
     return nw.from_native(connection.table(name))
 
 
-def _scan(connection: duckdb.DuckDBPyConnection, question: Question) -> Frame:
+def _scan(connection: duckdb.DuckDBPyConnection, question: ScanRequest) -> Frame:
     scans = [
         typed(
             nw.from_native(_open(connection, question, place, export)),
@@ -91,7 +93,7 @@ def _scan(connection: duckdb.DuckDBPyConnection, question: Question) -> Frame:
 
 
 def _open(
-    connection: duckdb.DuckDBPyConnection, question: Question, place: int, export: Export
+    connection: duckdb.DuckDBPyConnection, question: ScanRequest, place: int, export: Export
 ) -> duckdb.DuckDBPyRelation:
     columns = ", ".join(
         f"{_raw(column.kind, export, column.name)} AS {column.name}"

@@ -11,22 +11,22 @@ import typer
 from pipeline.errors import BufdirError
 
 if TYPE_CHECKING:
-    from pipeline.terminal.journal import Journal
+    from pipeline.terminal.reporter import Reporter
 
 HERE: Final = Path("data")
 """The data folder where none is named."""
 
 
 def _note_folder(context: typer.Context, data: Path) -> Path:
-    """Tell the journal where the traceback of a fault may be kept."""
-    journal: Journal = context.obj
+    """EventSink the journal where the traceback of a fault may be kept."""
+    journal: Reporter = context.obj
     journal.data = data
     return data
 
 
 def ids_of_catalog(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """What an id can be completed to, with what it is the id of."""
-    from pipeline import catalog as index  # noqa: PLC0415 (only the tab key needs it)
+    from pipeline.storage import catalog as index  # noqa: PLC0415 (only the tab key needs it)
 
     # While the tab key asks, what stands before the command has not been handed on to it.
     own: Path = context.params.get("data") or HERE

@@ -11,8 +11,8 @@ from pipeline.terminal.sentences import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.terminal.journal import Journal
-    from pipeline.work import Tell
+    from pipeline.runs.context import EventSink
+    from pipeline.terminal.reporter import Reporter
 
 
 _STDERR: Final = 2
@@ -38,8 +38,8 @@ def bar(title: str, total: int | None = None) -> Iterator[Advance]:
         task = progress.add_task(title, total=total)
 
         def advance(by: int, *, total: int | None = None, title: str | None = None) -> None:
-            is_news = title is not None  # shown at once, or the next would hide it
-            progress.update(task, advance=by, total=total, description=title, refresh=is_news)
+            is_stale = title is not None  # shown at once, or the next would hide it
+            progress.update(task, advance=by, total=total, description=title, refresh=is_stale)
 
         yield advance
 
@@ -49,7 +49,7 @@ def _nowhere(by: int, *, total: int | None = None, title: str | None = None) -> 
 
 
 @contextmanager
-def telling(journal: Journal) -> Iterator[Tell]:
+def telling(journal: Reporter) -> Iterator[EventSink]:
     """Where a run's events go: into the log in JSON, or else onto a bar."""
     if journal.lines is not None:
         yield journal.lines.info

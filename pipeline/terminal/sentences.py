@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from pipeline.reasons import COUNTED
-from pipeline.terminal.journal import Note
-from pipeline.work import COMPUTED, DELETED, FAILED, KEPT
+from pipeline.model.ledger import COUNTED
+from pipeline.runs.context import COMPUTED, DELETED, FAILED, KEPT
+from pipeline.terminal.reporter import Diagnostic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pipeline.breakdown import Cell
-    from pipeline.catalog import Entry
-    from pipeline.reindex import Reindexed
-    from pipeline.runs import Ended
-    from pipeline.work import Night, Outcome
+    from pipeline.model.cells import Cell
+    from pipeline.runs.compute import RunResult
+    from pipeline.runs.context import Night, Outcome
+    from pipeline.runs.reindex import Reindexed
+    from pipeline.storage.catalog import Entry
 
 _NAMED: Final = 10
 """So many are named one by one before the rest is a number."""
@@ -58,7 +58,7 @@ def night(found: Night, standing: int) -> str:
     return f"nightly: {computed} computed, {standing:,} stand{'s' if standing == 1 else ''}: {rows}"
 
 
-def notes_of_night(found: Night) -> list[Note]:
+def notes_of_night(found: Night) -> list[Diagnostic]:
     """What there is to say of a night besides; nothing, if all is as it should be."""
     return [
         *notes_of_refusals(found.refused),
@@ -70,59 +70,59 @@ def notes_of_night(found: Night) -> list[Note]:
     ]
 
 
-def notes_of_run(ended: Ended) -> list[Note]:
+def notes_of_run(ended: RunResult) -> list[Diagnostic]:
     """What went wrong in a run, if anything did."""
     return [*notes_of_refusals(ended.refused), *_failures(ended.outcomes)]
 
 
-def notes_of_refusals(files: Mapping[str, str]) -> list[Note]:
+def notes_of_refusals(files: Mapping[str, str]) -> list[Diagnostic]:
     """Each refused export, and why."""
-    return [Note("export_refused", sentence) for sentence in files.values()]
+    return [Diagnostic("export_refused", sentence) for sentence in files.values()]
 
 
-def _failures(outcomes: Iterable[Outcome]) -> Iterator[Note]:
+def _failures(outcomes: Iterable[Outcome]) -> Iterator[Diagnostic]:
     """Each run that failed, and why."""
     for outcome in ending(outcomes, FAILED):
         sentence = f"{outcome.id} ({cell_of(outcome)}) failed: {outcome.problem}"
-        yield Note("run_failed", sentence, is_failure=True)
+        yield Diagnostic("run_failed", sentence, is_failure=True)
 
 
-def _held(held: Mapping[str, str]) -> Iterator[Note]:
+def _held(held: Mapping[str, str]) -> Iterator[Diagnostic]:
     for file in dict.fromkeys(held.values()):
         names = [org_id for org_id, because in held.items() if because == file]
         sentence = (
             f"{counted(len(names), 'organisation')} left as before, because the refused export "
             f"{file} used to name them: {some(names)}"
         )
-        yield Note("organisations_held", sentence)
+        yield Diagnostic("organisations_held", sentence)
 
 
-def _left_alone(outcomes: Sequence[Outcome]) -> Iterator[Note]:
+def _left_alone(outcomes: Sequence[Outcome]) -> Iterator[Diagnostic]:
     if kept := [f"{one.id} ({cell_of(one)})" for one in ending(outcomes, KEPT)]:
         sentence = (
             f"no export touches {counted(len(kept), 'snapshot')} any longer, whose numbers "
             f"stand until run --force: {some(kept)}"
         )
-        yield Note("snapshots_kept", sentence)
+        yield Diagnostic("snapshots_kept", sentence)
     if deleted := [one.id for one in ending(outcomes, DELETED)]:
         sentence = f"deleted while they were computed, and left so: {some(deleted)}"
-        yield Note("snapshots_deleted", sentence)
+        yield Diagnostic("snapshots_deleted", sentence)
 
 
-def _later(cells: Sequence[Cell]) -> Iterator[Note]:
+def _later(cells: Sequence[Cell]) -> Iterator[Diagnostic]:
     if cells:
         names = [f"{cell.org_id} in {cell.period.id}" for cell in cells]
         sentence = f"{counted(len(cells), 'cell')} left until the period begins: {some(names)}"
-        yield Note("cells_later", sentence)
+        yield Diagnostic("cells_later", sentence)
 
 
-def _ignored(columns: Mapping[str, Sequence[str]]) -> Iterator[Note]:
+def _ignored(columns: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
     if columns:
         names = [
             f"{column} (in {counted(len(files), 'export')})"
             for column, files in sorted(columns.items())
         ]
-        yield Note("columns_ignored", f"columns that are ignored: {', '.join(names)}")
+        yield Diagnostic("columns_ignored", f"columns that are ignored: {', '.join(names)}")
 
 
 def night_body(found: Night, standing: int) -> Mapping[str, object]:

@@ -10,8 +10,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import reasons, snapshot
-from pipeline.catalog import COMPLETED, text_of
+from pipeline.model import versions
+from pipeline.model.ledger import COUNTED, REASONS
+from pipeline.storage.catalog import COMPLETED, text_of
 from pipeline.terminal.sentences import counted
 
 if TYPE_CHECKING:
@@ -19,11 +20,11 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from pipeline.catalog import Entry
-    from pipeline.inspection import Checked, CheckedFile, Verified
-    from pipeline.numbers import Numbers
-    from pipeline.snapshot import Version
-    from pipeline.work import Outcome
+    from pipeline.model.numbers import Numbers
+    from pipeline.model.versions import Version
+    from pipeline.runs.context import Outcome
+    from pipeline.runs.inspection import Checked, CheckedFile, Verified
+    from pipeline.storage.catalog import Entry
 
 _STDOUT: Final = 1
 _UNBOUNDED: Final = 100_000
@@ -38,8 +39,8 @@ _PROSE: Final = frozenset({"meaning", "ignored", "export"})
 """Columns that may be folded. An id or a number never is: half of one is another one."""
 _METRICS: Final = ("participations", "people", "hours", "activities")
 _NOTHING: Final = "-"
-_MEANINGS: Final = {reasons.COUNTED: "The row counts."} | {
-    reason.name: reason.meaning for reason in reasons.REASONS
+_MEANINGS: Final = {COUNTED: "The row counts."} | {
+    reason.name: reason.meaning for reason in REASONS
 }
 
 
@@ -204,4 +205,4 @@ def _shown(value: object) -> str:
 
 
 def _hours(seconds: int | None) -> int | float | None:
-    return None if seconds is None else snapshot.hours(seconds)
+    return None if seconds is None else versions.hours(seconds)

@@ -20,9 +20,10 @@ import httpx
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import nightly, settings
-from pipeline.catalog import Catalog
-from pipeline.work import Night, Work
+from pipeline import settings
+from pipeline.runs import nightly
+from pipeline.runs.context import Night, Work
+from pipeline.storage.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

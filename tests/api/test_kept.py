@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from api.kept import Keeper, Watch
+from api.kept import CatalogChangeCounter, ResponseCache
 from api.orders import Orders
 from pipeline import logs
-from pipeline.listing import Listing
+from pipeline.model.listing import Listing
 from tests.pipeline.given import House, people, row
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def published(folder: Path) -> House:
 
 def test_a_reply_is_kept_until_the_catalog_changes(tmp_path: Path) -> None:
     house = published(tmp_path)
-    keeper = Keeper[str](Watch(tmp_path).state)
+    keeper = ResponseCache[str](CatalogChangeCounter(tmp_path).state)
     assert keeper.find(ASKED) is None
     keeper.keep(ASKED, "two", 3, keeper.state())
     assert keeper.find(ASKED) == "two"
@@ -41,7 +41,7 @@ def test_a_reply_is_kept_until_the_catalog_changes(tmp_path: Path) -> None:
 
 def test_every_single_commit_is_seen(tmp_path: Path) -> None:
     house = published(tmp_path)
-    watch = Watch(tmp_path)
+    watch = CatalogChangeCounter(tmp_path)
     states = [watch.state()]
     with house.work() as work:
         for number in range(50):
@@ -52,7 +52,7 @@ def test_every_single_commit_is_seen(tmp_path: Path) -> None:
 
 def test_a_reply_that_was_overtaken_is_not_kept(tmp_path: Path) -> None:
     house = published(tmp_path)
-    keeper = Keeper[str](Watch(tmp_path).state)
+    keeper = ResponseCache[str](CatalogChangeCounter(tmp_path).state)
     keeper.find(ASKED)
     before = keeper.state()
     house.export(people(3))
@@ -62,7 +62,7 @@ def test_a_reply_that_was_overtaken_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_without_a_catalog_nothing_is_kept(tmp_path: Path) -> None:
-    keeper = Keeper[str](Watch(tmp_path).state)
+    keeper = ResponseCache[str](CatalogChangeCounter(tmp_path).state)
     keeper.find(ASKED)
     keeper.keep(ASKED, "one", 3, keeper.state())
     assert keeper.find(ASKED) is None
@@ -70,7 +70,7 @@ def test_without_a_catalog_nothing_is_kept(tmp_path: Path) -> None:
 
 def test_what_was_not_asked_for_the_longest_goes_first(tmp_path: Path) -> None:
     published(tmp_path)
-    keeper = Keeper[int](Watch(tmp_path).state)
+    keeper = ResponseCache[int](CatalogChangeCounter(tmp_path).state)
     keeper.find(b"0")
     for number in range(80):
         keeper.keep(str(number).encode(), number, 10**6, keeper.state())
@@ -81,7 +81,7 @@ def test_what_was_not_asked_for_the_longest_goes_first(tmp_path: Path) -> None:
 
 def test_pages_cut_from_a_kept_order_are_those_that_the_catalog_gives(tmp_path: Path) -> None:
     house = published(tmp_path)
-    orders = Orders(Watch(tmp_path).state)
+    orders = Orders(CatalogChangeCounter(tmp_path).state)
     sorts = ("created_at", "-participant_count", "-org_id", "reporting_period_id")
     filters: tuple[dict[str, Any], ...] = (
         {},

@@ -207,9 +207,9 @@ _HELD_NIGHT = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from pipeline import claims
-from pipeline.catalog import Catalog
-with Catalog.open(Path(sys.argv[1])) as catalog, claims.night(catalog, datetime.now(UTC)):
+from pipeline.storage import run_queue
+from pipeline.storage.catalog import Catalog
+with Catalog.open(Path(sys.argv[1])) as catalog, run_queue.night(catalog, datetime.now(UTC)):
     sys.stdin.readline()
 """
 

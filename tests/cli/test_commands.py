@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from pipeline import claims
-from pipeline.catalog import Catalog
+from pipeline.storage import run_queue
+from pipeline.storage.catalog import Catalog
 from tests.cli.conftest import TWO_QUARTERS, change
 from tests.pipeline.given import export, people, row, table, write
 
@@ -98,7 +98,7 @@ def test_run_over_no_exports_has_nothing_to_do(bufdir: Bufdir) -> None:
 
 def test_a_run_during_a_night_ends_with_75(bufdir: Bufdir, data: Path) -> None:
     export(data, people(2))
-    with Catalog.open(data) as catalog, claims.night(catalog, NOW):
+    with Catalog.open(data) as catalog, run_queue.night(catalog, NOW):
         assert bufdir("run", "--period", "rp-2024").code == 75
 
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 import cli
-from pipeline import cells, claims, errors
-from pipeline.catalog import Catalog
+from pipeline import errors
+from pipeline.runs import lifecycle
+from pipeline.storage import run_queue
+from pipeline.storage.catalog import Catalog
 from tests.cli.conftest import PROGRAM, REPOSITORY, Bufdir, python
 from tests.pipeline.given import export, people
 
@@ -29,7 +31,7 @@ NOW = datetime(2025, 2, 1, 3, 30, tzinfo=UTC)
 PLANTED = """
 import sys
 import cli
-from pipeline import nightly
+from pipeline.runs import nightly, lifecycle
 
 def run(work, *, full):
     raise {error}
@@ -302,15 +304,15 @@ def test_an_interrupted_night_says_one_line_and_lets_the_next_one_in(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, people(1))
-    with Catalog.open(data) as catalog, claims.owner(data) as name:
-        (entry,) = cells.ensure(catalog, [("org-1", "rp-2024-q4")], NOW)
-        (run,) = claims.claim(catalog, [entry.number], name, NOW)
+    with Catalog.open(data) as catalog, run_queue.owner(data) as name:
+        (entry,) = lifecycle.ensure(catalog, [("org-1", "rp-2024-q4")], NOW)
+        (run,) = run_queue.claim(catalog, [entry.number], name, NOW)
         with bufdir.begin("nightly") as night:
             while not _a_night_waits(catalog):
                 time.sleep(0.05)
             night.send_signal(signal.SIGINT)
             printed, said = night.communicate(timeout=30)
-        claims.end(catalog, run.id, NOW)
+        run_queue.end(catalog, run.id, NOW)
 
     assert said == "bufdir: interrupted; what was published stands\n"
     assert printed == ""
@@ -319,7 +321,7 @@ def test_an_interrupted_night_says_one_line_and_lets_the_next_one_in(
 
 
 def _a_night_waits(catalog: Catalog) -> bool:
-    return any(run.number is None for run in claims.open_runs(catalog))
+    return any(run.number is None for run in run_queue.open_runs(catalog))
 
 
 def test_output_that_is_closed_from_the_start_is_no_fault(computed: Bufdir) -> None:

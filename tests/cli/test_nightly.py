@@ -6,8 +6,10 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipeline import cells, claims, periods
-from pipeline.catalog import Catalog
+from pipeline.model import periods
+from pipeline.runs import lifecycle
+from pipeline.storage import run_queue
+from pipeline.storage.catalog import Catalog
 from tests.cli.conftest import TWO_QUARTERS
 from tests.pipeline.given import export, people, row, table, write
 
@@ -120,7 +122,7 @@ def test_a_night_takes_up_what_was_asked_for_and_names_what_failed_of_it(
 ) -> None:
     export(data, people(2))
     with Catalog.open(data) as catalog:
-        cells.create(catalog, "nobody", periods.parse("rp-2024"), NOW)
+        lifecycle.create(catalog, "nobody", periods.parse("rp-2024"), NOW)
 
     ended = bufdir("nightly")
 
@@ -199,7 +201,7 @@ def test_a_night_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
 
 def test_of_two_nights_at_once_the_second_ends_with_75(bufdir: Bufdir, data: Path) -> None:
     export(data, people(2))
-    with Catalog.open(data) as catalog, claims.night(catalog, NOW):
+    with Catalog.open(data) as catalog, run_queue.night(catalog, NOW):
         ended = bufdir("nightly")
 
     assert ended.code == 75

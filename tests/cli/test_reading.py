@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
-from pipeline import reasons
-from pipeline.listing import Sort, Status
+from pipeline.model.ledger import LEDGER, REASONS
+from pipeline.model.listing import Sort, Status
 from tests.pipeline.given import export, people
 
 if TYPE_CHECKING:
@@ -152,10 +152,10 @@ def test_a_snapshot_is_shown_with_its_categories_and_its_whole_ledger(computed: 
     assert ["eldre", "2", "2", "0.5", "1"] in lines
     assert ["foreldre_barn", "0", "0", "0", "0"] in lines
     assert ["all", "5", "3", "6.5", "2"] in lines
-    assert [line[1] for line in lines[-len(reasons.LEDGER) - 1 : -1]] == list(reasons.LEDGER)
+    assert [line[1] for line in lines[-len(LEDGER) - 1 : -1]] == list(LEDGER)
     assert "5  superseded               A later statement about the same" in ended.out
     assert lines[-1] == ["10", "read", "-"]
-    for reason in reasons.REASONS:
+    for reason in REASONS:
         assert reason.meaning in ended.out
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.runs.context import Night, Outcome
 from pipeline.terminal import sentences
-from pipeline.work import Night, Outcome
 from tests.pipeline.given import export, people
 
 if TYPE_CHECKING:

@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import exports, footers, nightly, store
-from pipeline.catalog import Catalog
-from pipeline.engines import Question, duckdb, polars
+from pipeline.engines import ScanRequest, duckdb
+from pipeline.engines.polars import survey
+from pipeline.runs import nightly
+from pipeline.runs.context import Work
 from pipeline.settings import Settings
-from pipeline.work import Work
+from pipeline.sources import exports, parquet
+from pipeline.storage import version_files
+from pipeline.storage.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pipeline.breakdown import Breakdown, Cell
-    from pipeline.engines.polars import Judged
-    from pipeline.footers import Exports
-    from pipeline.snapshot import Version
-    from pipeline.work import Night
+    from pipeline.engines.polars.survey import Judged
+    from pipeline.model.cells import Breakdown, Cell
+    from pipeline.model.versions import Version
+    from pipeline.runs.context import Night
+    from pipeline.sources.parquet import Exports
 
 Row = dict[str, Any]
 
@@ -118,17 +121,17 @@ def defaults() -> Settings:
 
 def read(data: Path, chosen: Settings | None = None) -> Exports:
     """What the footers of the exports say."""
-    return footers.read(exports.find(data), (chosen or defaults()).columns)
+    return parquet.read(exports.find(data), (chosen or defaults()).columns)
 
 
-def question(data: Path, chosen: Settings | None = None) -> Question:
+def question(data: Path, chosen: Settings | None = None) -> ScanRequest:
     """All exports of a data folder, put to an engine."""
-    return Question.of(read(data, chosen).accepted, chosen or defaults())
+    return ScanRequest.of(read(data, chosen).accepted, chosen or defaults())
 
 
 def judged(data: Path, chosen: Settings | None = None) -> Judged:
     """Every row of a data folder with its verdict."""
-    return polars.survey(question(data, chosen))
+    return survey.survey(question(data, chosen))
 
 
 def cells(
@@ -137,7 +140,7 @@ def cells(
     """What an engine makes of a data folder, by organisation and period id."""
     asked = question(data, chosen)
     found: Mapping[Cell, Breakdown] = (
-        polars.survey(asked).breakdowns(kind, None)
+        survey.survey(asked).breakdowns(kind, None)
         if engine == "polars"
         else duckdb.breakdowns(asked, kind, None)
     )
@@ -185,7 +188,7 @@ class House:
         with Catalog.open(self.data) as catalog:
             entries = catalog.entries()
         return {
-            cell: store.read(self.data, entry.number, entry.version)
+            cell: version_files.read(self.data, entry.number, entry.version)
             for cell, entry in entries.items()
             if entry.version
         }

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import nightly, periods, runs
-from pipeline.engines import Question, polars, polars_excerpts, polars_files
+from pipeline.engines import ScanRequest
+from pipeline.engines.polars import partials, scan, survey
 from pipeline.errors import ExportsChanged
+from pipeline.model import periods
+from pipeline.runs import compute, nightly
 from tests.pipeline import given as exports
 from tests.pipeline.given import CELL, House, people, row, write
 from tests.pipeline.test_properties import CHOSEN, Drawn, files, plain
@@ -23,7 +25,7 @@ from tests.pipeline.test_properties import CHOSEN, Drawn, files, plain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.engines.polars import Judged
+    from pipeline.engines.polars.survey import Judged
 
 OCTOBER = periods.parse("rp-2024-m10").ordinal
 NAMES = ("a", "b", "c", "d", "e")
@@ -43,8 +45,8 @@ def apply(data: Path, made: Sequence[Change]) -> None:
             write(data, drawn.table, path.name, row_group_size=drawn.row_group_size)
 
 
-def asked(data: Path, organisations: set[str] | None = None) -> Question:
-    return Question.of(exports.read(data, CHOSEN).accepted, CHOSEN, organisations)
+def asked(data: Path, organisations: set[str] | None = None) -> ScanRequest:
+    return ScanRequest.of(exports.read(data, CHOSEN).accepted, CHOSEN, organisations)
 
 
 def all_of(found: Judged) -> Any:
@@ -76,12 +78,12 @@ def test_nights_that_read_only_what_changed_say_what_one_that_reads_all_says(
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         data = Path(folder)
         (data / "exports").mkdir()
-        patch.setattr(polars_files, "BATCH_ROWS", batch_rows)
+        patch.setattr(scan, "BATCH_ROWS", batch_rows)
         for made in nights:
             apply(data, made)
-            found = polars.survey(asked(data), data, reuse=True, lay=True)
+            found = survey.survey(asked(data), data, reuse=True, lay=True)
             found.keep()
-            assert all_of(found) == all_of(polars.survey(asked(data)))
+            assert all_of(found) == all_of(survey.survey(asked(data)))
 
 
 @given(changes, changes, st.integers(1, 20))
@@ -91,12 +93,12 @@ def test_a_run_that_reads_only_what_changed_since_the_night_says_the_same(
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         data = Path(folder)
         (data / "exports").mkdir()
-        patch.setattr(polars_files, "BATCH_ROWS", batch_rows)
+        patch.setattr(scan, "BATCH_ROWS", batch_rows)
         apply(data, before)
-        polars.survey(asked(data), data, lay=True).keep()
+        survey.survey(asked(data), data, lay=True).keep()
         apply(data, since)
-        found = polars.survey(asked(data, {"1"}), data, reuse=True)
-        everything = polars.survey(asked(data))
+        found = survey.survey(asked(data, {"1"}), data, reuse=True)
+        everything = survey.survey(asked(data))
         assert of_organisation(found, "1") == of_organisation(everything, "1")
 
 
@@ -104,14 +106,14 @@ def test_a_run_that_reads_only_what_changed_since_the_night_says_the_same(
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read from their first column to their last."""
     names: list[str] = []
-    excerpt = polars_excerpts.excerpt
+    excerpt = partials.excerpt
 
     def watched(parts: Any, *rest: Any) -> Any:
         names.extend(part.export.file.name for part in parts)
         return excerpt(parts, *rest)
 
-    monkeypatch.setattr(polars_excerpts, "excerpt", watched)
-    monkeypatch.setattr(polars_files, "BATCH_ROWS", 4)
+    monkeypatch.setattr(partials, "excerpt", watched)
+    monkeypatch.setattr(scan, "BATCH_ROWS", 4)
     return names
 
 
@@ -152,7 +154,7 @@ def test_a_run_after_a_night_reads_no_file_again(house: House, read: list[str]) 
     (house.data / "snapshots" / "agg-001" / "v1.json").unlink()
     read.clear()
     with house.work() as work:
-        ended = runs.run_cells(work, [periods.parse("rp-2024")], ["org-1"])
+        ended = compute.run_cells(work, [periods.parse("rp-2024")], ["org-1"])
     assert read == []
     assert [outcome.outcome for outcome in ended.outcomes] == ["computed"]
 

@@ -12,9 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import exports, inspection, participations
-from pipeline.engines import Question, duckdb, polars
+from pipeline.engines import ScanRequest, duckdb
+from pipeline.engines.polars import survey
 from pipeline.errors import ExportsMissing, ExportsUnreadable
+from pipeline.model import columns
+from pipeline.runs import inspection
+from pipeline.sources import exports
 from tests.pipeline.given import (
     AUTUMN,
     CELL,
@@ -537,19 +540,19 @@ def test_an_engine_that_is_asked_for_some_organisations_reads_these_only(
     numbers: list[Any] = [1, 2, 3]
     ids = [str(number) for number in numbers] if kind == pa.string() else numbers
     export(data, [row(org_id=org_id) for org_id in ids], types={"org_id": kind})
-    asked = Question.of(read(data).accepted, settings(), {"1", "3"})
-    assert polars.survey(asked).organisations == {"1", "3"}
-    both = {cell.org_id for cell in polars.survey(asked).breakdowns("quarter", None)}
+    asked = ScanRequest.of(read(data).accepted, settings(), {"1", "3"})
+    assert survey.survey(asked).organisations == {"1", "3"}
+    both = {cell.org_id for cell in survey.survey(asked).breakdowns("quarter", None)}
     assert both == {cell.org_id for cell in duckdb.breakdowns(asked, "quarter", None)} == {"1", "3"}
 
 
 def test_an_engine_gives_the_cells_it_is_asked_for(engine: str, data: Path) -> None:
     export(data, [row(), row(org_id="org-2"), row(started_at=datetime(2024, 1, 5, tzinfo=UTC))])
     asked = question(data)
-    every = polars.survey(asked).breakdowns("quarter", None)
+    every = survey.survey(asked).breakdowns("quarter", None)
     wanted = [cell for cell in every if cell.org_id == "org-1"]
     some = (
-        polars.survey(asked).breakdowns("quarter", wanted)
+        survey.survey(asked).breakdowns("quarter", wanted)
         if engine == "polars"
         else duckdb.breakdowns(asked, "quarter", wanted)
     )
@@ -558,4 +561,4 @@ def test_an_engine_gives_the_cells_it_is_asked_for(engine: str, data: Path) -> N
 
 
 def test_the_types_of_this_test_are_those_of_every_column() -> None:
-    assert set(TYPES) == {column.name for column in participations.COLUMNS}
+    assert set(TYPES) == {column.name for column in columns.COLUMNS}

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline import reasons, snapshot
-from pipeline.numbers import DEFINITIONS, Numbers
-from pipeline.periods import KINDS
+from pipeline.model import versions
+from pipeline.model.ledger import LEDGER
+from pipeline.model.numbers import DEFINITIONS, Numbers
+from pipeline.model.periods import KINDS
 from tests import contract_sample, reference
 from tests.pipeline import given
 from tests.pipeline.given import AUTUMN, SUMMER, House, became, cells, computed, export, ledger, row
@@ -78,7 +79,7 @@ def test_the_numbers_of_a_small_export_stay(engine: str, data: Path) -> None:
     assert numbers(engine, data) == golden["cells"]
     assert golden["definitions"] == DEFINITIONS
     assert {reason for cell in golden["cells"].values() for reason in cell["ledger"]} == set(
-        reasons.LEDGER
+        LEDGER
     ) - {"missing_org_id", "missing_started_at", "invalid_org_id", "started_at_out_of_range"}
 
 
@@ -97,15 +98,15 @@ def test_the_sample_gives_the_numbers_of_the_contract(shipped: House) -> None:
     assert (version.id, version.version) == ("agg-001", 1)
     total = version.total
     assert (total.participations, total.people, total.activities) == (1842, 1601, 274)
-    assert snapshot.hours(total.seconds) == 9310.5
+    assert versions.hours(total.seconds) == 9310.5
     assert {name: share.participations for name, share in version.categories.items()} == {
         "foreldre_barn": 312,
         "ungdom": 580,
         "eldre": 210,
         "funksjonsnedsettelse": 740,
     }
-    assert snapshot.hours(version.categories["foreldre_barn"].seconds) == 1560
-    assert snapshot.hours(version.categories["ungdom"].seconds) == 3100
+    assert versions.hours(version.categories["foreldre_barn"].seconds) == 1560
+    assert versions.hours(version.categories["ungdom"].seconds) == 3100
 
 
 @pytest.mark.parametrize("kind", ["quarter", "month", "year"])
@@ -134,7 +135,7 @@ def test_the_late_export_computes_the_two_cells_that_it_touches(
     assert set(became(night).values()) == {"computed", "unchanged"}
     total = house.published()[ORG_42, QUARTER].total
     assert total.participations == 1855
-    assert snapshot.hours(total.seconds) == 9402
+    assert versions.hours(total.seconds) == 9402
 
 
 def test_every_file_of_the_sample_is_accepted(shipped: House) -> None:

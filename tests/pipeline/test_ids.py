@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.breakdown import Cell
-from pipeline.engines import polars, polars_files, polars_ids
-from pipeline.periods import Period, parse
+from pipeline.engines.polars import distinct, scan, survey
+from pipeline.model.cells import Cell
+from pipeline.model.periods import Period, parse
 from tests.pipeline.given import export, question, row
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def people(
 ) -> Mapping[Cell, tuple[int, Sequence[int]]]:
     """How many different people each cell has, as a whole and by category where there are any."""
     if laid:
-        polars.survey(question(data), data, lay=True).keep()
-    found = polars.survey(question(data), data, reuse=laid).breakdowns(kind, cells)
+        survey.survey(question(data), data, lay=True).keep()
+    found = survey.survey(question(data), data, reuse=laid).breakdowns(kind, cells)
     return {
         cell: (of.total.people, [part.people for part in of.categories.values() if part.people])
         for cell, of in found.items()
@@ -40,7 +40,7 @@ def test_few_of_many_organisations_are_counted_as_all_of_them_would_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: list[str], laid: bool
 ) -> None:
     """The seventh organisation has seven people; the first of each comes to two categories."""
-    monkeypatch.setattr(polars_files, "BATCH_ROWS", 50)
+    monkeypatch.setattr(scan, "BATCH_ROWS", 50)
     for part in ("first", "second"):
         rows = [
             row(org_id=org_id, participant_id=f"p{person}", activity_id=f"{part} {person}")
@@ -79,8 +79,8 @@ def test_people_whose_ids_fall_together_are_still_told_apart(
 
     Everybody comes in two months, and to another category: ids of one number take turns.
     """
-    monkeypatch.setattr(polars_files, "BATCH_ROWS", in_batch)
-    monkeypatch.setattr(polars_ids.Layout, "of", lambda *_: polars_ids.Layout(4, 1, 2))
+    monkeypatch.setattr(scan, "BATCH_ROWS", in_batch)
+    monkeypatch.setattr(distinct.Layout, "of", lambda *_: distinct.Layout(4, 1, 2))
     rows = [
         row(
             participant_id=f"p{number}",
@@ -103,7 +103,7 @@ def test_batches_of_many_months_and_of_few_are_counted_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laid: bool
 ) -> None:
     """Seven people take turns for eight years; of four who come in 2024 two are new."""
-    monkeypatch.setattr(polars_files, "BATCH_ROWS", 96)
+    monkeypatch.setattr(scan, "BATCH_ROWS", 96)
     turns = [
         row(
             participant_id=f"p{month % 7}",
@@ -126,7 +126,7 @@ def test_batches_of_many_months_and_of_few_are_counted_together(
 def test_batches_that_name_other_organisations_are_counted_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, laid: bool
 ) -> None:
-    monkeypatch.setattr(polars_files, "BATCH_ROWS", 2)
+    monkeypatch.setattr(scan, "BATCH_ROWS", 2)
     for name, organisations in (("a", ["b", "c"]), ("b", ["a", "c"]), ("c", ["c", "d"])):
         rows = [row(org_id=org_id, activity_id=name) for org_id in organisations]
         export(tmp_path, rows, f"{name}.parquet")

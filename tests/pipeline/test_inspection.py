@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from pipeline import cells, inspection, periods, runs, snapshot, store
 from pipeline.errors import InvalidValue, LedgerBroken, SnapshotNotFound
+from pipeline.model import periods, versions
+from pipeline.runs import compute, inspection, lifecycle
+from pipeline.storage import version_files
 from tests.pipeline.given import CELL, NOW, SUMMER, House, people, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.inspection import Verified
+    from pipeline.runs.inspection import Verified
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def tamper(house: House, changes: dict[str, Any]) -> None:
     """Change what a version says behind everybody's back."""
     version = house.published()[CELL]
     changed = msgspec.structs.replace(version, **changes)
-    store.write({store.version_path(house.data, 1, 1): snapshot.encode(changed)})
+    version_files.write({version_files.version_path(house.data, 1, 1): versions.encode(changed)})
 
 
 def test_what_a_night_published_the_second_engine_gives_too(lived: House) -> None:
@@ -113,18 +115,18 @@ def test_a_snapshot_whose_exports_are_gone_is_gone(lived: House) -> None:
 
 def test_a_snapshot_without_a_version_is_unpublished(lived: House) -> None:
     with lived.work() as work:
-        cells.create(work.catalog, "org-1", periods.parse("rp-2024"), NOW)
+        lifecycle.create(work.catalog, "org-1", periods.parse("rp-2024"), NOW)
     assert verdicts(lived)["agg-004"] == "unpublished"
 
 
 def test_a_snapshot_of_zeros_is_verified_too(lived: House) -> None:
     with lived.work() as work:
-        runs.run_cells(work, [periods.parse("rp-2020")], ["org-1"])
+        compute.run_cells(work, [periods.parse("rp-2020")], ["org-1"])
     assert verdicts(lived)["agg-004"] == "equal"
 
 
 def test_a_snapshot_whose_file_is_damaged_is_damaged(lived: House) -> None:
-    store.version_path(lived.data, 1, 1).write_bytes(b"{")
+    version_files.version_path(lived.data, 1, 1).write_bytes(b"{")
     assert verdicts(lived) == {"agg-001": "damaged", "agg-002": "equal", "agg-003": "equal"}
 
 
@@ -147,14 +149,14 @@ def test_verifying_changes_nothing(lived: House) -> None:
 
 def test_a_ledger_that_does_not_add_up_publishes_nothing(lived: House) -> None:
     with lived.work() as work:
-        gathered = runs.gather(work)
+        gathered = compute.gather(work)
         entry = work.catalog.get("agg-001")
-        cell = runs.cell_of(entry)
+        cell = compute.cell_of(entry)
         content = gathered.judged.contents("quarter")[cell]
-        plan = runs.plan(work, entry, cell, content)
-        assert [sum(of.ledger.values()) for _, of in runs.count(gathered, [plan])] == [4]
+        plan = compute.plan(work, entry, cell, content)
+        assert [sum(of.ledger.values()) for _, of in compute.count(gathered, [plan])] == [4]
         with pytest.raises(LedgerBroken) as broken:
-            list(runs.count(gathered, [replace(plan, rows=5)]))
+            list(compute.count(gathered, [replace(plan, rows=5)]))
     assert str(broken.value) == (
         "the ledger of org-1 in rp-2024-q4 does not add up: 5 rows read, 4 accounted for; "
         "nothing was published, report this as a fault"

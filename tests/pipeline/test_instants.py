@@ -13,8 +13,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from pipeline import periods, store
-from pipeline.participations import STARTED_AT, Shape, Ticks, Unit, typed
+from pipeline.definitions.participations import typed
+from pipeline.model import clock
+from pipeline.model.columns import STARTED_AT, ColumnMapping, Ticks, Unit
+from pipeline.storage import version_files
 from tests.pipeline.given import (
     House,
     cells,
@@ -52,16 +54,16 @@ def walls(*readings: str) -> list[datetime]:
 
 def instants(engine: str, zone: ZoneInfo, ticks: list[int], unit: Unit) -> list[datetime]:
     """As which instants an engine takes wall-clock readings."""
-    shape = Shape({STARTED_AT: STARTED_AT}, {STARTED_AT: Ticks(unit, zoned=False)})
+    shape = ColumnMapping({STARTED_AT: STARTED_AT}, {STARTED_AT: Ticks(unit, zoned=False)})
     raw = pa.table({STARTED_AT: ticks, "file": [0] * len(ticks), "row": range(len(ticks))})
     if engine == "polars":
         frame: Any = pl.from_arrow(raw)
-        read = typed(nw.from_native(frame.lazy()), shape, periods.wall_clock(zone), {})
+        read = typed(nw.from_native(frame.lazy()), shape, clock.wall_clock(zone), {})
         found = read.collect().sort("row")
     else:
         with duckdb.connect() as connection:
             relation = connection.from_arrow(raw)
-            read = typed(nw.from_native(relation), shape, periods.wall_clock(zone), {})
+            read = typed(nw.from_native(relation), shape, clock.wall_clock(zone), {})
             found = read.collect("polars").sort("row")
     return [EPOCH + timedelta(microseconds=micros) for micros in found[STARTED_AT].to_list()]
 
@@ -273,7 +275,7 @@ def test_times_of_other_ages_are_out_of_range_and_the_night_goes_on(
         {},
         {"counted": 1, "started_at_out_of_range": len(ticks)},
     )
-    kept = store.unplaced_path(house.data).read_text().splitlines()
+    kept = version_files.unplaced_path(house.data).read_text().splitlines()
     assert [json.loads(line)["reason"] for line in kept] == ["started_at_out_of_range"] * 2
 
 
@@ -304,7 +306,7 @@ def test_a_row_with_an_endless_time_is_kept_with_its_ticks(house: House) -> None
     far = pa.array([2**63 - 1]).cast(kind)[0]
     house.export([row(hours=None, updated_at=far)], types={"updated_at": kind})
     house.night()
-    (kept,) = store.quarantine_path(house.data, 1, 1).read_text().splitlines()
+    (kept,) = version_files.quarantine_path(house.data, 1, 1).read_text().splitlines()
     assert json.loads(kept)["updated_at"] == str(2**63 - 1)
     assert json.loads(kept)["started_at"] == "2024-11-05T17:00:00.000000Z"
 
@@ -327,11 +329,11 @@ def test_a_null_time_stays_null_however_it_is_counted(
 
 
 def test_the_clock_of_oslo_has_two_steps_a_year() -> None:
-    clock = periods.wall_clock(OSLO)
+    found = clock.wall_clock(OSLO)
     hour = 3_600_000_000
-    assert clock.first_offset_us == hour
-    assert {step.change_us for step in clock.steps} == {hour, -hour}
-    steps = [EPOCH + timedelta(microseconds=step.wall_us) for step in clock.steps]
+    assert found.first_offset_us == hour
+    assert {step.change_us for step in found.steps} == {hour, -hour}
+    steps = [EPOCH + timedelta(microseconds=step.wall_us) for step in found.steps]
     spring, autumn = [at for at in steps if at.year == 2024]
     assert (spring.strftime("%m-%dT%H:%M"), autumn.strftime("%m-%dT%H:%M")) == (
         "03-31T03:00",

@@ -17,19 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline import (
-    cells,
-    claims,
-    nightly,
-    numbers,
-    periods,
-    reindex,
-    runs,
-    staleness,
-    store,
-)
-from pipeline.engines import polars
+from pipeline.engines.polars import survey
 from pipeline.errors import ExportsChanged, StoreDamaged
+from pipeline.model import numbers, periods
+from pipeline.runs import compute, lifecycle, nightly, reindex
+from pipeline.storage import nightly_record, run_queue, version_files
 from tests.pipeline.given import (
     AUTUMN,
     CELL,
@@ -50,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pipeline.snapshot import Version
+    from pipeline.model.versions import Version
 
 SPRING = datetime(2024, 4, 9, 9, tzinfo=UTC)
 Q2, Q3, Q4 = ("org-1 rp-2024-q2", "org-1 rp-2024-q3", "org-1 rp-2024-q4")
@@ -170,7 +162,7 @@ def test_a_file_written_anew_beside_a_snapshot_that_was_deleted_is_no_quiet_nigh
 ) -> None:
     os.utime(lived.data / "exports" / "autumn.parquet")
     with lived.work() as work:
-        cells.delete(work.catalog, "agg-001")
+        lifecycle.delete(work.catalog, "agg-001")
     assert computed(lived.night())
 
 
@@ -178,7 +170,7 @@ def test_a_file_written_anew_beside_a_snapshot_that_was_deleted_is_no_quiet_nigh
 def before_it_is_said(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     """What happens once files written anew have been read, before it is said what they hold."""
     happens: list[Callable[[], object]] = []
-    say_the_same = polars.say_the_same
+    say_the_same = survey.say_the_same
 
     def watched(*arguments: Any) -> bool:
         same = say_the_same(*arguments)
@@ -186,7 +178,7 @@ def before_it_is_said(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], obje
             happening()
         return same
 
-    monkeypatch.setattr(polars, "say_the_same", watched)
+    monkeypatch.setattr(survey, "say_the_same", watched)
     return happens
 
 
@@ -197,7 +189,7 @@ def test_a_snapshot_deleted_while_a_file_written_anew_is_compared_comes_back_in_
     house.night()
     os.utime(path)
     with house.work() as work:
-        before_it_is_said.append(lambda: cells.delete(work.catalog, "agg-001"))
+        before_it_is_said.append(lambda: lifecycle.delete(work.catalog, "agg-001"))
         house.night()
     before_it_is_said.clear()
     house.night()
@@ -230,7 +222,7 @@ def test_exports_that_were_only_looked_at_between_nights_are_news_to_the_next(ho
     house.night()
     house.export([row(hours=5.0)])
     with house.work() as work:
-        runs.gather(work)
+        compute.gather(work)
     assert house.night().changed
     assert house.published()[CELL].total.seconds == 5 * 3600
 
@@ -240,7 +232,7 @@ def test_rows_that_come_back_after_a_run_published_others_are_news(house: House)
     house.night()
     house.export([row(hours=5.0)])
     with house.work() as work:
-        runs.run_cells(work, [periods.parse("rp-2024-q4")], ["org-1"])
+        compute.run_cells(work, [periods.parse("rp-2024-q4")], ["org-1"])
     assert house.published()[CELL].total.seconds == 5 * 3600
     house.export([row(hours=1.0)])
     assert house.night().changed
@@ -277,7 +269,7 @@ def test_other_definitions_or_another_engine_read_everything_again(
     if what == "definitions":
         monkeypatch.setattr(numbers, "DEFINITIONS", "others")
     else:
-        monkeypatch.setattr(staleness, "installed_version", lambda _: "99.0")
+        monkeypatch.setattr(nightly_record, "installed_version", lambda _: "99.0")
     assert lived.night().changed
 
 
@@ -286,7 +278,7 @@ def test_an_organisation_that_failed_for_it_was_unknown_completes_once_it_is_kno
 ) -> None:
     house.export([row()])
     with house.work() as work:
-        runs.run_cells(work, [periods.parse("rp-2024-q3")], ["org-2"])
+        compute.run_cells(work, [periods.parse("rp-2024-q3")], ["org-2"])
     house.export([row(org_id="org-2")], "b.parquet")
     assert computed(house.night()) >= {"org-2 rp-2024-q3"}
     assert house.published()["org-2", "rp-2024-q3"].total.participations == 0
@@ -409,8 +401,8 @@ def test_only_a_forced_run_computes_anew_what_no_export_touches(lived: House) ->
     (lived.data / "exports" / "summer.parquet").unlink()
     period = periods.parse("rp-2024-q3")
     with lived.work() as work:
-        (unforced,) = runs.run_cells(work, [period], ["org-1"]).outcomes
-        (forced,) = runs.run_cells(work, [period], ["org-1"], force=True).outcomes
+        (unforced,) = compute.run_cells(work, [period], ["org-1"]).outcomes
+        (forced,) = compute.run_cells(work, [period], ["org-1"], force=True).outcomes
     assert (unforced.outcome, forced.outcome) == ("kept", "computed")
     assert lived.published()["org-1", "rp-2024-q3"].total.participations == 0
 
@@ -561,7 +553,7 @@ def test_changed_rules_compute_every_cell(lived: House, change: dict[str, Any]) 
 
 def test_changed_rules_reach_cells_that_never_had_a_row(lived: House) -> None:
     with lived.work() as work:
-        (first,) = runs.run_cells(work, [periods.parse("rp-2023-q1")], ["org-1"]).outcomes
+        (first,) = compute.run_cells(work, [periods.parse("rp-2023-q1")], ["org-1"]).outcomes
     assert first.outcome == "computed"
     lived.settings = settings(export={"categories": MAPPING}, categories=("ungdom", "eldre"))
     assert computed(lived.night()) == {Q2, Q3, Q4, OTHER, "org-1 rp-2023-q1"}
@@ -684,7 +676,7 @@ def test_organisations_are_held_by_whatever_was_known_of_their_files(
         reindex.run(house.data, NOW)
     else:
         with house.work() as work:
-            runs.run_cells(work, [periods.parse("rp-2024-q4")], ["org-1"])
+            compute.run_cells(work, [periods.parse("rp-2024-q4")], ["org-1"])
     path.write_bytes(b"")
     assert dict(house.night().held) == {"org-1": "b.parquet"}
     assert house.published()[CELL].total.participations == 4
@@ -725,11 +717,11 @@ def test_a_held_organisation_fails_in_a_run_unless_it_is_forced(lived: House) ->
     lived.night()
     with lived.work() as work:
         period = [periods.parse("rp-2024-q4")]
-        (held,) = runs.run_cells(work, period, ["org-2"]).outcomes
+        (held,) = compute.run_cells(work, period, ["org-2"]).outcomes
         assert held.outcome == "failed"
         assert "export other.parquet, which names org-2, is refused now" in str(held.problem)
         assert work.catalog.get(held.id).status == "completed"
-        (forced,) = runs.run_cells(work, period, ["org-2"], force=True).outcomes
+        (forced,) = compute.run_cells(work, period, ["org-2"], force=True).outcomes
     assert (forced.outcome, forced.version) == ("computed", 2)
     assert lived.published()["org-2", "rp-2024-q4"].total.participations == 1
 
@@ -747,7 +739,7 @@ def test_a_file_that_was_always_refused_holds_nobody(house: House) -> None:
 
 def test_a_deleted_snapshot_comes_back_with_a_new_id(lived: House) -> None:
     with lived.work() as work:
-        deleted = cells.delete(work.catalog, "agg-004")
+        deleted = lifecycle.delete(work.catalog, "agg-004")
     assert deleted.org_id == "org-1"
     assert Q2 not in lived.versions()
     assert not any(name.startswith("snapshots/agg-004") for name in lived.files())
@@ -758,8 +750,8 @@ def test_a_deleted_snapshot_comes_back_with_a_new_id(lived: House) -> None:
 
 def test_an_id_never_comes_back_even_if_the_catalog_is_lost(lived: House) -> None:
     with lived.work() as work:
-        cells.delete(work.catalog, "agg-004")
-        cells.delete(work.catalog, "agg-003")
+        lifecycle.delete(work.catalog, "agg-004")
+        lifecycle.delete(work.catalog, "agg-003")
     (lived.data / "catalog.sqlite").unlink()
     reindex.run(lived.data, NOW)
     lived.night()
@@ -778,7 +770,7 @@ def test_a_night_that_finds_no_catalog_takes_no_version_away(lived: House) -> No
 
 def test_ids_have_three_digits_and_then_more(house: House) -> None:
     with house.work() as work:
-        store.note_highest_number(work.data, 998)
+        version_files.note_highest_number(work.data, 998)
     house.export([row(), row(started_at=SUMMER)])
     house.night()
     assert {version.id for version in house.published().values()} == {"agg-999", "agg-1000"}
@@ -789,20 +781,20 @@ def test_ids_have_three_digits_and_then_more(house: House) -> None:
 
 def test_a_night_takes_up_the_runs_that_wait_of_whatever_kind(lived: House) -> None:
     with lived.work() as work:
-        entry = cells.create(work.catalog, "org-1", periods.parse("rp-2024"), NOW)
+        entry = lifecycle.create(work.catalog, "org-1", periods.parse("rp-2024"), NOW)
         assert entry.status == "processing"
     night = lived.night()
     assert night.changed
     assert computed(night) == {"org-1 rp-2024"}
     with lived.work() as work:
         assert work.catalog.get(entry.id).status == "completed"
-        assert claims.open_runs(work.catalog) == []
+        assert run_queue.open_runs(work.catalog) == []
     assert not lived.night().changed
 
 
 def test_an_organisation_that_no_export_names_fails(lived: House) -> None:
     with lived.work() as work:
-        (failed,) = runs.run_cells(work, [periods.parse("rp-2024-q4")], ["org-9"]).outcomes
+        (failed,) = compute.run_cells(work, [periods.parse("rp-2024-q4")], ["org-9"]).outcomes
         assert (failed.outcome, failed.problem) == ("failed", "no export names org-9")
         entry = work.catalog.get(failed.id)
     assert (entry.status, entry.error) == ("failed", "no export names org-9")
@@ -812,10 +804,10 @@ def test_an_organisation_that_no_export_names_fails(lived: House) -> None:
 def test_a_failed_first_run_can_be_run_again_and_keeps_its_id(lived: House) -> None:
     period = [periods.parse("rp-2024-q4")]
     with lived.work() as work:
-        (failed,) = runs.run_cells(work, period, ["org-9"]).outcomes
+        (failed,) = compute.run_cells(work, period, ["org-9"]).outcomes
     lived.export(people(1, org_id="org-9"), "nine.parquet")
     with lived.work() as work:
-        (done,) = runs.run_cells(work, period, ["org-9"]).outcomes
+        (done,) = compute.run_cells(work, period, ["org-9"]).outcomes
         entry = work.catalog.get(done.id)
     assert (done.id, done.outcome, done.version) == (failed.id, "computed", 1)
     assert (entry.status, entry.error) == ("completed", None)
@@ -823,7 +815,7 @@ def test_a_failed_first_run_can_be_run_again_and_keeps_its_id(lived: House) -> N
 
 def test_a_known_organisation_that_did_nothing_completes_with_zeros(lived: House) -> None:
     with lived.work() as work:
-        (done,) = runs.run_cells(work, [periods.parse("rp-2020-m2")], ["org-1"]).outcomes
+        (done,) = compute.run_cells(work, [periods.parse("rp-2020-m2")], ["org-1"]).outcomes
     assert done.outcome == "computed"
     version = lived.published()["org-1", "rp-2020-m2"]
     assert (version.total.participations, sum(version.ledger.values())) == (0, 0)
@@ -832,7 +824,9 @@ def test_a_known_organisation_that_did_nothing_completes_with_zeros(lived: House
 def test_a_run_of_all_organisations_computes_each_that_exports_name(lived: House) -> None:
     lived.export([row(org_id="org 3"), row(org_id=None), row(org_id="org-4")], "x.parquet")
     with lived.work() as work:
-        done = runs.run_cells(work, periods.parse_range("rp-2024-m11..rp-2024-m12"), None).outcomes
+        done = compute.run_cells(
+            work, periods.parse_range("rp-2024-m11..rp-2024-m12"), None
+        ).outcomes
     assert {(one.org_id, one.reporting_period_id) for one in done} == {
         (f"org-{n}", f"rp-2024-m{month}") for n in (1, 2, 4) for month in (11, 12)
     }
@@ -843,8 +837,8 @@ def test_a_run_over_unchanged_exports_leaves_the_version_and_a_forced_one_makes_
 ) -> None:
     period = [periods.parse("rp-2024-q4")]
     with lived.work() as work:
-        (unforced,) = runs.run_cells(work, period, ["org-1"]).outcomes
-        (forced,) = runs.run_cells(work, period, ["org-1"], force=True).outcomes
+        (unforced,) = compute.run_cells(work, period, ["org-1"]).outcomes
+        (forced,) = compute.run_cells(work, period, ["org-1"], force=True).outcomes
     assert (unforced.outcome, unforced.version) == ("unchanged", 1)
     assert (forced.outcome, forced.version) == ("computed", 2)
 
@@ -852,7 +846,7 @@ def test_a_run_over_unchanged_exports_leaves_the_version_and_a_forced_one_makes_
 def test_a_run_and_a_night_give_one_digest(lived: House) -> None:
     before = lived.published()
     with lived.work() as work:
-        runs.run_cells(work, [periods.parse("rp-2024-q4")], None, force=True)
+        compute.run_cells(work, [periods.parse("rp-2024-q4")], None, force=True)
     after = lived.published()
     for cell in (CELL, ("org-2", "rp-2024-q4")):
         assert after[cell] == replace_fields(before[cell], {"version": 2})
@@ -888,7 +882,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(house: House) -> Non
             stop.set()
             sleep(0.05)
 
-        gathered = runs.gather(replace(work, tell=end_it))
+        gathered = compute.gather(replace(work, tell=end_it))
     assert gathered.exports.rows == 2
     assert house.told == [("exports_changed_while_read", {"files": ("a.parquet",)})]
 
@@ -1032,7 +1026,7 @@ def test_deleting_a_snapshot_takes_its_quarantine_away(house: House) -> None:
     house.export([row(hours=None)])
     house.night()
     with house.work() as work:
-        cells.delete(work.catalog, "agg-001")
+        lifecycle.delete(work.catalog, "agg-001")
     assert {name for name in house.files() if "agg-001" in name} == set()
 
 
@@ -1050,7 +1044,7 @@ def test_the_night_adds_up(lived: House) -> None:
     night = lived.night()
     assert sum(night.ledger.values()) == night.rows == 7 + 4
     with lived.work() as work:
-        gathered = runs.gather(work)
+        gathered = compute.gather(work)
     in_cells = sum(sum(v.ledger.values()) for v in lived.published().values())
     assert in_cells + sum(gathered.judged.unplaced.values()) == night.rows
 

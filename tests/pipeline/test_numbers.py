@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import metrics, snapshot
-from pipeline.numbers import Numbers
+from pipeline.model import metrics, versions
+from pipeline.model.numbers import Numbers
 from tests.pipeline.given import CELL, SUMMER, cells, export, people, row
 
 if TYPE_CHECKING:
@@ -201,12 +201,12 @@ def test_hours_with_few_decimals_are_rounded_as_if_they_were_exact(data: Path, d
     ],
 )
 def test_seconds_are_shown_as_hours_with_at_most_four_decimals(seconds: int, shown: str) -> None:
-    assert repr(snapshot.hours(seconds)) == shown
+    assert repr(versions.hours(seconds)) == shown
 
 
 @given(st.integers(0, 10**12))
 def test_shown_hours_are_within_half_of_the_last_decimal(seconds: int) -> None:
-    shown = snapshot.hours(seconds)
+    shown = versions.hours(seconds)
     exact = Fraction(seconds, 3600)
     assert abs(Fraction(repr(shown)) - exact) <= Fraction(1, 20_000)
     assert isinstance(shown, int) == (seconds % 3600 == 0)

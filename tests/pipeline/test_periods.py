@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import cells, periods
 from pipeline.errors import InvalidValue, PeriodNotBegun
-from pipeline.periods import KINDS, Period
+from pipeline.model import periods
+from pipeline.model.periods import KINDS, Period
+from pipeline.runs import lifecycle
 
 OSLO = ZoneInfo("Europe/Oslo")
 ALL = [
@@ -180,23 +181,23 @@ def test_what_is_no_range_is_refused(wrong: str) -> None:
 def test_a_period_has_begun_from_its_first_instant_on() -> None:
     period = periods.parse("rp-2025-q1")
     midnight = utc("2024-12-31T23:00")
-    assert cells.has_begun(period, OSLO, midnight)
-    assert not cells.has_begun(period, OSLO, midnight - timedelta(microseconds=1))
+    assert lifecycle.has_begun(period, OSLO, midnight)
+    assert not lifecycle.has_begun(period, OSLO, midnight - timedelta(microseconds=1))
 
 
 def test_a_period_that_has_not_begun_is_refused_with_the_day_on_which_it_does() -> None:
     with pytest.raises(PeriodNotBegun) as refused:
-        cells.check("org-1", "rp-2025-q2", OSLO, utc("2025-03-31T21:59"))
+        lifecycle.check("org-1", "rp-2025-q2", OSLO, utc("2025-03-31T21:59"))
     assert str(refused.value) == (
         "period rp-2025-q2 has not begun: it begins 2025-04-01; ask for it from then on"
     )
-    assert cells.check("org-1", "rp-2025-q2", OSLO, utc("2025-03-31T22:00")).id == "rp-2025-q2"
+    assert lifecycle.check("org-1", "rp-2025-q2", OSLO, utc("2025-03-31T22:00")).id == "rp-2025-q2"
 
 
 @pytest.mark.parametrize("wrong", ["", "org 1", "-a", "a/b", "x" * 65, "org-1\n", "ørg"])
 def test_an_organisation_that_can_not_be_one_is_refused(wrong: str) -> None:
     with pytest.raises(InvalidValue, match="organisations are written with letters"):
-        cells.check(wrong, "rp-2024-q4", OSLO, utc("2025-01-01T00:00"))
+        lifecycle.check(wrong, "rp-2024-q4", OSLO, utc("2025-01-01T00:00"))
 
 
 def test_a_range_stops_being_one_where_the_years_end() -> None:

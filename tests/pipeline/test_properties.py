@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engines import polars_excerpts, polars_files, polars_hashing
-from pipeline.periods import KINDS
+from pipeline.engines.polars import hashing, partials, scan
+from pipeline.model.periods import KINDS
 from tests import reference
 from tests.pipeline import given as exports
 from tests.pipeline.given import cells, judged, write
@@ -26,8 +26,8 @@ from tests.pipeline.given import cells, judged, write
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pipeline.breakdown import Breakdown, Cell
-    from pipeline.engines.polars import Content
+    from pipeline.engines.polars.survey import Content
+    from pipeline.model.cells import Breakdown, Cell
 
 Cells = dict[tuple[str, str], dict[str, Any]]
 
@@ -318,7 +318,7 @@ def test_how_exports_are_cut_into_batches_changes_no_number_and_no_digest(
 ) -> None:
     with written(drawn) as data, pytest.MonkeyPatch.context() as patch:
         before = numbers_and_digests(data)
-        patch.setattr(polars_files, "BATCH_ROWS", rows)
+        patch.setattr(scan, "BATCH_ROWS", rows)
         assert numbers_and_digests(data) == before
 
 
@@ -326,7 +326,7 @@ def test_how_exports_are_cut_into_batches_changes_no_number_and_no_digest(
 def test_groups_whose_number_is_wider_than_64_bits_add_up_to_the_same(drawn: list[Drawn]) -> None:
     with written(drawn) as data, pytest.MonkeyPatch.context() as patch:
         before = numbers_and_digests(data)
-        patch.setattr(polars_excerpts, "MONTHS", 2**62)
+        patch.setattr(partials, "MONTHS", 2**62)
         assert numbers_and_digests(data) == before
 
 
@@ -334,9 +334,9 @@ def test_groups_whose_number_is_wider_than_64_bits_add_up_to_the_same(drawn: lis
 def test_ids_whose_hashes_fall_together_are_still_counted_apart(drawn: list[Drawn]) -> None:
     with written(drawn) as data, pytest.MonkeyPatch.context() as patch:
         expected, _ = oracle(data, "quarter")
-        ids = polars_hashing.ids
+        ids = hashing.ids
         patch.setattr(
-            polars_hashing,
+            hashing,
             "ids",
             lambda place: [found % 1 if place == 0 else found for found in ids(place)],
         )

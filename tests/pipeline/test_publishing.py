@@ -17,26 +17,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline import (
-    cells,
-    claims,
-    nightly,
-    periods,
-    publication,
-    reindex,
-    runs,
-    snapshot,
-    store,
-)
-from pipeline.catalog import Catalog
 from pipeline.errors import Busy, ExportsChanged, SnapshotNotFound, StoreDamaged, StoreUnusable
+from pipeline.model import periods, versions
+from pipeline.runs import compute, lifecycle, nightly, publish, reindex
+from pipeline.storage import run_queue, version_files
+from pipeline.storage.catalog import Catalog
 from tests.pipeline.given import CELL, NOW, House, became, computed, people, row, sums
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipeline.snapshot import Version
-    from pipeline.work import Night, Tell
+    from pipeline.model.versions import Version
+    from pipeline.runs.context import EventSink, Night
 
 NIGHT = """
 import os, signal, sys
@@ -67,7 +59,7 @@ house = House(Path(sys.argv[1]))
 with house.work() as work:
     work.catalog.connection.set_trace_callback(statement)
     sys.addaudithook(watch)
-    from pipeline import nightly
+    from pipeline.runs import nightly
 
     nightly.run(work)
 """
@@ -78,7 +70,7 @@ import os, signal, sqlite3, sys
 from functools import partial
 from pathlib import Path
 
-from pipeline import reindex
+from pipeline.runs import reindex
 from tests.pipeline.given import NOW
 
 event, countdown = sys.argv[2], [int(sys.argv[3])]
@@ -198,7 +190,7 @@ def test_a_first_night_that_is_killed_is_made_good_by_the_next(
     assert killed(house, event, times)
     assert house.published() == {}
     with house.work() as work:
-        assert claims.open_runs(work.catalog) == []
+        assert run_queue.open_runs(work.catalog) == []
         for entry in work.catalog.entries().values():
             assert (entry.status, entry.error) == ("failed", "its process was killed")
     house.night()
@@ -211,11 +203,11 @@ def test_orphans_are_swept_and_the_night_says_how_many(house: House) -> None:
     house.export(people(1))
     house.night()
     orphans = [
-        store.version_path(house.data, 1, 7),
-        store.version_path(house.data, 9, 1),
-        store.quarantine_path(house.data, 1, 3),
-        store.version_path(house.data, 1, 1).with_name(".tmp-123-v2.json"),
-        store.unplaced_path(house.data).with_name(".tmp-123-unplaced.jsonl"),
+        version_files.version_path(house.data, 1, 7),
+        version_files.version_path(house.data, 9, 1),
+        version_files.quarantine_path(house.data, 1, 3),
+        version_files.version_path(house.data, 1, 1).with_name(".tmp-123-v2.json"),
+        version_files.unplaced_path(house.data).with_name(".tmp-123-unplaced.jsonl"),
     ]
     kept = house.files()
     for orphan in orphans:
@@ -240,16 +232,16 @@ def test_older_versions_stay_on_disk(house: House) -> None:
     for count in (1, 2, 3):
         house.export(people(count))
         house.night()
-    assert [store.read(house.data, 1, n).total.people for n in (1, 2, 3)] == [1, 2, 3]
+    assert [version_files.read(house.data, 1, n).total.people for n in (1, 2, 3)] == [1, 2, 3]
 
 
 def test_a_version_file_is_readable_by_people_and_by_us(house: House) -> None:
     house.export([row(), row(participant_id="p2", bufdir_category="eldre")])
     house.night()
-    content = store.version_path(house.data, 1, 1).read_bytes()
-    version = snapshot.decode(content)
+    content = version_files.version_path(house.data, 1, 1).read_bytes()
+    version = versions.decode(content)
     assert version == house.published()[CELL]
-    assert snapshot.encode(version) == content
+    assert versions.encode(version) == content
     assert content.startswith(b'{\n  "id": "agg-001",\n  "version": 1,\n')
     assert content.endswith(b"}\n")
 
@@ -264,10 +256,10 @@ def test_a_version_file_is_readable_by_people_and_by_us(house: House) -> None:
 def test_a_damaged_version_file_is_named_with_what_to_do(house: House, content: bytes) -> None:
     house.export(people(1))
     house.night()
-    path = store.version_path(house.data, 1, 1)
+    path = version_files.version_path(house.data, 1, 1)
     path.write_bytes(content)
     with pytest.raises(StoreDamaged) as damaged:
-        store.read(house.data, 1, 1)
+        version_files.read(house.data, 1, 1)
     assert damaged.value.file == str(path)
     assert "restore it from a backup, or compute it anew with run --force" in str(damaged.value)
 
@@ -275,15 +267,15 @@ def test_a_damaged_version_file_is_named_with_what_to_do(house: House, content: 
 def test_a_version_with_an_unknown_field_is_damaged(house: House) -> None:
     house.export(people(1))
     house.night()
-    path = store.version_path(house.data, 1, 1)
+    path = version_files.version_path(house.data, 1, 1)
     path.write_bytes(path.read_bytes().replace(b'"digest"', b'"digestion"'))
     with pytest.raises(StoreDamaged, match=r"unknown field `digestion`|missing required"):
-        store.read(house.data, 1, 1)
+        version_files.read(house.data, 1, 1)
 
 
 def test_a_missing_version_file_is_damage_too(house: House) -> None:
     with pytest.raises(StoreDamaged, match="No such file or directory"):
-        store.read(house.data, 1, 1)
+        version_files.read(house.data, 1, 1)
 
 
 @pytest.mark.parametrize("content", [b"no catalog at all, but long enough to be one" * 99, b"SQL"])
@@ -352,7 +344,7 @@ def test_rebuilding_takes_the_newest_version_that_can_be_read(house: House) -> N
     for count in (1, 2):
         house.export(people(count))
         house.night()
-    path = store.version_path(house.data, 1, 2)
+    path = version_files.version_path(house.data, 1, 2)
     path.write_bytes(b"{")
     rebuilt = reindex.run(house.data, NOW)
     assert [str(path) in problem for problem in rebuilt.damaged] == [True]
@@ -393,7 +385,7 @@ def test_of_two_snapshots_of_one_cell_the_newer_stands_and_the_other_is_named(ho
     house.night()
     shutil.copytree(house.data / "snapshots", house.data / "backup")
     with house.work() as work:
-        cells.delete(work.catalog, "agg-001")
+        lifecycle.delete(work.catalog, "agg-001")
     house.night()
     shutil.copytree(house.data / "backup", house.data / "snapshots", dirs_exist_ok=True)
     rebuilt = reindex.run(house.data, NOW)
@@ -407,10 +399,10 @@ def test_of_two_snapshots_of_one_cell_the_newer_stands_and_the_other_is_named(ho
 def test_a_run_sweeps_what_an_earlier_one_left_unpublished(house: House) -> None:
     house.export(people(1))
     house.night()
-    orphan = store.version_path(house.data, 1, 2)
-    orphan.write_bytes(store.version_path(house.data, 1, 1).read_bytes())
+    orphan = version_files.version_path(house.data, 1, 2)
+    orphan.write_bytes(version_files.version_path(house.data, 1, 1).read_bytes())
     with house.work() as work:
-        runs.run_cells(work, [periods.parse("rp-2024-q4")], ["org-1"])
+        compute.run_cells(work, [periods.parse("rp-2024-q4")], ["org-1"])
     assert not orphan.exists()
 
 
@@ -418,7 +410,7 @@ def test_rebuilding_remembers_the_ids_that_were_given_out(house: House) -> None:
     house.export([row(), row(org_id="org-2")])
     house.night()
     with house.work() as work:
-        cells.delete(work.catalog, "agg-002")
+        lifecycle.delete(work.catalog, "agg-002")
     reindex.run(house.data, NOW)
     house.night()
     assert house.published()["org-2", "rp-2024-q4"].id == "agg-003"
@@ -427,7 +419,7 @@ def test_rebuilding_remembers_the_ids_that_were_given_out(house: House) -> None:
 def test_rebuilding_waits_for_no_night(house: House) -> None:
     house.export(people(1))
     house.night()
-    with house.work() as work, claims.night(work.catalog, NOW), pytest.raises(Busy):
+    with house.work() as work, run_queue.night(work.catalog, NOW), pytest.raises(Busy):
         reindex.run(house.data, NOW)
 
 
@@ -439,7 +431,7 @@ def test_two_nights_at_once_and_one_is_told_who_is_at_it(house: House) -> None:
     told = rf"a night is already going on \(process {os.getpid()}\)"
     with (
         house.work() as work,
-        claims.night(work.catalog, NOW),
+        run_queue.night(work.catalog, NOW),
         pytest.raises(Busy, match=told),
     ):
         house.night()
@@ -451,11 +443,11 @@ def test_a_night_after_one_that_was_killed_finds_nobody_at_it(house: House) -> N
     sleeper = """
 import sys, time
 from pathlib import Path
-from pipeline import claims
-from pipeline.catalog import Catalog
+from pipeline.storage import run_queue
+from pipeline.storage.catalog import Catalog
 from tests.pipeline.given import NOW
 
-with Catalog.open(Path(sys.argv[1])) as catalog, claims.night(catalog, NOW):
+with Catalog.open(Path(sys.argv[1])) as catalog, run_queue.night(catalog, NOW):
     print("claimed", flush=True)
     time.sleep(60)
 """
@@ -497,7 +489,7 @@ def test_a_snapshot_that_is_deleted_while_it_is_computed_stays_deleted(house: Ho
     def delete(event: str, **_: object) -> None:
         if event == "exports_read":
             with other.work() as work:
-                cells.delete(work.catalog, "agg-001")
+                lifecycle.delete(work.catalog, "agg-001")
 
     # Deleted after it was planned: the catalog is asked for its entry before exports are counted.
     outcomes = became(night_with(house, delete))
@@ -507,7 +499,7 @@ def test_a_snapshot_that_is_deleted_while_it_is_computed_stays_deleted(house: Ho
     assert not [name for name in house.files() if "agg-001" in name]
 
 
-def night_with(house: House, tell: Tell) -> Night:
+def night_with(house: House, tell: EventSink) -> Night:
     with house.work() as work:
         return nightly.run(replace(work, tell=tell))
 
@@ -520,7 +512,7 @@ def test_a_snapshot_that_is_deleted_while_a_night_goes_on_is_made_anew_by_the_ne
     def delete(event: str, **_: object) -> None:
         if event == "snapshots_published":
             with House(house.data).work() as work:
-                cells.delete(work.catalog, "agg-001")
+                lifecycle.delete(work.catalog, "agg-001")
 
     night_with(house, delete)
     assert house.published() == {}
@@ -550,7 +542,7 @@ ORGANISATIONS = [f"org-{number}" for number in range(1, 6)]
 @pytest.fixture
 def five(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
     """Five snapshots that are stale, and written one after the other."""
-    monkeypatch.setattr(publication, "_GROUP", 1)
+    monkeypatch.setattr(publish, "_GROUP", 1)
     for hours in (1.0, 2.0):
         house.export([row(org_id=org_id, hours=hours) for org_id in ORGANISATIONS])
         if hours == 1.0:
@@ -577,7 +569,7 @@ def test_a_night_whose_exports_change_after_versions_were_written_leaves_none_of
 
 
 def test_a_night_that_cannot_write_stops_counting_and_leaves_nothing_of_it(five: House) -> None:
-    in_the_way = store.version_path(five.data, 3, 2) / "in the way"
+    in_the_way = version_files.version_path(five.data, 3, 2) / "in the way"
     in_the_way.mkdir(parents=True)
     before, files = five.published(), five.files()
     threads = set(threading.enumerate())
@@ -603,7 +595,7 @@ def test_a_version_file_that_was_damaged_is_computed_anew_by_the_next_night_that
 ) -> None:
     house.export([row()])
     house.night()
-    store.version_path(house.data, 1, 1).write_bytes(b"{")
+    version_files.version_path(house.data, 1, 1).write_bytes(b"{")
     house.export([row(org_id="org-2")], "b.parquet")
     assert computed(house.night()) == {"org-1 rp-2024-q4", "org-2 rp-2024-q4"}
     assert house.published()[CELL].version == 2
@@ -661,7 +653,7 @@ def test_a_writer_that_fails_leaves_no_half_file(house: House) -> None:
     path.mkdir(parents=True)
     (path / "in the way").write_bytes(b"")
     with pytest.raises(OSError, match="v1"):
-        store.write({path: b"{}"})
+        version_files.write({path: b"{}"})
     assert [entry.name for entry in path.parent.iterdir()] == ["v1.json"]
 
 
@@ -670,15 +662,15 @@ def test_readers_never_see_a_torn_snapshot_while_nights_publish(house: House) ->
     reader = """
 import sys
 from pathlib import Path
-from pipeline import store
-from pipeline.catalog import Catalog
+from pipeline.storage import version_files
+from pipeline.storage.catalog import Catalog
 
 data, seen, last = Path(sys.argv[1]), 0, {}
 with Catalog.open(data) as catalog:
     while not (data / "stop").exists():
         for entry in catalog.entries().values():
             if entry.version:
-                version = store.read(data, entry.number, entry.version)
+                version = version_files.read(data, entry.number, entry.version)
                 assert sum(version.ledger.values()) == 4
                 assert version.total.seconds == entry.seconds
                 assert version.version >= last.get(entry.number, 0)
@@ -702,7 +694,7 @@ print(seen)
 
 def test_a_catalog_opens_for_many_at_once(house: House) -> None:
     opener = (
-        "import sys\nfrom pathlib import Path\nfrom pipeline.catalog import Catalog\n"
+        "import sys\nfrom pathlib import Path\nfrom pipeline.storage.catalog import Catalog\n"
         "Catalog.open(Path(sys.argv[1])).close()"
     )
     openers = [subprocess.Popen([sys.executable, "-c", opener, str(house.data)]) for _ in range(6)]

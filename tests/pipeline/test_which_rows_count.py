@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline import reasons
+from pipeline.model.ledger import INCOMPLETE_REASONS, LEDGER, QUARANTINED, REASONS, VERDICT_REASONS
 from tests.pipeline.given import AUTUMN, CELL, cells, export, judged, ledger, ledgers, row, settings
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_what_is_no_fault_counts(engine: str, data: Path, fine: dict[str, Any]) 
     assert ledger(counted.ledger) == {"counted": 1}
 
 
-@pytest.mark.parametrize("place", range(len(reasons.INCOMPLETE_REASONS)))
+@pytest.mark.parametrize("place", range(len(INCOMPLETE_REASONS)))
 def test_of_several_faults_that_make_a_row_no_statement_the_first_is_the_reason(
     data: Path, engine: str, place: int
 ) -> None:
@@ -125,11 +125,11 @@ def test_of_several_faults_that_make_a_row_no_statement_the_first_is_the_reason(
     for fault in reversed(faults[place:]):
         company |= fault
     export(data, [row(**company, hours=None, deleted=True)])
-    assert ledger(judged(data).ledger) == {reasons.INCOMPLETE_REASONS[place].name: 1}
+    assert ledger(judged(data).ledger) == {INCOMPLETE_REASONS[place].name: 1}
     assert cells(engine, data) == {}
 
 
-@pytest.mark.parametrize("place", range(len(reasons.VERDICT_REASONS)))
+@pytest.mark.parametrize("place", range(len(VERDICT_REASONS)))
 def test_of_several_faults_of_a_standing_row_the_first_is_the_reason(
     engine: str, data: Path, place: int
 ) -> None:
@@ -145,7 +145,7 @@ def test_of_several_faults_of_a_standing_row_the_first_is_the_reason(
     company: dict[str, Any] = {"deleted": None, "status": "completed"}
     for fault in reversed(faults[place:]):
         company |= fault
-    reason = "hours_not_finite" if place == 5 else reasons.VERDICT_REASONS[place].name
+    reason = "hours_not_finite" if place == 5 else VERDICT_REASONS[place].name
     export(data, [row(**company)])
     assert ledgers(engine, data) == {"rp-2024-q4": {reason: 1}}
 
@@ -176,9 +176,9 @@ def test_a_cell_exists_as_soon_as_one_row_lies_in_it_and_has_zeros(engine: str, 
 def test_a_ledger_shows_every_line_in_order_zeros_included(engine: str, data: Path) -> None:
     export(data, [row()])
     counted = cells(engine, data)[CELL]
-    assert tuple(counted.ledger) == reasons.LEDGER
-    assert counted.ledger == dict.fromkeys(reasons.LEDGER, 0) | {"counted": 1}
-    assert reasons.LEDGER == (
+    assert tuple(counted.ledger) == LEDGER
+    assert counted.ledger == dict.fromkeys(LEDGER, 0) | {"counted": 1}
+    assert LEDGER == (
         "counted",
         "superseded",
         "missing_org_id",
@@ -225,9 +225,9 @@ def test_the_categories_that_count_are_a_setting_and_keep_its_order(
 
 
 def test_every_reason_is_explained() -> None:
-    for reason in reasons.REASONS:
+    for reason in REASONS:
         assert reason.meaning.endswith(".")
-    assert set(reasons.QUARANTINED) == set(reasons.LEDGER) - {
+    assert set(QUARANTINED) == set(LEDGER) - {
         "counted",
         "superseded",
         "deleted",

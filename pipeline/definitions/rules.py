@@ -1,0 +1,68 @@
+"""Why a row does not count: a table of reason and test, in the order in which they are tried.
+
+The first reason that fits is the reason.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import narwhals as nw
+
+from pipeline.model.columns import (
+    ACTIVITY_ID,
+    CATEGORY,
+    COMPLETED,
+    DELETED,
+    HOURS,
+    ORG_ID,
+    PARTICIPANT_ID,
+    STARTED_AT,
+    STATUS,
+)
+from pipeline.model.ledger import ORGANISATION_PATTERN, PLACES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.model.terms import Rules
+
+
+HAS_VALID_ORG: Final = "has_valid_org"
+"""Whether the row's organisation can be one; null where it names none."""
+IS_VALID_ORG: Final = nw.col(ORG_ID).str.contains(ORGANISATION_PATTERN)
+
+
+def incomplete(first_us: int, end_us: int) -> Mapping[str, nw.Expr]:
+    """The tests of a row for itself, where times count from `first_us` to before `end_us`."""
+    started = nw.col(STARTED_AT)
+    return {
+        "missing_org_id": nw.col(ORG_ID).is_null(),
+        "missing_activity_id": nw.col(ACTIVITY_ID).is_null(),
+        "missing_participant_id": nw.col(PARTICIPANT_ID).is_null(),
+        "missing_started_at": started.is_null(),
+        "invalid_org_id": ~nw.col(HAS_VALID_ORG),
+        "started_at_out_of_range": (started < first_us) | (started >= end_us),
+    }
+
+
+def verdicts(rules: Rules) -> Mapping[str, nw.Expr]:
+    """The tests of a standing statement."""
+    hours, category = nw.col(HOURS), nw.col(CATEGORY)
+    return {
+        "deleted": nw.col(DELETED).fill_null(value=False),
+        "not_completed": nw.col(STATUS).is_null() | (nw.col(STATUS) != COMPLETED),
+        "unknown_category": category.is_null() | ~category.is_in(list(rules.categories)),
+        "hours_missing": hours.is_null(),
+        "hours_not_finite": ~hours.is_finite(),
+        "hours_negative": hours < 0,
+        "hours_too_long": hours > rules.max_hours,
+    }
+
+
+def first_that_fits(tests: Mapping[str, nw.Expr], otherwise: nw.Expr | None = None) -> nw.Expr:
+    """The place in the ledger of the first test that is true; null is not true."""
+    chain = nw.lit(None).cast(nw.Int8()) if otherwise is None else otherwise
+    for reason, test in reversed(list(tests.items())):
+        chain = nw.when(test).then(nw.lit(PLACES[reason]).cast(nw.Int8())).otherwise(chain)
+    return chain

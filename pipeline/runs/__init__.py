@@ -1,0 +1,1 @@
+"""Verbs: gather, plan, publish, nightly, run, check, verify, reindex."""

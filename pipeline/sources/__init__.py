@@ -1,0 +1,1 @@
+"""Files in: which exports there are, and which are accepted or refused."""
