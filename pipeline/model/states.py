@@ -1,0 +1,85 @@
+"""The words for states, sources, outcomes and verdicts, as enums whose values are published."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SnapshotStatus(StrEnum):
+    """The state of a snapshot."""
+
+    PROCESSING = "processing"
+    """The first version is not there yet."""
+    COMPLETED = "completed"
+    """A version is published."""
+    FAILED = "failed"
+    """The first run failed."""
+
+
+class RunState(StrEnum):
+    """The state of a run."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class RunSource(StrEnum):
+    """The part of the program that asked for a run."""
+
+    API = "api"
+    COMMAND = "command"
+    NIGHTLY = "night"
+    """The value is what every release has written to the catalog."""
+
+
+class Outcome(StrEnum):
+    """What a run did with one snapshot."""
+
+    COMPUTED = "computed"
+    UNCHANGED = "unchanged"
+    RETAINED = "retained"
+    """No export holds its rows any longer; its numbers stay."""
+    BLOCKED = "blocked"
+    """An export that named its organisation is refused; its numbers stay."""
+    FAILED = "failed"
+    DELETED = "deleted"
+    """The snapshot was deleted while it was computed."""
+
+
+class Reason(StrEnum):
+    """Why a snapshot is computed, or why it is not."""
+
+    FIRST = "first"
+    ROWS = "rows"
+    TERMS = "terms"
+    FORCED = "forced"
+    UNREADABLE = "unreadable_version"
+    SAME = "same"
+    NO_ROWS_LEFT = "no_rows_left"
+    NO_EXPORT = "no_export"
+    REFUSED_EXPORT = "refused_export"
+
+
+class Verdict(StrEnum):
+    """How a published version compares with a new computation."""
+
+    MATCH = "match"
+    MISMATCH = "mismatch"
+    """The same digest and other numbers: a fault of the program."""
+    STALE = "stale"
+    SOURCE_MISSING = "source_missing"
+    """No export holds its rows any longer."""
+    UNPUBLISHED = "unpublished"
+    CORRUPT = "corrupt"
+    """The version file cannot be read."""
+    CATALOG_MISMATCH = "catalog_mismatch"
+    """The catalog lists other numbers than the version file holds."""
+
+
+class EngineName(StrEnum):
+    """An engine that counts rows."""
+
+    POLARS = "polars"
+    DUCKDB = "duckdb"
