@@ -1,12 +1,12 @@
-# One command for each thing one does here; `make help` lists them.
+# One command for each task; `make help` lists them.
 
 PYTHON ?= python3
 ARGS ?=
 
 bin := .venv/bin
-# The locks are whole, so nothing is to be resolved: a package's newer edition would be looked at, too.
+# The locks are complete, so pip must not resolve: it would look for newer releases of packages, too.
 pip := $(bin)/python -m pip install -qq --disable-pip-version-check --no-deps
-# One stamp for each interpreter, so that another PYTHON builds the environment anew.
+# One stamp for each interpreter, so that another PYTHON builds the environment again.
 packages := .venv/.packages-of-$(subst /,-,$(PYTHON))
 environment := .venv/.ready
 peers := .venv/.peers
@@ -38,10 +38,10 @@ check: $(environment) ## check format, lint, types, import layers, dependencies 
 	$(bin)/python -m pip check
 	@sh .ci/check-names
 
-bench: $(peers) ## measure everything beside its peers: half an hour, 30 GB, needs wrk (ARGS="--scale 0.05")
+bench: $(peers) ## compare everything with its peers: half an hour, 30 GB, needs wrk (ARGS="--scale 0.05")
 	$(bin)/python -m benchmarks $(ARGS)
 
-lock: $(environment) ## write the locks anew from pyproject.toml (ARGS=--upgrade)
+lock: $(environment) ## write the locks again from pyproject.toml (ARGS=--upgrade)
 	$(compile) --extra dev --output-file requirements.lock pyproject.toml
 	$(compile) --extra bench --constraint requirements.lock \
 	    --output-file benchmarks/requirements.lock pyproject.toml

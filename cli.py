@@ -1,168 +1,37 @@
-"""The command line: its commands, and what each failure ends them with.
+"""The commands of the program: each calls one verb and returns a `CommandResult`.
 
-A command does its work and returns an `Answer`; printing comes last, in one place. Results go to
-stdout, everything else to stderr. Computes nothing itself.
+Computes and prints nothing itself; `pipeline/terminal` prints and gives the exit codes.
 """
 
 from __future__ import annotations
 
 import gc
 import io
-import os
-import signal
-import sqlite3
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 from pipeline import errors
-from pipeline.model.listing import Sort, Status
-from pipeline.terminal.arguments import HERE, AsJson, Data, Id, ids_of_catalog
-from pipeline.terminal.reporter import PROGRAM, Diagnostic, Reporter
+from pipeline.model.states import Verdict
+from pipeline.terminal import confirmation, options, program
+from pipeline.terminal.command_result import CommandResult, Diagnostic, Severity
+from pipeline.terminal.data_folder import HERE
+from pipeline.terminal.exit_codes import ExitCode
+from pipeline.terminal.global_options import (
+    Data,
+    RootData,
+    Version,
+    chosen_data_folder,
+    command,
+    with_global_options,
+)
+from pipeline.terminal.reporter import Reporter
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from collections.abc import Sequence
 
-    from pipeline.runs.context import Work
     from pipeline.storage.catalog import Entry
-
-DISTRIBUTION: Final = "bufdir-aggregation"
-
-DONE: Final = 0
-OUR_FAULT: Final = 1
-WRONG_USAGE: Final = 2
-REFUSED_OR_FAILED: Final = 3
-LOCKED: Final = 75
-INTERRUPTED: Final = 128 + signal.SIGINT
-
-EXIT_CODES: Final[Mapping[type[errors.BufdirError], int]] = {
-    errors.InvalidSetting: WRONG_USAGE,
-    errors.InvalidValue: WRONG_USAGE,
-    errors.PeriodNotBegun: WRONG_USAGE,
-    errors.SnapshotNotFound: WRONG_USAGE,
-    errors.SnapshotExists: WRONG_USAGE,
-    errors.CellMismatch: WRONG_USAGE,
-    errors.ExportsMissing: WRONG_USAGE,
-    errors.ExportsUnreadable: WRONG_USAGE,
-    errors.SnapshotNotReady: REFUSED_OR_FAILED,
-    errors.ExportRefused: REFUSED_OR_FAILED,
-    errors.ExportsChanged: REFUSED_OR_FAILED,
-    errors.RunFailed: REFUSED_OR_FAILED,
-    errors.LedgerBroken: OUR_FAULT,
-    errors.StoreDamaged: OUR_FAULT,
-    errors.StoreUnusable: OUR_FAULT,
-    errors.Busy: LOCKED,
-}
-"""What each expected failure ends the program with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a command has to say when its work is done."""
-
-    shown: RenderableType = ""
-    """For people: text or tables."""
-    body: object = None
-    """For programs, printed as JSON in place of what is shown; None where that was not asked."""
-    notes: Sequence[Diagnostic] = ()
-    code: int = DONE
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def main() -> None:
-    """Do what the arguments say, and end with the exit code that tells how it went."""
-    # What is loaded by now stays: to look through it for garbage makes quiet nights longer.
-    gc.freeze()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that can't be written is shown
-    sys.exit(_run(Reporter()))
-
-
-def _run(journal: Reporter) -> int:
-    try:
-        answer = app(prog_name=PROGRAM, obj=journal, standalone_mode=False)
-        if isinstance(answer, Answer):
-            _hand_over(answer, journal)
-            return answer.code
-    except SystemExit:
-        raise
-    except KeyboardInterrupt:
-        answer = INTERRUPTED
-    except BaseException as error:  # noqa: BLE001 (the last one who can say what went wrong)
-        return _refuse(error, journal)
-    if answer == INTERRUPTED:
-        journal.say(Diagnostic("interrupted", "interrupted; what was published stands"))
-    return int(answer or DONE)
-
-
-def _refuse(error: BaseException, journal: Reporter) -> int:
-    """Say in one sentence what went wrong; the exit code that belongs to it."""
-    match error:
-        case errors.BufdirError():
-            code, sentence = EXIT_CODES.get(type(error), OUR_FAULT), str(error)
-        case typer.TyperException():
-            code, sentence = WRONG_USAGE, _usage_sentence(error)
-        case OSError(strerror=str(reason)):
-            where = f"{error.filename}: " if error.filename else ""
-            code, sentence = OUR_FAULT, f"{where}{reason}"
-        case (
-            sqlite3.OperationalError()
-            | sqlite3.DatabaseError(sqlite_errorcode=sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB)
-        ):
-            code, sentence = OUR_FAULT, f"the catalog can't be used: {error}"
-        case _:
-            journal.say_fault(error, _now())
-            return OUR_FAULT
-    if sentence:
-        journal.say(Diagnostic("command_failed", sentence, is_failure=True))
-    return code
-
-
-def _usage_sentence(error: typer.TyperException) -> str:
-    """What Typer says of wrong arguments; nothing where it has shown the whole help instead."""
-    context: typer.Context | None = getattr(error, "ctx", None)
-    said = " ".join(error.format_message().split()).removesuffix(".")
-    said = said.replace("Value error, ", "").replace(". Did you", ", did you")
-    if context is None or not said:
-        return said
-    said = f"{said[0].lower()}{said[1:]}"
-    return said if said.endswith("?") else f"{said}; {context.command_path} --help shows more"
-
-
-def _hand_over(answer: Answer, journal: Reporter) -> None:
-    """Print the result, then what else there is to say."""
-    if answer.body is not None:
-        text = _as_json(answer.body)
-    elif isinstance(answer.shown, str):
-        text = answer.shown
-    else:
-        from pipeline.terminal import tables
-
-        text = tables.rendered(answer.shown)
-    try:
-        typer.echo(text)
-    except BrokenPipeError:
-        # A reader, such as head, has seen enough; what else there is to say goes elsewhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    for note in answer.notes:
-        journal.say(note)
-
-
-def _as_json(body: object) -> str:
-    import msgspec
-
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode()
-
 
 app: Final = typer.Typer(
     no_args_is_help=True,
@@ -172,32 +41,24 @@ app: Final = typer.Typer(
 )
 
 
-def _show_version(asked: bool) -> None:
-    if asked:
-        from importlib.metadata import version as installed_version
+def main() -> None:
+    """Run the command that the arguments name, and exit with its code."""
+    # Objects loaded by now are never freed; searching them for garbage would slow short commands.
+    gc.freeze()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that can't be encoded is shown
+    reporter = Reporter(is_json=program.asks_for_json(sys.argv[1:]))
+    sys.exit(program.run(app, reporter))
 
-        typer.echo(f"{PROGRAM} {installed_version(DISTRIBUTION)}")
-        raise typer.Exit
 
-
-@app.callback()
 def _program(
-    context: typer.Context,
-    data: Annotated[
-        Path,
-        typer.Option(
-            "--data", metavar="DIR", envvar="BUFDIR_DATA", help="The folder with everything in it."
-        ),
-    ] = HERE,
-    version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
-    ] = False,
-) -> None:
-    """Turn nightly exports of participations into the numbers that Bufdir asks for.
+    context: typer.Context, data: RootData = None, version: Version = False
+) -> CommandResult | None:
+    """Convert nightly exports of participations to the numbers that Bufdir asks for.
 
-    Exports lie in DIR/exports, settings in DIR/bufdir.toml; snapshots are
-    written beside them.
+    Exports are read from exports/ in the data folder, settings from bufdir.toml
+    in it; snapshots are written next to them.
 
     [bold]Examples[/]
     $ bufdir nightly
@@ -206,79 +67,70 @@ def _program(
 
     [bold]Exit codes[/]
     0   done
-    1   a fault of ours
+    1   a fault of the program, or a data folder that can't be read or written
     2   wrong usage
-    3   some input was refused or a run failed; all else was done
+    3   some input was refused or a run failed; everything else was done
     75  another run holds the lock
+    130 interrupted by Ctrl-C; what was published stays published
     """
     del version
-    # What stands before the command holds for it, unless it is told otherwise.
-    context.default_map = {str(command.name): {"data": data} for command in app.registered_commands}
+    reporter: Reporter = context.obj
+    folder = chosen_data_folder(context, data)
+    reporter.data_rule = folder.rule
+    # Commands take this folder unless one is named after them.
+    context.default_map = {
+        str(registered.name): {"data": folder.path} for registered in app.registered_commands
+    }
+    return None
 
 
-@contextmanager
-def _work(context: typer.Context, data: Path) -> Iterator[Work]:
-    """Settings, catalog, clock and progress for a command that reads exports."""
-    from pipeline import settings
-    from pipeline.runs.context import Work
-    from pipeline.storage.catalog import Catalog
-    from pipeline.terminal import progress
-
-    chosen = settings.load(data)
-    context.obj.follow(chosen)
-    with Catalog.open(data) as catalog, progress.telling(context.obj) as tell:
-        yield Work(data, chosen, catalog, _now, tell)
+app.callback()(with_global_options(_program))
 
 
-@app.command("nightly")
+@command(app, "nightly")
 def nightly(
-    context: typer.Context,
-    full: Annotated[bool, typer.Option("--full", help="Compute every cell anew.")] = False,
-    as_json: AsJson = False,
+    reporter: Reporter,
+    *,
+    full: options.Full = False,
+    engine: options.Engine = None,
     data: Data = HERE,
-) -> Answer:
-    """Bring every cell of every configured kind of period up to date.
+) -> CommandResult:
+    """Bring every snapshot of the configured kinds of period up to date.
 
-    Computes only what is stale. What the operator should know goes to stderr,
-    a line each: refused exports, failed runs, what was left as it is, and why.
+    Computes only what is stale. Prints a line on stderr for each thing that the
+    operator should know: refused exports, failed runs, blocked organisations.
 
     [bold]Examples[/]
     $ bufdir nightly
     $ bufdir --data /srv/bufdir nightly --full
     """
-    from pipeline.runs import nightly as nights
-    from pipeline.terminal import sentences
+    from pipeline.runs import nightly as nightly_run
+    from pipeline.terminal import sentences, session
 
-    with _work(context, data) as work:
-        night = nights.run(work, full=full)
-        standing = sum(version > 0 for version in work.catalog.current_versions().values())
-    failed = night.refused or night.held or any(outcome.problem for outcome in night.outcomes)
-    return Answer(
-        shown=sentences.night(night, standing),
-        body=sentences.night_body(night, standing) if as_json else None,
-        notes=sentences.notes_of_night(night),
-        code=REFUSED_OR_FAILED if failed else DONE,
+    with session.run_context(reporter, data, engine=engine) as context:
+        result = nightly_run.run(context, full=full)
+        current = sum(version > 0 for version in context.catalog.current_versions().values())
+    failed = result.refused or result.blocked or any(one.problem for one in result.outcomes)
+    return CommandResult(
+        text=lambda: sentences.nightly(result, current),
+        body=lambda: sentences.nightly_body(result, current),
+        diagnostics=sentences.diagnostics_of_nightly(result),
+        exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,
+        is_confirmation=True,
     )
 
 
-@app.command("run")
+@command(app, "run")
 def run(
-    context: typer.Context,
+    reporter: Reporter,
     *,
-    period: Annotated[
-        list[str], typer.Option(metavar="P", help="A period, or a range of them; repeatable.")
-    ],
-    org: Annotated[
-        list[str] | None,
-        typer.Option(metavar="O", help="An organisation; repeatable. All that exports name."),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Compute anew what has not changed, too.")
-    ] = False,
-    as_json: AsJson = False,
+    period: options.Periods,
+    org: options.Organisations = None,
+    force: options.Force = False,
+    engine: options.Engine = None,
     data: Data = HERE,
-) -> Answer:
-    """Compute cells now: these periods of these organisations.
+) -> CommandResult:
+    """Compute snapshots now: these periods of these organisations.
 
     Periods of any kind: rp-2024, rp-2024-h2, rp-2024-t3, rp-2024-q4, rp-2024-m10.
 
@@ -288,124 +140,139 @@ def run(
     $ bufdir run --period rp-2024 --org org-1 --org org-2 --force
     """
     from pipeline.model import periods
-    from pipeline.terminal import sentences, tables
+    from pipeline.terminal import sentences, session, tables
 
     wanted = [part for text in period for part in periods.parse_range(text)]
-    with _work(context, data) as work:
-        from pipeline.runs import compute
+    with session.run_context(reporter, data, engine=engine) as context:
+        from pipeline.runs import run as run_now
 
-        ended = compute.run_cells(work, wanted, org, force=force)
-    notes = sentences.notes_of_run(ended)
-    return Answer(
-        shown=tables.outcomes(ended.outcomes),
-        body=ended if as_json else None,
-        notes=notes,
-        code=REFUSED_OR_FAILED if notes else DONE,
+        result = run_now.run_cells(context, wanted, org, force=force)
+    diagnostics = sentences.diagnostics_of_run(result)
+    return CommandResult(
+        text=lambda: tables.outcomes(result.outcomes),
+        body=lambda: result,
+        diagnostics=diagnostics,
+        exit_code=ExitCode.REFUSED_OR_FAILED if diagnostics else ExitCode.DONE,
+        is_confirmation=True,
     )
 
 
-@app.command("check")
+@command(app, "check")
 def check(
-    context: typer.Context,
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="FILE",
-            help="Export files anywhere; all under DIR/exports where none is named.",
-            exists=True,
-            dir_okay=False,
-            show_default=False,
-        ),
-    ] = None,
-    as_json: AsJson = False,
+    reporter: Reporter,
+    files: options.Files = None,
+    *,
+    engine: options.Engine = None,
     data: Data = HERE,
-) -> Answer:
-    """Judge exports without publishing: the ledger, and what would be refused.
+) -> CommandResult:
+    """Check exports without publishing: the ledger, and the files to be refused.
+
+    Writes nothing.
 
     [bold]Examples[/]
     $ bufdir check
     $ bufdir check delivery/2024-q4.parquet
     """
-    from pipeline.terminal import tables
+    from pipeline.terminal import session, tables
 
-    with _work(context, data) as work:
-        from pipeline.runs import inspection
+    with session.run_context(reporter, data, engine=engine, read_only=True) as context:
+        from pipeline.runs import check as checking
 
-        checked = inspection.check(work, files or None)
+        checked = checking.check(context, files or None)
     refused = any(file.problem is not None for file in checked.files)
-    return Answer(
-        shown=tables.checked(checked),
-        body=checked if as_json else None,
-        code=REFUSED_OR_FAILED if refused else DONE,
+    return CommandResult(
+        text=lambda: tables.checked(checked),
+        body=lambda: checked,
+        exit_code=ExitCode.REFUSED_OR_FAILED if refused else ExitCode.DONE,
     )
 
 
-@app.command("verify")
+@command(app, "verify")
 def verify(
-    context: typer.Context,
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="ID",
-            help="All where none is named.",
-            autocompletion=ids_of_catalog,
-            show_default=False,
-        ),
-    ] = None,
-    as_json: AsJson = False,
+    reporter: Reporter,
+    ids: options.Ids = None,
+    *,
+    engine: options.OtherEngine = None,
     data: Data = HERE,
-) -> Answer:
-    """Recompute snapshots on the second engine, and compare every number.
+) -> CommandResult:
+    """Recompute snapshots on a second engine, and compare every number.
+
+    Writes nothing.
 
     [bold]Examples[/]
     $ bufdir verify
     $ bufdir verify agg-001 agg-002
+    $ bufdir verify --engine polars
     """
-    from pipeline.terminal import sentences, tables
+    from pipeline.terminal import sentences, session, tables
 
-    with _work(context, data) as work:
-        from pipeline.runs import inspection
+    with session.run_context(reporter, data, read_only=True) as context:
+        from pipeline.runs import verify as verifying
 
-        verified = inspection.verify(work, ids or None)
+        verified = verifying.verify(context, ids or None, engine)
     verdicts = {one.verdict for one in verified.snapshots}
-    if verdicts & {inspection.COUNT_DISTINCT, inspection.DAMAGED, inspection.MISLISTED}:
-        code = OUR_FAULT
+    if verdicts & {Verdict.MISMATCH, Verdict.CORRUPT, Verdict.CATALOG_MISMATCH}:
+        code = ExitCode.CRASHED
     else:
-        is_fine = verdicts <= {inspection.EQUAL} and not verified.refused
-        code = DONE if is_fine else REFUSED_OR_FAILED
-    return Answer(
-        shown=tables.verified(verified.snapshots),
-        body=verified if as_json else None,
-        notes=sentences.notes_of_refusals(verified.refused),
-        code=code,
+        is_fine = verdicts <= {Verdict.MATCH} and not verified.refused
+        code = ExitCode.DONE if is_fine else ExitCode.REFUSED_OR_FAILED
+    return CommandResult(
+        text=lambda: tables.verified(verified.snapshots),
+        body=lambda: verified,
+        diagnostics=sentences.diagnostics_of_refusals(verified.refused),
+        exit_code=code,
     )
 
 
-@app.command("list")
+@command(app, "status")
+def status(data: Data = HERE) -> CommandResult:
+    """Show the last nightly run, the queue, and what is blocked or retained.
+
+    Writes nothing, and opens no export.
+
+    [bold]Examples[/]
+    $ bufdir status
+    $ bufdir status --json
+    """
+    from pipeline.runs import status as statuses
+    from pipeline.storage.catalog import Catalog
+    from pipeline.terminal import status_tables
+
+    with Catalog.open_read_only(data) as catalog:
+        found = statuses.status(catalog)
+    return CommandResult(text=lambda: status_tables.status(found), body=lambda: found)
+
+
+@command(app, "config")
+def config(reporter: Reporter, data: Data = HERE) -> CommandResult:
+    """Show every setting as it holds, and the line or variable that decided it.
+
+    [bold]Examples[/]
+    $ bufdir config
+    $ BUFDIR_RUNS__SECONDS=60 bufdir config --json
+    """
+    from pipeline import settings
+    from pipeline.terminal import session, status_tables
+
+    session.load_settings(reporter, data)
+    found, rule = settings.effective(data), reporter.data_rule
+    return CommandResult(
+        text=lambda: status_tables.settings(data, rule, found),
+        body=lambda: status_tables.settings_body(data, rule, found),
+    )
+
+
+@command(app, "list")
 def list_snapshots(
     *,
-    org: Annotated[str | None, typer.Option(metavar="O", help="Of this organisation.")] = None,
-    period: Annotated[str | None, typer.Option(metavar="P", help="Of this period.")] = None,
-    status: Annotated[
-        Status | None,
-        typer.Option(metavar="S", help="In this state: processing, completed or failed."),
-    ] = None,
-    sort: Annotated[
-        Sort,
-        typer.Option(
-            metavar="NAME",
-            help="By created_at, refreshed_at, org_id, reporting_period_id or participant_count; "
-            "a - before it turns it round.",
-        ),
-    ] = "created_at",
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, max=10**9, help="At most so many; all by default."),
-    ] = None,
-    as_json: AsJson = False,
+    org: options.Organisation = None,
+    period: options.Period = None,
+    status: options.Status = None,
+    sort: options.Sort = "created_at",
+    limit: options.Limit = None,
     data: Data = HERE,
-) -> Answer:
-    """List snapshots, a line each.
+) -> CommandResult:
+    """List snapshots, one a line.
 
     [bold]Examples[/]
     $ bufdir list
@@ -424,113 +291,124 @@ def list_snapshots(
         sort=sort,
         limit=limit,
     )
-    with Catalog.open(data) as catalog:
+    with Catalog.open_read_only(data) as catalog:
         entries, total = catalog.list(listing)
-    rest = Diagnostic("list_cut", f"{len(entries):,} of {total:,} snapshots are shown")
-    return Answer(
-        shown=tables.entries(entries),
-        body=_page(entries, limit or total, total) if as_json else None,
-        notes=[rest] if len(entries) < total else [],
+    rest = f"{len(entries):,} of {total:,} snapshots are shown"
+    return CommandResult(
+        text=lambda: tables.entries(entries),
+        body=lambda: _page(entries, limit or total, total),
+        diagnostics=([Diagnostic("list_cut", rest, Severity.INFO)] if len(entries) < total else []),
+        is_contract_body=True,
     )
 
 
 def _page(entries: Sequence[Entry], limit: int, total: int) -> object:
-    from api import replies
+    from api.snapshots import replies
 
     data = [replies.Listed.of(entry) for entry in entries]
     return replies.Page(data, replies.Pagination(page=1, limit=limit, total=total))
 
 
-@app.command("show")
+@command(app, "show")
 def show(
-    snapshot_id: Id,
-    metrics: Annotated[
-        bool, typer.Option("--metrics", help="Only the numbers, people among them.")
-    ] = False,
-    as_json: AsJson = False,
+    snapshot_id: options.Id,
+    *,
+    metrics: options.Metrics = False,
     data: Data = HERE,
-) -> Answer:
-    """Show one snapshot: its numbers by category, and what became of every row.
+) -> CommandResult:
+    """Show one snapshot: its numbers by category, and the ledger of its rows.
 
     [bold]Examples[/]
     $ bufdir show agg-001
     $ bufdir show agg-001 --json
     $ bufdir show agg-001 --metrics --json
     """
-    from api import replies
+    from api.snapshots import replies
     from pipeline.storage import version_files
     from pipeline.storage.catalog import Catalog
     from pipeline.terminal import tables
 
-    with Catalog.open(data) as catalog:
+    with Catalog.open_read_only(data) as catalog:
         entry = catalog.get(snapshot_id)
-    version = version_files.read(data, entry.number, entry.version) if entry.version else None
-    body: object
-    if version is None:
-        if metrics:
-            raise errors.SnapshotNotReady(entry.id, entry.status)
-        shown, body = tables.unpublished(entry), replies.Snapshot.unpublished(entry, entry.error)
-    elif metrics:
-        shown, body = tables.metrics(version), replies.Metrics.of(version)
-    else:
-        shown, body = tables.published(version), replies.Snapshot.published(version)
-    return Answer(shown, body if as_json else None)
-
-
-@app.command("delete")
-def delete(snapshot_id: Id, as_json: AsJson = False, data: Data = HERE) -> Answer:
-    """Delete one snapshot with its files, at once.
-
-    The next night makes a new one, with a new id, if exports still hold that cell.
-
-    [bold]Examples[/]
-    $ bufdir delete agg-001
-    """
-    from api import replies
-    from pipeline.runs import lifecycle
-    from pipeline.storage.catalog import Catalog
-
-    with Catalog.open(data) as catalog:
-        entry = lifecycle.delete(catalog, snapshot_id)
-    return Answer(
-        shown=f"{entry.id} is deleted: {entry.org_id} in {entry.reporting_period_id}",
-        body=replies.Deleted(deleted=True, id=entry.id) if as_json else None,
+    if entry.version:
+        version = version_files.read(data, entry.number, entry.version)
+        shown, body = (
+            (tables.metrics, replies.Metrics.of)
+            if metrics
+            else (tables.published, replies.Snapshot.published)
+        )
+        return CommandResult(
+            text=lambda: shown(version), body=lambda: body(version), is_contract_body=True
+        )
+    if metrics:
+        raise errors.SnapshotNotReady(entry.id, entry.status)
+    return CommandResult(
+        text=lambda: tables.unpublished(entry),
+        body=lambda: replies.Snapshot.unpublished(entry, entry.error),
+        is_contract_body=True,
     )
 
 
-@app.command("reindex")
-def reindex(context: typer.Context, as_json: AsJson = False, data: Data = HERE) -> Answer:
+@command(app, "delete")
+def delete(
+    snapshot_id: options.Id, *, yes: options.Yes = False, data: Data = HERE
+) -> CommandResult:
+    """Delete one snapshot with its files. Asks first; without a terminal, give --yes.
+
+    The next nightly run makes a new one, with a new id, if exports still have
+    rows of it.
+
+    [bold]Examples[/]
+    $ bufdir delete agg-001
+    $ bufdir delete agg-001 --yes
+    """
+    from api.snapshots import replies
+    from pipeline.runs import lifecycle
+    from pipeline.storage.catalog import Catalog
+    from pipeline.terminal import sentences
+
+    with Catalog.open(data) as catalog:
+        cell = sentences.cell_of(catalog.get(snapshot_id))
+        if not yes:
+            question = f"Delete {snapshot_id} ({cell}) with its files?"
+            confirmation.confirm(f"deleting {snapshot_id}", question)
+        lifecycle.delete(catalog, snapshot_id)
+    return CommandResult(
+        text=lambda: f"{snapshot_id} is deleted: {cell}",
+        body=lambda: replies.Deleted(deleted=True, id=snapshot_id),
+        is_contract_body=True,
+        is_confirmation=True,
+    )
+
+
+@command(app, "reindex")
+def reindex(reporter: Reporter, data: Data = HERE) -> CommandResult:
     """Rebuild the catalog from the snapshot files, after it was lost, damaged or restored.
 
     [bold]Examples[/]
     $ bufdir --data /srv/bufdir reindex
     """
-    from pipeline import settings
     from pipeline.runs import reindex as reindexing
-    from pipeline.terminal import sentences
+    from pipeline.terminal import sentences, session
 
-    context.obj.follow(settings.load(data))
-    found = reindexing.run(data, _now())
-    return Answer(
-        shown=sentences.reindexed(found),
-        body=found if as_json else None,
-        notes=[Diagnostic("version_damaged", sentence) for sentence in found.damaged],
-        code=REFUSED_OR_FAILED if found.damaged else DONE,
+    session.load_settings(reporter, data)
+    result = reindexing.run(data, program.now())
+    return CommandResult(
+        text=lambda: sentences.reindexed(result),
+        body=lambda: result,
+        diagnostics=[Diagnostic("version_damaged", sentence) for sentence in result.damaged],
+        exit_code=ExitCode.REFUSED_OR_FAILED if result.damaged else ExitCode.DONE,
+        is_confirmation=True,
     )
 
 
-@app.command("serve")
+@command(app, "serve", takes_json=False)
 def serve(
-    context: typer.Context,
-    host: Annotated[
-        str, typer.Option(metavar="NAME", help="The address to listen on.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0 takes any free one.")
-    ] = 8000,
-    workers: Annotated[
-        int, typer.Option(metavar="N", min=1, max=64, help="Processes that answer.")
-    ] = 1,
+    reporter: Reporter,
+    *,
+    host: options.Host = "127.0.0.1",
+    port: options.Port = 8000,
+    workers: options.Workers = 1,
     data: Data = HERE,
 ) -> None:
     """Serve the API until interrupted.
@@ -540,30 +418,22 @@ def serve(
     $ bufdir --data /srv/bufdir serve --port 9000 --workers 4
     """
     from api import server
-    from pipeline import settings
+    from pipeline.terminal import session
 
-    chosen = settings.load(data)
-    context.obj.follow(chosen)
-    server.serve(data, chosen, host, port, workers)
+    server.serve(data, session.load_settings(reporter, data), host, port, workers)
 
 
-@app.command("sample")
+@command(app, "sample")
 def sample(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Where to; made if it is not there.")
-    ],
+    reporter: Reporter,
+    folder: options.SampleFolder,
     *,
-    rows: Annotated[
-        int, typer.Option(metavar="N", max=10**10, help="Rows of all files.")
-    ] = 100_000,
-    orgs: Annotated[int, typer.Option(metavar="N", max=10**6, help="Organisations.")] = 20,
-    files: Annotated[int, typer.Option(metavar="N", max=10**6, help="Files.")] = 8,
-    seed: Annotated[
-        int, typer.Option(metavar="S", max=2**62, help="Another seed, other rows.")
-    ] = 1,
-    as_json: AsJson = False,
-) -> Answer:
-    """Write sample exports, the same bytes for the same arguments.
+    rows: options.SampleRows = 100_000,
+    orgs: options.SampleOrganisations = 20,
+    files: options.SampleFiles = 8,
+    seed: options.SampleSeed = 1,
+) -> CommandResult:
+    """Write sample exports: the same bytes for the same arguments.
 
     [bold]Examples[/]
     $ bufdir sample big/exports --rows 1000000 --orgs 200
@@ -572,17 +442,18 @@ def sample(
     from pipeline import sample as samples
     from pipeline.terminal import progress, sentences
 
-    with progress.bar("Writing rows", rows) as advance:
+    with progress.bar(reporter, "Writing rows", rows) as advance:
         try:
             paths = samples.write(
                 folder, rows=rows, organisations=orgs, files=files, seed=seed, progress=advance
             )
         except (ValueError, FileExistsError) as error:
             raise typer.BadParameter(str(error)) from error
-    return Answer(
-        shown=f"sample: {sentences.counted(rows, 'row')} under {folder}, in "
-        f"{sentences.counted(len(paths), 'export')}",
-        body={"files": [path.as_posix() for path in paths], "rows": rows} if as_json else None,
+    exports = sentences.counted(len(paths), "export")
+    return CommandResult(
+        text=lambda: f"sample: {sentences.counted(rows, 'row')} under {folder}, in {exports}",
+        body=lambda: {"files": [path.as_posix() for path in paths], "rows": rows},
+        is_confirmation=True,
     )
 
 

@@ -1,1 +1,1 @@
-"""The REST API: a thin edge over the catalog; runs go on in child processes."""
+"""The REST API: reads of the catalog and of version files; runs go on in processes of their own."""

@@ -1,6 +1,6 @@
-"""The application: handlers, plugins and what goes on beside them, put together from arguments.
+"""The application: handlers, plugins, the dispatcher and the caching middleware, put together.
 
-No setting is read and nothing is started when this module is imported.
+Importing this module reads no setting and starts nothing.
 """
 
 from __future__ import annotations
@@ -10,110 +10,95 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 import structlog
 from litestar import Litestar
 from litestar.di import Provide
 from litestar.logging.config import LoggingConfig, StructLoggingConfig
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
-from litestar.plugins.prometheus import PrometheusConfig, PrometheusMiddleware
 from litestar.plugins.structlog import StructlogConfig, StructlogPlugin
-from litestar.status_codes import HTTP_200_OK
 from litestar.types import ASGIApp, Logger
 
-from api import documentation, problems, reading, routes
-from api.edge import CachedResponse, Count, edge
-from api.kept import CatalogChangeCounter, ResponseCache
-from api.orders import Orders
-from api.service import Service
-from api.turns import OnceATurn, once_a_turn
-from api.worker import Dispatcher
+from api import health, metrics
+from api.docs import page
+from api.http import parsing, problems
+from api.http.caching import CachedResponse, CachingMiddleware
+from api.http.change_counter import CatalogChangeCounter
+from api.http.event_loop import BatchedFile, once_per_iteration
+from api.http.response_cache import ResponseCache
+from api.jobs.dispatcher import Dispatcher
+from api.snapshots import handlers
+from api.snapshots.service import Service
+from api.snapshots.sorted_ids import SortedIdCache
 from pipeline import logs, settings
+from pipeline.errors import StoreDamaged, StoreTooNew, StoreUnusable
 from pipeline.settings import DATA_VARIABLE, Settings
-
-NAME: Final = "bufdir"
-_METRICS: Final = PrometheusConfig(app_name=NAME, prefix=NAME, group_path=True)
 
 
 def create_app(
     data: Path, chosen: Settings, is_stopping: Callable[[], bool] = lambda: False
 ) -> Litestar:
-    """The API over a data folder; while it lives, it starts the runs that are queued there."""
+    """Build the API over a data folder; while it runs, it starts the runs that are queued there."""
     dispatcher = Dispatcher(data, chosen.runs, structlog.get_logger())
-    orders = Orders(CatalogChangeCounter(data).state)
-    service = Service(data, chosen, dispatcher.wake, is_stopping, orders)
+    sorted_ids = SortedIdCache(CatalogChangeCounter(data).state)
+    service = Service(data, chosen, dispatcher.wake, is_stopping, sorted_ids)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with dispatcher.at_work():
+        async with dispatcher.running():
             yield
 
     return Litestar(
-        route_handlers=[*routes.routers(), *documentation.ROUTES],
+        route_handlers=[
+            *handlers.routers(),
+            *health.ROUTES,
+            *page.ROUTES,
+            metrics.route(data),
+        ],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         lifespan=[lifespan],
-        middleware=[_METRICS.middleware],
+        middleware=[metrics.REQUESTS.middleware],
         plugins=[_logging(chosen), _problems()],
         openapi_config=None,
-        request_max_body_size=reading.MOST_BYTES,
+        request_max_body_size=parsing.MAX_BODY_BYTES,
     )
 
 
+def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp:
+    """Build the application of a worker, over the data folder that `BUFDIR_DATA` names.
+
+    Raises:
+        InvalidSetting: A setting is wrong.
+    """
+    data = Path(os.environ[DATA_VARIABLE])
+    chosen = settings.load(data)
+    app = create_app(data, chosen, is_stopping)
+    cache = ResponseCache[CachedResponse](once_per_iteration(CatalogChangeCounter(data).state))
+    access_log = logs.to(BatchedFile(sys.stderr), chosen.log.format)
+    return CachingMiddleware(app, handlers.BASE, cache, metrics.cached_requests(app), access_log)
+
+
 def _logging(chosen: Settings) -> StructlogPlugin:
-    """Litestar's own events as ours are; the one line a call is written by the edge."""
+    """Log Litestar's events as the program's own; the caching middleware logs each request."""
     form = chosen.log.format
     config = StructLoggingConfig(
         **logs.events(form),
         standard_lib_logging_config=LoggingConfig(**logs.libraries(form)),
         log_exceptions="always",
-        exception_logging_handler=_log_fault,
-        disable_stack_trace={*problems.KINDS, *(kind.status for kind in problems.KINDS.values())},
+        exception_logging_handler=_log_failure,
     )
     return StructlogPlugin(StructlogConfig(config, enable_middleware_logging=False))
 
 
-def _log_fault(logger: Logger, *_: object) -> None:
-    logger.error("fault", exc_info=sys.exception())
+def _log_failure(logger: Logger, *_: object) -> None:
+    """Log a traceback for faults of the program, and one line for data that can't be used."""
+    error = sys.exception()
+    if isinstance(error, StoreUnusable | StoreTooNew):
+        logger.warning("store_unusable", problem=str(error))
+    elif error is None or isinstance(error, StoreDamaged) or not problems.is_expected(error):
+        logger.error("unhandled_exception", exc_info=error)
 
 
 def _problems() -> ProblemDetailsPlugin:
     config = ProblemDetailsConfig(exception_to_problem_detail_map={Exception: problems.of})
     return ProblemDetailsPlugin(config)
-
-
-def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp:
-    """The application of a server's worker, over the data folder that `BUFDIR_DATA` names.
-
-    Raises:
-        InvalidSetting: A setting does not hold.
-    """
-    data = Path(os.environ[DATA_VARIABLE])
-    chosen = settings.load(data)
-    app = create_app(data, chosen, is_stopping)
-    keeper = ResponseCache[CachedResponse](once_a_turn(CatalogChangeCounter(data).state))
-    calls = logs.to(OnceATurn(sys.stderr), chosen.log.format)
-    return edge(app, keeper, _counting(app), calls)
-
-
-def _counting(app: ASGIApp) -> Count:
-    """What counts replies that are kept, as the middleware counts those that are made."""
-    metrics = PrometheusMiddleware(app, _METRICS)
-
-    def of_path(template: str) -> Callable[[float], None]:
-        labels: dict[str, str | int | float] = {
-            "method": "GET",
-            "path": template,
-            "status_code": HTTP_200_OK,
-            "app_name": NAME,
-        }
-        replies = metrics.request_count(labels).labels(*labels.values())
-        durations = metrics.request_time(labels).labels(*labels.values())
-
-        def count(seconds: float) -> None:
-            replies.inc()
-            durations.observe(seconds)
-
-        return count
-
-    return of_path

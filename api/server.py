@@ -1,7 +1,7 @@
-"""The server: worker processes that answer on one port, started and stopped as a whole.
+"""The server: worker processes that answer on one port, started and stopped together.
 
-Each worker builds the application for itself. One that dies is replaced; when the first process
-is told to end, all do, within `STOP_SECONDS`.
+Each worker builds the application for itself. A worker that dies is replaced. A signal to the first
+process ends all of them within `STOP_SECONDS`.
 """
 
 from __future__ import annotations
@@ -34,37 +34,39 @@ from pipeline.settings import DATA_VARIABLE, Settings
 from pipeline.storage.catalog import Catalog
 
 STOP_SECONDS: Final = 15
-"""How long workers have to answer what they are at; then they are killed."""
+"""The time in which workers may finish their requests; then they are killed."""
 HEADER_SECONDS: Final = 10
-"""How long a client may take to send a request's head."""
+"""The longest time that a client may take to send a request's head."""
 _START_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
 _WATCH_SECONDS: Final = 0.5
 _METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+"""As `api.metrics` names it, which must not be imported before the variable is set."""
 
 
 def serve(data: Path, chosen: Settings, host: str, port: int, workers: int) -> None:
-    """Answer until SIGTERM or SIGINT. Port 0 means any free one; the log names it.
+    """Serve until SIGTERM or SIGINT. Port 0 means any free one; the log names it.
 
     Raises:
         InvalidValue: Nothing can listen on this host and port.
-        StoreDamaged: The catalog can't be opened.
+        StoreDamaged: The catalog is damaged.
+        StoreUnusable: The catalog can't be opened at the moment.
     """
     logger = logs.configure(chosen.log.format)
     data = data.resolve()
     Catalog.open(data).close()
     host, port = _check_free(host, port)
     with tempfile.TemporaryDirectory(prefix="bufdir-metrics-") as folder:
-        # Workers inherit both: where the data is, and where they add up their metrics.
+        # Workers inherit both: the data folder, and the folder in which they add up metrics.
         os.environ[DATA_VARIABLE] = str(data)
         os.environ[_METRICS_VARIABLE] = folder
         _Server(chosen, host, port, workers, logger).run()
 
 
 def _check_free(host: str, port: int) -> tuple[str, int]:
-    """The address and the port that are meant.
+    """Resolve the address and the port, and refuse a port that is taken.
 
-    Workers share the port in a way that would let a second server share it too, unnoticed.
+    Workers share their port. Without this check a second server would share it too, unnoticed.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -82,7 +84,7 @@ def _check_free(host: str, port: int) -> tuple[str, int]:
 
 
 class _Server(MPServer):
-    """Granian, with our bounds and our words."""
+    """Granian's server, with this program's limits and log."""
 
     def __init__(
         self, chosen: Settings, host: str, port: int, workers: int, logger: FilteringBoundLogger
@@ -106,11 +108,11 @@ class _Server(MPServer):
         self._stopping = multiprocessing.Event()
 
     def run(self) -> None:
-        """Serve until told to end."""
+        """Serve until a signal."""
         self.serve(target_loader=partial(_load, self._stopping, os.getpid()), wrap_loader=False)
 
     def startup(self, spawn_target: object, target_loader: object) -> None:
-        """Start the workers, and say where they answer as soon as they do."""
+        """Start the workers, and log their address as soon as they answer."""
         super().startup(spawn_target, target_loader)  # type: ignore[no-untyped-call]
         url = f"http://{self._bind_addr_fmt}"
         end = time.monotonic() + _START_SECONDS
@@ -120,7 +122,7 @@ class _Server(MPServer):
         self._logger.info("serving", url=url, workers=self.workers)
 
     def shutdown(self, exit_code: int = 0) -> None:
-        """Stop the workers; who waits for a run there stops waiting."""
+        """Stop the workers; their requests stop waiting for runs."""
         self._stopping.set()
         super().shutdown(exit_code)  # type: ignore[no-untyped-call]
         self._logger.info("stopped")
@@ -135,23 +137,22 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _load(stopping: Event, first: int) -> ASGIApp:
-    """What each worker runs."""
+    """Build the application in a worker."""
     from prometheus_client import values  # noqa: PLC0415 (once the folder for metrics is known)
 
     from api import app  # noqa: PLC0415 (as above)
 
-    # A worker stays the process that it is: asking the system which one, at every count, takes a
-    # tenth of a read.
+    # Asking the system for the process id at every count would take a tenth of a read.
     own = os.getpid()
     values.ValueClass = values.MultiProcessValue(lambda: own)  # type: ignore[no-untyped-call]
     _forget_dead_workers(Path(os.environ[_METRICS_VARIABLE]))
-    # The terminal's Ctrl-C is for the first process, which tells the workers once.
+    # The terminal's Ctrl-C is for the first process, which signals each worker once.
     os.setsid()
     return _Worker(app.from_environment(stopping.is_set), stopping, first)
 
 
 def _forget_dead_workers(folder: Path) -> None:
-    """A worker that was killed is at no call any longer, whatever its gauges still say."""
+    """Delete the gauges of killed workers, which would count their requests as in progress."""
     for gauges in folder.glob("gauge_live*.db"):
         try:
             os.kill(int(gauges.stem.rpartition("_")[2]), 0)
@@ -161,37 +162,37 @@ def _forget_dead_workers(folder: Path) -> None:
 
 @dataclass(slots=True)
 class _Worker:
-    """The application in a worker, which ends with the first process: stopped or killed."""
+    """The application in a worker, which ends when the first process stops or is killed."""
 
     app: ASGIApp
     stopping: Event
     first: int
-    calls: int = 0
-    """How many are being answered."""
+    requests: int = 0
+    """The number of requests in progress."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on."""
+        """Pass everything on to the application."""
         if str(scope["type"]) == "lifespan":
             watching = asyncio.create_task(self._watch())
             await self.app(scope, receive, send)
             watching.cancel()
             return
-        self.calls += 1
+        self.requests += 1
         try:
             await self.app(scope, receive, send)
         finally:
-            self.calls -= 1
+            self.requests -= 1
 
     async def _watch(self) -> None:
-        """See to it that this process ends.
+        """Signal this process to end, once the first process stops or is gone.
 
-        Granian misses a signal that comes just as it begins to listen, so it gets another; but
-        one more while it waits for calls to end, or two before it listens, would hang it.
+        Granian misses a signal that comes just as it begins to listen, so it gets another one. A
+        second signal while it waits for requests, or two before it listens, would hang it.
         """
         await _until(lambda: self.stopping.is_set() or self._is_alone())
         if not self._is_alone():
             await asyncio.sleep(_WATCH_SECONDS)
-        await _until(lambda: not self.calls)
+        await _until(lambda: not self.requests)
         os.kill(os.getpid(), signal.SIGTERM)
 
     def _is_alone(self) -> bool:

@@ -1,1 +1,1 @@
-"""What the pipeline and the API cost, measured beside others: `make bench`."""
+"""Benchmarks of the pipeline and the API, compared with other programs: `make bench`."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure everything, print it, and write it down."""
+"""`python -m benchmarks`: runs all benchmarks, prints the results, and writes them to files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
-from benchmarks import nights, publishing, reads, report, starting
+from benchmarks import nightly_runs, publishing, reads, report, starting
 from benchmarks.measure import Cost
-from benchmarks.nights import Bench, Sample
+from benchmarks.nightly_runs import Bench, Sample
 from benchmarks.report import Results
 
 HERE: Final = Path(__file__).parent
@@ -27,7 +27,7 @@ def main() -> None:
     """Measure, and write `RESULTS.md` and `costs.svg`."""
     given = _given()
     given.folder.mkdir(parents=True, exist_ok=True)
-    bench = Bench(given.folder, given.rounds, _tell)
+    bench = Bench(given.folder, given.rounds, _report)
     measured = _measured(bench, given)
     last = given.folder / "results.json"
     before = msgspec.json.decode(last.read_bytes(), type=Results) if given.only else None
@@ -50,17 +50,19 @@ def _given() -> argparse.Namespace:
     asked.add_argument("--folder", type=Path, default=HERE / "scratch", help="room for 30 GB")
     asked.add_argument("--rounds", type=int, default=3, help="of everything that is compared")
     asked.add_argument(
-        "--scale", type=float, default=1.0, help="of all samples; under 1 nothing is written down"
+        "--scale", type=float, default=1.0, help="of all samples; under 1 no file is written"
     )
     sections = [field.name for field in msgspec.structs.fields(Results)]
     asked.add_argument(
-        "--only", choices=sections, help="measure this anew, and keep what else was measured last"
+        "--only",
+        choices=sections,
+        help="measure this again, and take all others from the last results",
     )
     return asked.parse_args()
 
 
 def _measured(bench: Bench, given: argparse.Namespace) -> Mapping[str, Callable[[], object]]:
-    """How each part of the results is measured."""
+    """Return the function that measures each part of the results."""
 
     def scaled(sample: Sample) -> Sample:
         rows = max(int(sample.rows * given.scale), 10 * sample.organisations)
@@ -68,7 +70,7 @@ def _measured(bench: Bench, given: argparse.Namespace) -> Mapping[str, Callable[
 
     def of_shapes() -> dict[str, Cost]:
         return {
-            f"{shape.files:,} files, {shape.organisations:,} organisations": nights.first(
+            f"{shape.files:,} files, {shape.organisations:,} organisations": nightly_runs.first(
                 bench, scaled(shape)
             )
             for shape in SHAPES
@@ -78,20 +80,20 @@ def _measured(bench: Bench, given: argparse.Namespace) -> Mapping[str, Callable[
     return {
         "rounds": lambda: bench.rounds,
         "rows": lambda: sample.rows,
-        "sample_bytes": lambda: nights.size(bench.exports(sample)),
-        "cold": lambda: nights.cold(bench, sample),
-        "changed": lambda: nights.after_changes(bench, sample),
-        "shares": lambda: nights.over_share(bench, sample, SHARES),
-        "sizes": lambda: {rows: nights.first(bench, scaled(Sample(rows))) for rows in SIZES},
+        "sample_bytes": lambda: nightly_runs.size(bench.exports(sample)),
+        "cold": lambda: nightly_runs.cold(bench, sample),
+        "changed": lambda: nightly_runs.after_changes(bench, sample),
+        "shares": lambda: nightly_runs.over_share(bench, sample, SHARES),
+        "sizes": lambda: {rows: nightly_runs.first(bench, scaled(Sample(rows))) for rows in SIZES},
         "shapes": of_shapes,
         "publishing": lambda: publishing.seconds(bench.folder, PUBLISHED),
         "starting": lambda: starting.compare(bench),
         # More rounds, for each is a few seconds only.
-        "reads": lambda: reads.compare(bench.folder, 2 * bench.rounds + 1, bench.tell),
+        "reads": lambda: reads.compare(bench.folder, 2 * bench.rounds + 1, bench.report),
     }
 
 
-def _tell(sentence: str) -> None:
+def _report(sentence: str) -> None:
     print(sentence, file=sys.stderr, flush=True)
 
 

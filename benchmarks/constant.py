@@ -27,7 +27,7 @@ BODY: Final[dict[str, Any]] = {
 
 @get("/constant", sync_to_thread=False)
 def constant() -> dict[str, Any]:
-    """The same to everybody."""
+    """Return the same body to every request."""
     return BODY
 
 

@@ -1,4 +1,4 @@
-"""Whole processes: how long each takes, and how much memory it has at most."""
+"""Measurements of whole processes: the duration and the most memory of each."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from typing import Final, Self
 
 BUFDIR: Final = (str(Path(sys.executable).with_name("bufdir")),)
 _TIME: Final = ("/usr/bin/time", "--format", "%M", "--output")
-_KEEPS_NOTHING: Final = "PYTHONDONTWRITEBYTECODE"
+_WRITES_NO_BYTECODE: Final = "PYTHONDONTWRITEBYTECODE"
 _KIBIBYTE: Final = 1024
 _GIGABYTE: Final = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one process cost, or the middle of several."""
+    """The cost of one process, or the medians of several."""
 
     seconds: float
     gigabytes: float
 
     @classmethod
-    def middle(cls, costs: Sequence[Cost]) -> Self:
-        """The medians, each for itself."""
+    def medians(cls, costs: Sequence[Cost]) -> Self:
+        """Return the medians, each field by itself."""
         return cls(median(one.seconds for one in costs), median(one.gigabytes for one in costs))
 
 
 def run(command: Sequence[str]) -> Cost:
     """Run a program to its end, its output thrown away.
 
-    GNU time stands between, for a process that we began ourselves would be charged with all the
-    memory that we have. What Python compiles is kept, as it is where programs are installed.
+    GNU time starts it: the system would count our own memory as that of a child process. Python may
+    write its compiled files, as it does where programs are installed.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The program failed.
     """
-    kept = {name: value for name, value in os.environ.items() if name != _KEEPS_NOTHING}
+    environment = {name: value for name, value in os.environ.items() if name != _WRITES_NO_BYTECODE}
     with tempfile.NamedTemporaryFile("r") as memory:
         timed = [*_TIME, memory.name, *command]
         started = time.perf_counter()
@@ -52,7 +52,7 @@ def run(command: Sequence[str]) -> Cost:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env=kept,
+            env=environment,
             check=False,
         )
         seconds = time.perf_counter() - started
@@ -63,13 +63,13 @@ def run(command: Sequence[str]) -> Cost:
 
 
 def in_turn(
-    ways: Mapping[str, Callable[[], Cost]], rounds: int, tell: Callable[[str], None]
+    ways: Mapping[str, Callable[[], Cost]], rounds: int, report: Callable[[str], None]
 ) -> dict[str, Cost]:
-    """Each way once a round, so that a noisy minute is everybody's; the medians."""
+    """Measure each way once a round, so that a noisy minute affects all; return the medians."""
     costs: dict[str, list[Cost]] = {name: [] for name in ways}
     for number in range(rounds):
         for name, way in ways.items():
             cost = way()
             costs[name].append(cost)
-            tell(f"round {number + 1}: {name}: {cost.seconds:.2f} s, {cost.gigabytes:.2f} GB")
-    return {name: Cost.middle(found) for name, found in costs.items()}
+            report(f"round {number + 1}: {name}: {cost.seconds:.2f} s, {cost.gigabytes:.2f} GB")
+    return {name: Cost.medians(found) for name, found in costs.items()}

@@ -1,10 +1,10 @@
-"""The same questions put to plain engines, each in the way its manual suggests.
+"""The same numbers from plain engines, each with the query that its manual suggests.
 
     python benchmarks/peers.py ENGINE EXPORTS ANSWER.parquet
 
 For every organisation and quarter, and for each of their categories: participations, different
-people, seconds and different activities; the latest statement wins, the same rows count. Nothing
-is published, and nobody could tell why a row does not count.
+people, seconds and different activities; the latest statement wins, the same rows count. They
+publish nothing, and give no reason why a row does not count.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEY: Final = ("org_id", "activity_id", "participant_id")
 
 
 def polars(exports: Path, answer: Path) -> None:
-    """A lazy query, streamed."""
+    """Count with a lazy query, streamed."""
     import polars as pl
 
     zone = "Europe/Oslo"
@@ -36,11 +36,11 @@ def polars(exports: Path, answer: Path) -> None:
         pl.col("org_id").str.contains(PATTERN),
         (local >= begin) & (local < end),
     )
-    said = ("bufdir_category", "started_at", "hours", "status", "deleted")
-    standing = statements.group_by(KEY).agg(
-        pl.col(*said).sort_by("updated_at", "file", nulls_last=False).last()
+    latest = ("bufdir_category", "started_at", "hours", "status", "deleted")
+    latest_statements = statements.group_by(KEY).agg(
+        pl.col(*latest).sort_by("updated_at", "file", nulls_last=False).last()
     )
-    counted = standing.filter(
+    counted = latest_statements.filter(
         ~pl.col("deleted").fill_null(value=False),
         pl.col("status") == "completed",
         pl.col("bufdir_category").is_in(CATEGORIES),
@@ -79,7 +79,7 @@ _COUNT: Final = f"""
         SELECT *, CAST(
             date_trunc('quarter', timezone('Europe/Oslo', started_at)) AS DATE
         ) AS quarter
-        FROM standing
+        FROM latest_statements
     )
     WHERE NOT coalesce(deleted, false) AND status = 'completed'
       AND bufdir_category IN {CATEGORIES} AND isfinite(hours) AND hours BETWEEN 0 AND 24
@@ -88,17 +88,17 @@ _COUNT: Final = f"""
 
 
 def duckdb_arg_max(exports: Path, answer: Path) -> None:
-    """The latest statement by `arg_max`, then grouping sets."""
+    """Count the latest statements, by `arg_max`, with grouping sets."""
     _duckdb(
         exports,
         answer,
         """
-        SELECT org_id, activity_id, participant_id, unnest(said) FROM (
+        SELECT org_id, activity_id, participant_id, unnest(latest) FROM (
             SELECT org_id, activity_id, participant_id,
                    arg_max({bufdir_category: bufdir_category, started_at: started_at,
                             hours: hours, status: status, deleted: deleted},
                            {moment: coalesce(updated_at, TIMESTAMPTZ '0001-01-01'), file: filename})
-                       AS said
+                       AS latest
             FROM statements GROUP BY ALL
         )
         """,
@@ -106,7 +106,7 @@ def duckdb_arg_max(exports: Path, answer: Path) -> None:
 
 
 def duckdb_row_number(exports: Path, answer: Path) -> None:
-    """The latest statement by `row_number()`, then grouping sets."""
+    """Count the latest statements, by `row_number()`, with grouping sets."""
     _duckdb(
         exports,
         answer,
@@ -120,7 +120,7 @@ def duckdb_row_number(exports: Path, answer: Path) -> None:
     )
 
 
-def _duckdb(exports: Path, answer: Path, standing: str) -> None:
+def _duckdb(exports: Path, answer: Path, latest_statements: str) -> None:
     import duckdb
 
     with duckdb.connect() as connection:
@@ -129,12 +129,12 @@ def _duckdb(exports: Path, answer: Path, standing: str) -> None:
             "CREATE VIEW statements AS SELECT * FROM "
             f"read_parquet('{exports}/**/*.parquet', filename = true) WHERE {_RULES}"
         )
-        connection.execute(f"CREATE VIEW standing AS {standing}")
+        connection.execute(f"CREATE VIEW latest_statements AS {latest_statements}")
         connection.execute(f"COPY ({_COUNT}) TO '{answer}' (FORMAT parquet)")
 
 
 def chdb(exports: Path, answer: Path) -> None:
-    """ClickHouse: the latest statement by `argMax`, then `uniqExact`."""
+    """Count with ClickHouse: the latest statement by `argMax`, then `uniqExact`."""
     import chdb
 
     chdb.query(
@@ -148,17 +148,17 @@ def chdb(exports: Path, answer: Path) -> None:
                )) AS seconds,
                toInt64(uniqExact(activity_id)) AS activities
         FROM (
-            SELECT org_id, participant_id, activity_id, tupleElement(said, 1) AS category,
-                   toDate32(toStartOfQuarter(toTimeZone(tupleElement(said, 2), 'Europe/Oslo')))
+            SELECT org_id, participant_id, activity_id, tupleElement(latest, 1) AS category,
+                   toDate32(toStartOfQuarter(toTimeZone(tupleElement(latest, 2), 'Europe/Oslo')))
                        AS quarter,
-                   tupleElement(said, 3) AS hours,
-                   tupleElement(said, 4) AS status, tupleElement(said, 5) AS deleted
+                   tupleElement(latest, 3) AS hours,
+                   tupleElement(latest, 4) AS status, tupleElement(latest, 5) AS deleted
             FROM (
                 SELECT org_id, activity_id, participant_id,
                        argMax(tuple(bufdir_category, assumeNotNull(started_at), hours, status,
                                     deleted),
                               tuple(coalesce(updated_at, toDateTime64(0, 6, 'UTC')), _path))
-                           AS said
+                           AS latest
                 FROM file('{exports}/**/*.parquet', Parquet)
                 WHERE org_id <> '' AND activity_id <> '' AND participant_id <> ''
                   AND match(org_id, '{PATTERN}')

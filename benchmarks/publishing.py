@@ -1,19 +1,22 @@
-"""How long it takes to publish many snapshots, on disk and in the catalog."""
+"""The duration of publishing many snapshots, on disk and in the catalog."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pipeline.model.cells import Breakdown, Cell
-from pipeline.model.ledger import LEDGER
-from pipeline.model.numbers import Numbers
+from pipeline.model import ledger
+from pipeline.model.breakdowns import BY_CATEGORY
+from pipeline.model.cells import Cell, CellContent, CellNumbers
 from pipeline.model.periods import Period
+from pipeline.model.states import Action, Reason
 from pipeline.runs import lifecycle, publish
-from pipeline.runs.context import Work
-from pipeline.runs.publish import PlannedVersion, RejectedRows
+from pipeline.runs.context import RunContext
+from pipeline.runs.plan import Decision
+from pipeline.runs.publish import PlannedVersion
 from pipeline.settings import Settings
 from pipeline.storage.catalog import Catalog
 
@@ -24,33 +27,37 @@ QUARTERS = 8
 
 
 def seconds(folder: Path, snapshots: int, data: Path | None = None) -> float:
-    """How long it takes to publish so many first versions.
+    """Measure the seconds that publishing this number of first versions takes.
 
     Args:
-        folder: Where a new data folder is made.
-        snapshots: How many.
-        data: A data folder of one's own choice instead.
+        folder: The folder in which a new data folder is made.
+        snapshots: The number of snapshots.
+        data: The data folder to use instead.
     """
     data = data or folder / f"published-{uuid.uuid4().hex}"
     settings = Settings()
-    counted = Breakdown(
-        Numbers(480, 96, 1_728_000, 24),
-        dict.fromkeys(settings.categories, Numbers(120, 24, 432_000, 6)),
-        dict.fromkeys(LEDGER, 0) | {"counted": 480},
+    terms = settings.terms
+    share = {"participations": 120, "people": 24, "seconds": 432_000, "activities": 6}
+    counted = CellNumbers(
+        {"participations": 480, "people": 96, "seconds": 1_728_000, "activities": 24},
+        {BY_CATEGORY: dict.fromkeys(terms.categories, share)},
+        ledger.complete({"counted": 480}),
     )
+    content = CellContent(480, "0" * 32)
     cells_ = [
         Cell(f"org-{org:05d}", Period("quarter", 96 + quarter))
         for org in range(snapshots // QUARTERS)
         for quarter in range(QUARTERS)
     ]
     with Catalog.open(data) as catalog:
-        work = Work(data, settings, catalog, lambda: datetime.now(UTC), lambda *_, **__: None)
-        pairs = [(cell.org_id, cell.period.id) for cell in cells_]
-        entries = lifecycle.ensure(catalog, pairs, work.clock())
+        clock = partial(datetime.now, UTC)
+        context = RunContext(data, settings, catalog, clock, lambda *_, **__: None)
+        entries = lifecycle.ensure(catalog, [cell.key for cell in cells_], clock())
         planned = [
-            PlannedVersion(entry, cell, "0" * 32, 480)
+            PlannedVersion(Decision(cell, Action.COMPUTE, Reason.FIRST, entry, content), entry)
             for entry, cell in zip(entries, cells_, strict=True)
         ]
         started = time.perf_counter()
-        publish.publish(work, ((plan, counted) for plan in planned), snapshots, RejectedRows({}))
+        made = ((one, counted) for one in planned)
+        publish.publish(context, made, snapshots, {}, "0" * 32)
         return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Reads from the real server, beside a constant reply from the same kind of worker."""
+"""Reads from the real server, compared with a constant reply from the same kind of worker."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SNAPSHOTS: Final = 100_000
 _BASE: Final = "/api/v1/bufdir-aggregations"
 _START_SECONDS: Final = 30
 _OLDER_TAG: Final = f'"{"0" * 32}"'
-"""The same request as one that gets a 304, and answered in full."""
+"""A tag that matches no reply, so that the request is answered in full."""
 _WARMING, _DURATION = "1s", "2s"
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a server answered under load."""
+    """The throughput and latency of a server under load."""
 
     per_second: float
     median_ms: float
@@ -43,22 +43,22 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A kind of read, and the constant beside it: medians over the rounds."""
+    """A kind of read, and the constant to compare with: medians over the rounds."""
 
     read: Load
     constant: Load
     ratio: float
-    """Of the requests a second: the median of the rounds' own ratios."""
+    """The ratio of requests a second: the median of the rounds' own ratios."""
 
 
-def compare(folder: Path, rounds: int, tell: Callable[[str], None]) -> dict[str, Compared]:
-    """Each kind of read, several rounds, and directly before it the constant.
+def compare(folder: Path, rounds: int, report: Callable[[str], None]) -> dict[str, Compared]:
+    """Measure each kind of read in several rounds, and directly before each the constant.
 
-    What else goes on here comes and goes within seconds: only neighbours can be compared.
+    The load of the machine changes within seconds, so only neighbouring measurements compare.
     """
     data = folder / f"reads-{SNAPSHOTS}"
     if not data.exists():
-        tell(f"publishing {SNAPSHOTS:,} snapshots")
+        report(f"publishing {SNAPSHOTS:,} snapshots")
         publishing.seconds(folder, SNAPSHOTS, data)
     with ExitStack() as stack:
         constant = stack.enter_context(_serving(_CONSTANT, "/constant"))
@@ -85,10 +85,10 @@ def compare(folder: Path, rounds: int, tell: Callable[[str], None]) -> dict[str,
         }
         found: dict[str, list[tuple[Load, Load]]] = {name: [] for name in asked}
         for number, (name, what) in itertools.product(range(rounds), asked.items()):
-            beside, load = _load(constant, ["/constant"], None), _load(*what)
-            found[name].append((load, beside))
-            ratio = load.per_second / beside.per_second
-            tell(f"round {number + 1}: {name}: {load.per_second:,.0f}/s, {ratio:.2f} ×")
+            base, load = _load(constant, ["/constant"], None), _load(*what)
+            found[name].append((load, base))
+            ratio = load.per_second / base.per_second
+            report(f"round {number + 1}: {name}: {load.per_second:,.0f}/s, {ratio:.2f} ×")
     return {name: _compared(pairs) for name, pairs in found.items()}
 
 
@@ -108,7 +108,7 @@ _CONSTANT: Final = (
 
 @contextmanager
 def _serving(command: Sequence[str], path: str) -> Iterator[int]:
-    """A server with one worker on a free port, while the block lasts."""
+    """Run a server with one worker on a free port during the block."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = int(probe.getsockname()[1])
     with subprocess.Popen(
@@ -157,10 +157,10 @@ end
 
 
 def _load(port: int, paths: Sequence[str], tag: str | None) -> Load:
-    """Ask for these paths in turn, as often as it goes; once more before, which is not counted.
+    """Request these paths one after the other under load, after a warm-up that is not counted.
 
     Raises:
-        RuntimeError: Something was not answered as it should be.
+        RuntimeError: A request failed.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_SCRIPT.format(paths=", ".join(f'"{path}"' for path in paths)))
@@ -170,8 +170,8 @@ def _load(port: int, paths: Sequence[str], tag: str | None) -> Load:
         command += ["--script", script.name, f"http://127.0.0.1:{port}"]
         command.append("--duration")
         subprocess.run([*command, _WARMING], check=True, capture_output=True)
-        said = subprocess.run([*command, _DURATION], check=True, capture_output=True, text=True)
-    found = next(line for line in said.stdout.splitlines() if line.startswith("found"))
+        shown = subprocess.run([*command, _DURATION], check=True, capture_output=True, text=True)
+    found = next(line for line in shown.stdout.splitlines() if line.startswith("found"))
     requests, microseconds, middle, p99, wrong = map(float, found.split()[1:])
     if wrong:
         msg = f"{wrong:.0f} of {requests:.0f} requests to {paths[0]} failed"

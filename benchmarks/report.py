@@ -1,4 +1,4 @@
-"""What was measured, as a page and as a picture."""
+"""The results of the benchmarks, as a page and as a picture."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _HOW: Final = """Written by `make bench`; the machines are shared, so look at th
 end, with the most memory that it had."""
 _SAMPLE: Final = """The sample: {rows:,} rows in 25 files, {megabytes:,.0f} MB, 500 organisations,
 8 quarters, one row in a hundred a correction and one dirt."""
-_COLD: Final = """The night checks, quarantines, explains and publishes thousands of snapshots; the
+_COLD: Final = """Nightly runs check, quarantine, explain and publish thousands of snapshots; the
 others only count. All give the same numbers, which is checked in every run."""
-_NOTHING: Final = """With nothing changed a night takes {times:.2f} × what
+_NOTHING: Final = """With nothing changed a nightly run takes {times:.2f} × what
 `python -c 'import polars'` takes."""
 _READS: Final = """One worker, 16 connections, 100,000 snapshots; lists are filtered by status and
 sorted by participations. The constant is a dict that a bare Litestar handler returns from the same
@@ -38,7 +38,7 @@ _MILLION: Final = 10**6
 
 
 class Results(msgspec.Struct, frozen=True):
-    """Everything that was measured; seconds and gigabytes are medians."""
+    """The results of all benchmarks; seconds and gigabytes are medians."""
 
     rounds: int
     rows: int
@@ -46,9 +46,9 @@ class Results(msgspec.Struct, frozen=True):
     cold: Mapping[str, Cost]
     changed: Mapping[str, Cost]
     shares: Mapping[int, Cost]
-    """By how many of the files had changed."""
+    """The cost of a nightly run by the number of files that had changed."""
     sizes: Mapping[int, Cost]
-    """By rows."""
+    """The cost of a first nightly run by the number of rows."""
     shapes: Mapping[str, Cost]
     publishing: float
     starting: Mapping[str, Cost]
@@ -56,7 +56,7 @@ class Results(msgspec.Struct, frozen=True):
 
 
 def markdown(results: Results) -> str:
-    """The page."""
+    """Write the page, in Markdown."""
     cold, changed = results.cold[OURS], results.changed
     peers = [cost for name, cost in results.cold.items() if name != OURS]
     fastest = min(peers, key=lambda cost: cost.seconds)
@@ -71,7 +71,7 @@ def markdown(results: Results) -> str:
         "",
         _SAMPLE.format(rows=results.rows, megabytes=results.sample_bytes / _MILLION),
         "",
-        "## A first night, beside plain queries",
+        "## A first nightly run, compared with plain queries",
         "",
         _COLD,
         "",
@@ -83,10 +83,10 @@ def markdown(results: Results) -> str:
             ),
         ),
         "",
-        "## Nights after a first one",
+        "## Nightly runs after a first one",
         "",
         *_table(
-            ("what had changed", "seconds", "of a first night", "GB"),
+            ("what had changed", "seconds", "of a first run", "GB"),
             (
                 (name, *_costs(cost, cold.seconds), f"{cost.gigabytes:.2f}")
                 for name, cost in changed.items()
@@ -98,14 +98,14 @@ def markdown(results: Results) -> str:
         "## A thousand rows gone from each of so many of the 25 files",
         "",
         *_table(
-            ("files", "seconds", "of a first night", "GB"),
+            ("files", "seconds", "of a first run", "GB"),
             (
                 (str(files), *_costs(cost, cold.seconds), f"{cost.gigabytes:.2f}")
                 for files, cost in results.shares.items()
             ),
         ),
         "",
-        "## First nights over samples of other sizes and shapes",
+        "## First nightly runs over samples of other sizes and shapes",
         "",
         *_table(
             ("rows", "seconds", "seconds a million rows", "GB"),
@@ -188,26 +188,26 @@ def _machine() -> str:
 
 
 def picture(results: Results) -> str:
-    """Four figures: cold beside the peers, what changed, size, and how much changed."""
+    """Draw four figures: first runs and peers, kinds of changes, sizes, numbers of changes."""
     import matplotlib as mpl
 
     mpl.use("svg")
     mpl.rcParams.update({"svg.hashsalt": OURS, "axes.titlesize": 11})
     from matplotlib import pyplot as plt
 
-    figure, ((beside, nights), (sizes, shares)) = plt.subplots(2, 2, figsize=(11, 7))
+    figure, ((first, later), (sizes, shares)) = plt.subplots(2, 2, figsize=(11, 7))
     figure.set_layout_engine("constrained", wspace=0.05, hspace=0.08)
     million = f"{results.rows / _MILLION:g} million rows"
-    _bars(beside, f"A first night over {million}, seconds", results.cold)
+    _bars(first, f"A first nightly run over {million}, seconds", results.cold)
     changed = {name: cost for name, cost in results.changed.items() if name != IMPORT}
     everything = {"everything": results.cold[OURS], **changed}
-    _bars(nights, "A night after this changed, seconds", everything)
+    _bars(later, "A nightly run after this changed, seconds", everything)
     rows = [number / _MILLION for number in results.sizes]
-    sizes.set_title("A first night: millions of rows", loc="left")
+    sizes.set_title("A first nightly run: millions of rows", loc="left")
     _line(sizes, rows, [cost.seconds for cost in results.sizes.values()], "seconds", _OURS)
     gigabytes = [cost.gigabytes for cost in results.sizes.values()]
     _line(sizes.twinx(), rows, gigabytes, "GB", _MEMORY)
-    shares.set_title("A night: files of 25 that changed", loc="left")
+    shares.set_title("A nightly run: files of 25 that changed", loc="left")
     files = [0, *results.shares]
     costs = [results.changed[NOTHING], *results.shares.values()]
     _line(shares, files, [cost.seconds for cost in costs], "seconds", _OURS)

@@ -1,4 +1,4 @@
-"""How long it takes until a command that computes nothing has ended."""
+"""The duration of commands that compute nothing."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import measure
 from benchmarks.measure import BUFDIR
-from benchmarks.nights import Sample, night
+from benchmarks.nightly_runs import Sample, nightly_run
 
 if TYPE_CHECKING:
     from benchmarks.measure import Cost
-    from benchmarks.nights import Bench
+    from benchmarks.nightly_runs import Bench
 
 _EMPTY: Final = """
 import typer
@@ -26,9 +26,9 @@ _ROUNDS: Final = 11
 
 
 def compare(bench: Bench) -> dict[str, Cost]:
-    """An empty Typer program, and ours."""
+    """Measure an empty Typer program, and commands of ours."""
     data = bench.data(_SMALL)
-    night(data)
+    nightly_run(data)
     ways = {
         "an empty Typer program": [sys.executable, "-c", _EMPTY],
         "bufdir --help": [*BUFDIR, "--help"],

@@ -1,21 +1,27 @@
-"""Every failure that is expected, as one tree; each carries the fields its sentence names.
+"""The expected failures, as one tree of exceptions; each has the fields that its message names.
 
-Owns no HTTP status and no exit code: the API and the command line translate by one table each.
-Anything that is not one of these is a fault of ours and keeps its traceback.
+Owns no HTTP status and no exit code: the API and the command line have one table each for them.
+Any other exception is a fault of the program, and its traceback is logged.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Translated = TypeVar("Translated")
 
 
 class BufdirError(Exception):
-    """The base of all expected failures; `str()` is one sentence that says what to do."""
+    """The base of all expected failures; `str()` is one sentence with what to do."""
 
 
 @dataclass(eq=False)
 class InvalidSetting(BufdirError):
-    """A setting that does not hold; names it, what it was, and what it may be."""
+    """An invalid setting, with its name, its source and the values that are allowed."""
 
     name: str
     problem: str
@@ -27,7 +33,7 @@ class InvalidSetting(BufdirError):
 
 @dataclass(eq=False)
 class InvalidValue(BufdirError):
-    """A value somebody gave (an organisation, a period, an id) that can't be what it claims."""
+    """An invalid value in a request or command: an organisation, a period or an id."""
 
     field: str
     value: str
@@ -39,7 +45,7 @@ class InvalidValue(BufdirError):
 
 @dataclass(eq=False)
 class PeriodNotBegun(BufdirError):
-    """A period that lies in the future, so that nothing can have happened in it."""
+    """A period in the future, which can't have participations yet."""
 
     period_id: str
     begins: str
@@ -53,7 +59,7 @@ class PeriodNotBegun(BufdirError):
 
 @dataclass(eq=False)
 class SnapshotNotFound(BufdirError):
-    """No snapshot has this id, or it was deleted."""
+    """An id that no snapshot has, or whose snapshot was deleted."""
 
     snapshot_id: str
 
@@ -63,7 +69,7 @@ class SnapshotNotFound(BufdirError):
 
 @dataclass(eq=False)
 class SnapshotExists(BufdirError):
-    """The cell already has a published version; it is refreshed, not created."""
+    """A request to create a snapshot whose cell already has a published version."""
 
     snapshot_id: str
     org_id: str
@@ -78,7 +84,7 @@ class SnapshotExists(BufdirError):
 
 @dataclass(eq=False)
 class SnapshotNotReady(BufdirError):
-    """The snapshot has no published version yet, so there are no numbers to give."""
+    """A snapshot without a published version, so that it has no numbers yet."""
 
     snapshot_id: str
     status: str
@@ -87,14 +93,14 @@ class SnapshotNotReady(BufdirError):
         wait = (
             "its first run is still going on; ask again shortly"
             if self.status == "processing"
-            else "its first run failed; mend the cause and start it again"
+            else "its first run failed; fix the cause and start it again"
         )
         return f"snapshot {self.snapshot_id} has no numbers yet: {wait}"
 
 
 @dataclass(eq=False)
 class CellMismatch(BufdirError):
-    """A refresh names another organisation or period than the snapshot's own."""
+    """A refresh that names another organisation or period than the snapshot's own."""
 
     snapshot_id: str
     field: str
@@ -110,7 +116,7 @@ class CellMismatch(BufdirError):
 
 @dataclass(eq=False)
 class Busy(BufdirError):
-    """Another process does this work at the moment."""
+    """Work that another process does at the moment."""
 
     what: str
     holder: str
@@ -121,7 +127,7 @@ class Busy(BufdirError):
 
 @dataclass(eq=False)
 class ExportRefused(BufdirError):
-    """One export file that is refused as a whole; the others go on."""
+    """One export file that is refused as a whole; the run continues with the others."""
 
     file: str
     problem: str
@@ -135,7 +141,7 @@ class ExportRefused(BufdirError):
 
 @dataclass(eq=False)
 class ExportsMissing(BufdirError):
-    """The folder that should hold the exports is not there."""
+    """A data folder without the folder of exports."""
 
     folder: str
 
@@ -145,7 +151,7 @@ class ExportsMissing(BufdirError):
 
 @dataclass(eq=False)
 class ExportsUnreadable(BufdirError):
-    """A folder of exports can't be listed, so nobody knows what is missing."""
+    """A folder of exports that can't be listed, so that exports may be missing."""
 
     folder: str
     problem: str
@@ -159,7 +165,7 @@ class ExportsUnreadable(BufdirError):
 
 @dataclass(eq=False)
 class ExportsChanged(BufdirError):
-    """Export files kept changing while they were read."""
+    """Export files that changed each time they were read."""
 
     files: tuple[str, ...]
 
@@ -172,7 +178,7 @@ class ExportsChanged(BufdirError):
 
 @dataclass(eq=False)
 class RunFailed(BufdirError):
-    """One computation of one cell that came to no version; nothing published was touched."""
+    """A run of one cell that published no version and changed none."""
 
     snapshot_id: str
     problem: str
@@ -183,7 +189,7 @@ class RunFailed(BufdirError):
 
 @dataclass(eq=False)
 class LedgerBroken(BufdirError):
-    """The rows that were read are not all accounted for; nothing is published from that."""
+    """A ledger that does not account for all rows that were read; the run publishes nothing."""
 
     where: str
     read: int
@@ -192,13 +198,13 @@ class LedgerBroken(BufdirError):
     def __str__(self) -> str:
         return (
             f"the ledger of {self.where} does not add up: {self.read:,} rows read, "
-            f"{self.accounted:,} accounted for; nothing was published, report this as a fault"
+            f"{self.accounted:,} accounted for; nothing was published, report this as a bug"
         )
 
 
 @dataclass(eq=False)
 class StoreUnusable(BufdirError):
-    """The catalog can't be read or written at the moment; what it holds is whole."""
+    """A catalog that can't be read or written at the moment, but is not damaged."""
 
     file: str
     problem: str
@@ -209,10 +215,30 @@ class StoreUnusable(BufdirError):
 
 @dataclass(eq=False)
 class StoreDamaged(BufdirError):
-    """A snapshot file or the catalog is not what was written."""
+    """A damaged snapshot file or catalog."""
 
     file: str
     problem: str
 
     def __str__(self) -> str:
         return f"{self.file} is damaged: {self.problem}"
+
+
+@dataclass(eq=False)
+class StoreTooNew(BufdirError):
+    """A snapshot file or the catalog that a newer release of this program wrote."""
+
+    file: str
+    schema_version: int
+    known: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.file} has schema version {self.schema_version}, and this release reads up to "
+            f"{self.known}: use the release that wrote it, or restore an older backup"
+        )
+
+
+def lookup(table: Mapping[type[Exception], Translated], error: BaseException) -> Translated | None:
+    """Return the entry of the error's own class, else of its nearest base; None without one."""
+    return next((table[kind] for kind in type(error).__mro__ if kind in table), None)

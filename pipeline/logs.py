@@ -1,4 +1,4 @@
-"""How the server and its children log: to stderr, one line an event, as text or as JSON."""
+"""Form of the log on stderr: one line an event, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -18,41 +18,49 @@ if TYPE_CHECKING:
 
 Format = Literal["text", "json"]
 
-_FAULTS: Final = frozenset({"exc_info", "exception", "stack"})
+_TRACEBACKS: Final = frozenset({"exc_info", "exception", "stack"})
 _QUOTED: Final = re.compile(r"""[ \t=\r\n"']""")
 _EVENT_WIDTH: Final = 30
 
 
-def configure(form: Format) -> FilteringBoundLogger:
-    """Log like this from here on, in this process: our own events and those of libraries."""
+def configure(form: Format, level: int = logging.INFO) -> FilteringBoundLogger:
+    """Set the log of this process, for our own events and those of libraries.
+
+    Args:
+        form: Text or JSON.
+        level: The least severe of our own events that is written.
+    """
     logging.config.dictConfig(libraries(form))
-    structlog.configure(**events(form))
+    structlog.configure(**events(form, level))
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
 
 
 def to(file: TextIOBase, form: Format) -> FilteringBoundLogger:
-    """A logger of our own events that writes the same lines to this file."""
+    """Make a logger of our own events that writes the same lines to this file."""
     writer = structlog.WriteLogger(cast("TextIO", file))
-    logger: FilteringBoundLogger = structlog.wrap_logger(writer, **_made(form))
+    logger: FilteringBoundLogger = structlog.wrap_logger(writer, **_rendering(form, logging.INFO))
     return logger.bind()  # once, not at every line
 
 
-def events(form: Format) -> dict[str, Any]:
-    """How our own events become lines, in the words of structlog."""
-    return {**_made(form), "logger_factory": structlog.WriteLoggerFactory(sys.stderr)}
+def events(form: Format, level: int = logging.INFO) -> dict[str, Any]:
+    """Configure our own events on stderr, as arguments of `structlog.configure`."""
+    return {
+        **_rendering(form, level),
+        "logger_factory": structlog.WriteLoggerFactory(sys.stderr),
+    }
 
 
-def _made(form: Format) -> dict[str, Any]:
-    """How lines are made, wherever they go."""
+def _rendering(form: Format, level: int) -> dict[str, Any]:
+    """Configure how events become lines, whichever file they go to."""
     return {
         "processors": _processors(form),
-        "wrapper_class": structlog.make_filtering_bound_logger(logging.INFO),
+        "wrapper_class": structlog.make_filtering_bound_logger(level),
     }
 
 
 def libraries(form: Format) -> dict[str, Any]:
-    """The same lines for what libraries say, in the words of `logging`: warnings and worse."""
+    """Configure the warnings and errors of libraries, as `logging.config.dictConfig` takes it."""
     handler = {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stderr"}
     logger = {"handlers": ["console"], "propagate": False}
     formatter = {
@@ -90,15 +98,15 @@ _CONSOLE: Final = structlog.dev.ConsoleRenderer(
 
 
 def _line(logger: object, level: str, event: EventDict) -> str:
-    """An event as the console renderer lays it out; which takes longer than to answer a read."""
+    """Render an event as structlog's console renderer does, which is slower than a read."""
     timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    if not _FAULTS.isdisjoint(event):
+    if not _TRACEBACKS.isdisjoint(event):
         return _CONSOLE(logger, level, {"timestamp": timestamp, "level": level, **event})
-    said = event.pop("event")
+    name = event.pop("event")
     if not event:
-        return f"{timestamp} [{level:<9}] {said}"
-    fields = " ".join([f"{name}={_shown(value)}" for name, value in event.items()])
-    return f"{timestamp} [{level:<9}] {said:<{_EVENT_WIDTH}} {fields}"
+        return f"{timestamp} [{level:<9}] {name}"
+    fields = " ".join([f"{field}={_shown(value)}" for field, value in event.items()])
+    return f"{timestamp} [{level:<9}] {name:<{_EVENT_WIDTH}} {fields}"
 
 
 def _shown(value: object) -> str:

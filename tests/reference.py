@@ -1,6 +1,6 @@
-"""The rules once more, row by row: slow, obvious, and sharing no code with what it judges.
+"""The rules once more, row by row: slow, obvious, without any code of the pipeline.
 
-An oracle for tests. It reads whole files into Python objects, keeps instants as integer
+An oracle for tests. It reads whole files into Python objects, has instants as integer
 nanoseconds and hours as fractions, and loops. It expects files that would not be refused.
 """
 
@@ -49,7 +49,7 @@ LETTERS: Final = {"half-year": "h", "tertial": "t", "quarter": "q", "month": "m"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What decides which rows count; mappings lead from ours to theirs for columns only."""
+    """The settings of the count; only the mapping of columns leads from our names to theirs."""
 
     timezone: str = "Europe/Oslo"
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One row and what becomes of it: `counted`, or the reason why it is not."""
+    """One row and its verdict: `counted`, or the reason why it is not."""
 
     row: Row
     reason: str
@@ -92,7 +92,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """What is counted over some rows."""
+    """The numbers of some rows."""
 
     participations: int
     people: int
@@ -120,17 +120,17 @@ class Outcome:
     """All cells, by organisation and period id, and the rows that belong to none."""
 
     cells: Mapping[tuple[str, str], Cell]
-    unplaced: Mapping[str, int]
+    rows_without_cell: Mapping[str, int]
 
 
 def outcome(folder: Path, kind: str = "quarter", settings: Settings | None = None) -> Outcome:
-    """Everything at once: read, judge and count all exports below a folder."""
+    """Read, validate and count all exports below a folder."""
     settings = settings or Settings()
-    return count(judge_all(read_rows(folder, settings), settings), kind, settings)
+    return count(validate_all(read_rows(folder, settings), settings), kind, settings)
 
 
 def read_rows(folder: Path, settings: Settings) -> list[Row]:
-    """All rows of all files at any depth, in the order of the files' paths."""
+    """Read all rows of all files at any depth, in the order of the files' paths."""
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.parquet")}
     return [row for name in sorted(paths) for row in read_file(paths[name], name, settings)]
 
@@ -185,7 +185,7 @@ def instants(column: Any, zone: ZoneInfo) -> list[int | None]:
 
 
 def from_wall_clock(reading: int, zone: ZoneInfo) -> int:
-    """The instant at which a clock on the wall shows this, in nanoseconds.
+    """Return the instant at which a wall clock shows this, in nanoseconds.
 
     Python takes the first of two occurrences, and what the clock skips as if it had not been
     put forward yet, which is one hour later.
@@ -200,39 +200,40 @@ def from_wall_clock(reading: int, zone: ZoneInfo) -> int:
 
 
 def exact(value: Any) -> Fraction | float | None:
+    """Hours as the decimal that their double is written as."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return value
-    return Fraction(value)
+    return Fraction(repr(float(value)))
 
 
-def judge_all(rows: Iterable[Row], settings: Settings) -> list[Verdict]:
-    """Every row with what becomes of it, in no order."""
+def validate_all(rows: Iterable[Row], settings: Settings) -> list[Verdict]:
+    """Return every row with its verdict, in no order."""
     verdicts = []
-    for row, reason in settle(rows, settings):
-        verdicts.append(Verdict(row, reason or judge(row, settings) or COUNTED))
+    for row, reason in mark_latest(rows, settings):
+        verdicts.append(Verdict(row, reason or validate(row, settings) or COUNTED))
     return verdicts
 
 
-def settle(rows: Iterable[Row], settings: Settings) -> list[tuple[Row, str | None]]:
-    """Every row, with a reason if it can't be a statement or a later one supersedes it."""
-    settled: list[tuple[Row, str | None]] = []
+def mark_latest(rows: Iterable[Row], settings: Settings) -> list[tuple[Row, str | None]]:
+    """Return every row, with a reason if it is incomplete or superseded by a later one."""
+    found: list[tuple[Row, str | None]] = []
     statements: dict[tuple[str | None, ...], list[Row]] = {}
     for row in rows:
         reason = incomplete(row, settings)
         if reason:
-            settled.append((row, reason))
+            found.append((row, reason))
         else:
             key = (row.org_id, row.activity_id, row.participant_id)
             statements.setdefault(key, []).append(row)
     for same in statements.values():
-        *older, latest = sorted(same, key=age)
-        settled.append((latest, None))
-        settled.extend((row, "superseded") for row in older)
-    return settled
+        *older, latest = sorted(same, key=latest_by)
+        found.append((latest, None))
+        found.extend((row, "superseded") for row in older)
+    return found
 
 
-def age(row: Row) -> tuple[Any, ...]:
-    """Statements in this order; the greatest stands."""
+def latest_by(row: Row) -> tuple[Any, ...]:
+    """Return the sort key of a statement; the greatest is the latest."""
     return (
         null_least(row.updated_at),
         row.file,
@@ -277,8 +278,8 @@ def year_start(year: int, zone: ZoneInfo) -> int:
     return int(datetime(year, 1, 1, tzinfo=zone).timestamp()) * 10**9
 
 
-def judge(row: Row, settings: Settings) -> str | None:  # noqa: PLR0911 one line a reason
-    """Why a standing statement does not count; the first reason that fits."""
+def validate(row: Row, settings: Settings) -> str | None:  # noqa: PLR0911 one line a reason
+    """Return the first reason why a latest statement does not count; None if it counts."""
     if row.deleted:
         return "deleted"
     if row.status != "completed":
@@ -297,20 +298,22 @@ def judge(row: Row, settings: Settings) -> str | None:  # noqa: PLR0911 one line
 
 
 def count(verdicts: Iterable[Verdict], kind: str, settings: Settings) -> Outcome:
-    """The numbers of every organisation and period in which a row lies, counted or not."""
+    """Count every organisation and period that has a row, counted or not."""
     cells: dict[tuple[str, str], list[Verdict]] = {}
-    unplaced: Counter[str] = Counter()
+    rows_without_cell: Counter[str] = Counter()
     for verdict in verdicts:
         place = cell_of(verdict.row, kind, settings)
         if place is None:
-            unplaced[verdict.reason] += 1
+            rows_without_cell[verdict.reason] += 1
         else:
             cells.setdefault(place, []).append(verdict)
-    return Outcome({place: cell(cells[place], settings) for place in sorted(cells)}, unplaced)
+    return Outcome(
+        {place: cell(cells[place], settings) for place in sorted(cells)}, rows_without_cell
+    )
 
 
 def cell_of(row: Row, kind: str, settings: Settings) -> tuple[str, str] | None:
-    """The cell in which a row lies; none without a valid organisation and time."""
+    """Return the cell of a row; none without a valid organisation and time."""
     if not row.org_id or not ORGANISATION.fullmatch(row.org_id):
         return None
     if row.started_at is None or not in_range(row.started_at, settings.zone):

@@ -1,5 +1,6 @@
-"""What is handed to systemd and to cron, and that both start the same night."""
+"""The files for systemd and for cron; both start the same nightly run."""
 
+import os
 import re
 import shlex
 import shutil
@@ -16,7 +17,7 @@ DATA = "/srv/bufdir"
 
 
 def lines(name: str, key: str) -> list[str]:
-    """What every `key=` line of a unit says, in order."""
+    """Return the values of the `key=` lines of a unit, in order."""
     return re.findall(rf"^{key}=(.*)$", (DEPLOY / name).read_text(), re.MULTILINE)
 
 
@@ -35,8 +36,8 @@ def test_systemd_finds_no_fault_in_the_units(tmp_path: Path) -> None:
         timeout=60,
     )
 
-    faults = [line for line in verdict.stderr.splitlines() if "bufdir-" in line]
-    assert faults == []
+    problems = [line for line in verdict.stderr.splitlines() if "bufdir-" in line]
+    assert problems == []
     assert verdict.returncode == 0
 
 
@@ -47,7 +48,27 @@ def test_a_service_may_write_in_the_data_folder_only_and_never_in_its_exports() 
         assert lines(service.name, "ReadOnlyPaths") == [f"{DATA}/exports"]
 
 
-def test_a_night_that_finds_the_lock_held_is_tried_again() -> None:
+def test_a_nightly_run_writes_the_folders_that_its_unit_names_and_no_exports(
+    tmp_path: Path,
+) -> None:
+    exports = tmp_path / "exports"
+    shutil.copytree(DEPLOY.parent / "data" / "exports" / "2023", exports)
+    before = {path: path.stat().st_mtime_ns for path in (exports, *exports.rglob("*"))}
+
+    subprocess.run(
+        [Path(sys.executable).with_name("bufdir"), "--data", tmp_path, "nightly"],
+        env={**os.environ, "PYTHONPATH": str(DEPLOY.parent)},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+
+    named = set(re.findall(r"(\S+)/[ ,.\n]", (DEPLOY / "bufdir-nightly.service").read_text()))
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} <= named
+    assert {path: path.stat().st_mtime_ns for path in (exports, *exports.rglob("*"))} == before
+
+
+def test_a_nightly_run_that_finds_the_lock_taken_is_tried_again() -> None:
     assert lines("bufdir-nightly.service", "Restart") == ["on-failure"]
     assert lines("bufdir-nightly.service", "RestartPreventExitStatus") == ["1 2 3"]
     assert lines("bufdir-nightly.service", "SuccessExitStatus") == []

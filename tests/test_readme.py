@@ -1,4 +1,4 @@
-"""The README says what the program does: its commands are run, its tables compared."""
+"""The docs agree with the program: commands are run, tables compared, links followed."""
 
 from __future__ import annotations
 
@@ -11,24 +11,50 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import httpx
 import pytest
 
+import cli
+from api.http.problems import INTERNAL, KINDS
 from pipeline.model.ledger import LEDGER, REASONS
 from pipeline.model.metrics import METRICS
 from pipeline.settings import Settings
+from pipeline.terminal.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/*.md")])
 PROGRAMS = Path(sys.executable).parent
-INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 SERVE = "bufdir serve &"
+VARYING: Final = {
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ": "(instant)",
+    r"^date: .*": "date: (date)",
+}
+"""The parts of an output that are another every time."""
+SERVED_AFTER_AN_ERROR: Final = {"bufdir_requests_error_total"}
+"""Metrics that a server serves only once it has counted something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The commands of the README with their output, and the replies of the server."""
+
+    steps: Sequence[tuple[str, str, str]]
+    """Command, output in the README, output of the program."""
+    metrics: str
+    documentation: str
 
 
 def _console() -> list[tuple[str, str]]:
-    """Every command that the README shows, in its order, with the output shown below it."""
+    """List every command that the README shows, in its order, with the output below it."""
     shown: list[tuple[str, str]] = []
     for block in re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
@@ -41,23 +67,20 @@ def _console() -> list[tuple[str, str]]:
 
 
 def _table_rows(heading: str, cell: int = -1) -> dict[str, str]:
-    """The first cell and another, the last unless told, of each row of a table."""
-    table = README.split(heading, 1)[1].split("\n\n", 1)[0]
-    rows = [[text.strip() for text in line.strip("| ").split("|")] for line in table.splitlines()]
-    return {row[0].strip("`"): row[cell] for row in rows if row[0].startswith("`")}
+    """Return the first cell and another, by default the last, of each row of a table."""
+    table = README.split(heading, 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    rows = [[text.strip() for text in line.strip("| ").split("|")] for line in table]
+    return {row[0].strip("`"): row[cell] for row in rows}
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    shutil.copytree(
-        ROOT / "data", tmp_path / "data", ignore=shutil.ignore_patterns("snapshots", "faults")
-    )
-    for left in ("catalog.sqlite", "quarantine", ".locks", "bufdir.toml", "faults"):
-        target = tmp_path / "data" / left
-        if target.is_dir():
-            shutil.rmtree(target)
-        target.unlink(missing_ok=True)
-    return tmp_path
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy what a fresh clone has of the data folder."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in ("exports", "late"):
+        shutil.copytree(ROOT / "data" / name, folder / "data" / name)
+    (folder / "data/exports/org-bufdir-42-late.parquet").unlink(missing_ok=True)
+    return folder
 
 
 def _free_port() -> int:
@@ -69,7 +92,8 @@ def _free_port() -> int:
 
 def _environment() -> dict[str, str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("BUFDIR_")}
-    return plain | {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
+    return plain | {"PATH": path, "PYTHONPATH": str(ROOT)}
 
 
 def _run(command: str, folder: Path) -> str:
@@ -86,6 +110,18 @@ def _run(command: str, folder: Path) -> str:
     return done.stdout
 
 
+@contextmanager
+def _server(folder: Path, port: int) -> Iterator[None]:
+    arguments = ["bufdir", "serve", "--port", str(port)]
+    server = subprocess.Popen(arguments, cwd=folder, env=_environment())
+    try:
+        _wait_until_ready(port, server)
+        yield
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=30)
+
+
 def _wait_until_ready(port: int, server: subprocess.Popen[bytes]) -> None:
     for _ in range(300):
         assert server.poll() is None, "the server ended before it was ready"
@@ -97,39 +133,46 @@ def _wait_until_ready(port: int, server: subprocess.Popen[bytes]) -> None:
     pytest.fail("the server was not ready in 30 s")
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the walk-through calls curl")
-def test_every_command_in_the_readme_prints_what_stands_below_it(clone: Path) -> None:
-    port = _free_port()
-    server: subprocess.Popen[bytes] | None = None
-    try:
-        for command, shown in _console():
-            if command == "make demo":
-                continue  # its recipe's own commands follow, and are run one by one
-            if command == SERVE:
-                arguments = ["bufdir", "serve", "--port", str(port)]
-                server = subprocess.Popen(arguments, cwd=clone, env=_environment())
-                _wait_until_ready(port, server)
-                continue
+@pytest.fixture(scope="module")
+def walk(clone: Path) -> Walk:
+    """Run every command of the README, in its order."""
+    if shutil.which("curl") is None:
+        pytest.skip("the README calls curl")
+    shown, port = _console(), _free_port()
+    first_served = [command for command, _ in shown].index(SERVE)
+    # The commands of the recipe of `make demo` follow it, and are run one by one.
+    before = [one for one in shown[:first_served] if one[0] != "make demo"]
+    steps = [(command, expected, _run(command, clone)) for command, expected in before]
+    with _server(clone, port):
+        for command, expected in shown[first_served + 1 :]:
             if "/agg-009" in command:
                 _wait_for_the_run(port)
             printed = _run(command.replace(":8000/", f":{port}/"), clone)
-            assert (
-                INSTANT.sub("(instant)", printed).strip() == INSTANT.sub("(instant)", shown).strip()
-            ), command
-    finally:
-        if server is not None:
-            server.send_signal(signal.SIGTERM)
-            server.wait(timeout=30)
+            steps.append((command, expected, printed))
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        documentation = httpx.get(f"http://127.0.0.1:{port}/schema").text
+    return Walk(steps, metrics, documentation)
 
 
 def _wait_for_the_run(port: int) -> None:
-    """A reader of the walk-through types slower than a run takes."""
+    """Wait as a reader does, who types slower than a run takes."""
     url = f"http://127.0.0.1:{port}/api/v1/bufdir-aggregations/agg-009"
     for _ in range(300):
         if httpx.get(url).json()["status"] != "processing":
             return
         time.sleep(0.1)
     pytest.fail("the run did not end in 30 s")
+
+
+def _without_varying(output: str) -> str:
+    for pattern, replacement in VARYING.items():
+        output = re.sub(pattern, replacement, output, flags=re.MULTILINE)
+    return output.strip()
+
+
+def test_every_command_in_the_readme_prints_the_output_below_it(walk: Walk) -> None:
+    for command, shown, printed in walk.steps:
+        assert _without_varying(printed) == _without_varying(shown), command
 
 
 def test_make_demo_runs_the_commands_that_the_readme_shows() -> None:
@@ -142,7 +185,7 @@ def test_make_demo_runs_the_commands_that_the_readme_shows() -> None:
     assert shown[first : first + len(commands)] == commands
 
 
-def test_the_table_of_numbers_says_what_the_metrics_say() -> None:
+def test_the_table_of_numbers_agrees_with_the_metrics() -> None:
     rows = _table_rows("| number | in replies | meaning |")
     assert rows == {metric.name: metric.meaning for metric in METRICS}
 
@@ -171,7 +214,7 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
 
 
 def _as_toml(value: object) -> str:
-    """A value as the settings file has it; what is empty is shown as nothing set."""
+    """Return a value as the settings file has it; an empty one is shown as nothing set."""
     match value:
         case tuple():
             return f"`[{', '.join(map(json.dumps, value))}]`"
@@ -181,16 +224,71 @@ def _as_toml(value: object) -> str:
             return f"`{json.dumps(value)}`"
 
 
-def test_the_costs_in_the_readme_are_rows_of_the_results_that_were_measured() -> None:
-    section = README.split("## What it costs, and why", 1)[1].split("\n## ", 1)[0]
-    shown = [line for line in section.splitlines() if line.startswith("| ")]
+def test_every_command_is_in_the_readme() -> None:
+    rows = _table_rows("| command | does |")
+    named = sorted(row.split()[1] for row in rows)
+    assert named == sorted(str(command.name) for command in cli.app.registered_commands)
+
+
+def test_every_exit_code_is_in_the_readme() -> None:
+    rows = _table_rows("| exit code | meaning | action |")
+    assert list(rows) == [str(int(code)) for code in sorted(ExitCode)]
+
+
+def test_every_metric_that_the_server_serves_is_in_the_readme(walk: Walk) -> None:
+    served = re.findall(r"^# TYPE (\S+)", walk.metrics, re.MULTILINE)
+    assert sorted(_table_rows("| metric | meaning |")) == sorted({*served, *SERVED_AFTER_AN_ERROR})
+
+
+def test_every_alert_is_about_a_metric_that_is_served(walk: Walk) -> None:
+    (rules,) = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    asked = set(re.findall(r"bufdir_\w+", rules))
+    assert asked
+    assert {name for name in asked if f"# TYPE {name} " not in walk.metrics} == set()
+
+
+def test_every_kind_of_problem_is_documented_by_the_server(walk: Walk) -> None:
+    for kind in {*KINDS.values(), INTERNAL}:
+        assert f"id='{kind.slug}'" in walk.documentation, kind.slug
+        assert f"<b>{kind.status.value}</b> {kind.title}" in walk.documentation, kind.slug
+
+
+def test_the_costs_in_the_docs_are_rows_of_the_results_that_were_measured() -> None:
+    costs = (ROOT / "docs" / "costs.md").read_text(encoding="utf-8")
+    shown = [line for line in costs.splitlines() if line.startswith("| ")]
     measured = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8").splitlines()
     assert len(shown) > 12
     assert [line for line in shown if line not in measured] == []
 
 
 def test_every_module_and_package_of_the_pipeline_is_on_the_map() -> None:
-    layers = README.split("## How it is built", 1)[1]
+    places = README.split("| place | owns |", 1)[1].split("\n\n", 1)[0]
     there = [path for path in (ROOT / "pipeline").iterdir() if not path.stem.startswith("__")]
     names = {path.name if path.is_file() else f"{path.name}/" for path in there}
-    assert {name for name in names if f"{name}`" not in layers} == set()
+    assert {name for name in names if f"pipeline/{name}`" not in places} == set()
+
+
+def test_every_path_that_the_docs_name_exists() -> None:
+    for page in PAGES:
+        named = re.findall(
+            r"`((?:pipeline|api|tests|benchmarks|deploy|docs)/[\w./-]*)`", page.read_text()
+        )
+        assert [name for name in named if not (ROOT / name).exists()] == [], page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_to_a_file_and_its_heading(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if "://" in link:
+            continue
+        name, _, heading = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not heading or heading in _anchors(target), link
+
+
+def _anchors(page: Path) -> set[str]:
+    """List the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}

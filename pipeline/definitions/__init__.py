@@ -1,1 +1,1 @@
-"""What a row says, why it does not count, what each number means. Pure steps on lazy frames."""
+"""The typed row, the reasons why it does not count, the meaning of each number; pure steps."""

@@ -1,7 +1,7 @@
-"""What one row of an export says: its columns, the types they may have, the mapping onto ours.
+"""Typed rows: the one type of each column, and how stored values are converted to it.
 
-An engine opens a file and hands over a *raw* frame: our column names, their values as stored,
-instants as integer ticks. From there on everything is defined here, once for every engine.
+An engine opens a file and passes a *raw* frame: our column names, values as stored, instants as
+integer ticks. Everything after that is defined here, once for every engine.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ import narwhals as nw
 
 from pipeline.model.columns import (
     CATEGORY,
+    COLUMNS,
     COMPLETED,
     DELETED,
     FILE,
     HOURS,
     KEY,
+    LATEST_BY,
     ROW,
     STARTED_AT,
     STARTED_AT_NS,
@@ -33,54 +35,72 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.model.clock import WallClock
+    from pipeline.model.columns import Column
 
 Frame: TypeAlias = nw.LazyFrame[Any]
-"""Rows that nobody has computed yet, on any engine."""
+"""Rows that are not computed yet, on any engine."""
 
-_MICROSECONDS: Final = {Unit.DAYS: 86_400_000_000, Unit.MILLISECONDS: 1000, Unit.MICROSECONDS: 1}
+_MICROSECONDS: Final = {
+    Unit.DAYS: 86_400_000_000,
+    Unit.MILLISECONDS: 1000,
+    Unit.MICROSECONDS: 1,
+    Unit.SPLIT: 1,
+}
 _FAR_US: Final = 2**62
-"""Farther from 1970 no clock has to go: beyond, instants in coarse units are all one."""
+"""The largest distance from 1970; instants beyond it in coarse units become this one."""
 
 
 def typed(
-    raw: Frame, shape: ColumnMapping, clock: WallClock, categories: Mapping[str, str]
+    raw: Frame,
+    mapping: ColumnMapping,
+    clock: WallClock,
+    categories: Mapping[str, str],
+    columns: Iterable[Column] = COLUMNS,
 ) -> Frame:
-    """One row per row of a raw frame, in no order, with every column in its one type.
+    """Give every column its one type: one row per row of a raw frame, in no order.
 
     Ids and texts are strings; an empty id is null. Instants are UTC epoch microseconds and
-    the nanoseconds beyond. Hours are doubles: decimals become the nearest one. A category is
-    put through the mapping and stands for itself where that has nothing. Columns that the file
-    does not have are null; a file without a status says that everything was completed. `FILE` and
-    `ROW` are taken over.
+    the nanoseconds beyond. Hours are doubles: decimals become the nearest one. The mapping
+    replaces a category; one that it lacks is unchanged. Columns that the file does not have are
+    null. A file without a status means that everything was completed.
+
+    Args:
+        raw: A file's columns under our names, as stored, with `FILE` and `ROW`.
+        mapping: The columns that the file has, and the units of its timestamps.
+        clock: The wall clock of times without a zone.
+        categories: Our category for each of theirs that differs.
+        columns: All columns that are read; those that the definitions do not know are texts.
     """
+    further = [column.name for column in columns if column.name not in {*KEY, *LATEST_BY}]
     return raw.select(
-        *(_id(name, shape).alias(name) for name in KEY),
-        _category(shape, categories).alias(CATEGORY),
-        *_instant(STARTED_AT, STARTED_AT_NS, shape, clock),
-        _column(HOURS, shape, nw.Float64()).alias(HOURS),
-        *_instant(UPDATED_AT, UPDATED_AT_NS, shape, clock),
-        _status(shape).alias(STATUS),
-        _column(DELETED, shape, nw.Boolean()).alias(DELETED),
+        *(_id(name, mapping).alias(name) for name in KEY),
+        _category(mapping, categories).alias(CATEGORY),
+        *_instant(STARTED_AT, STARTED_AT_NS, mapping, clock),
+        _column(HOURS, mapping, nw.Float64()).alias(HOURS),
+        *_instant(UPDATED_AT, UPDATED_AT_NS, mapping, clock),
+        _status(mapping).alias(STATUS),
+        _column(DELETED, mapping, nw.Boolean()).alias(DELETED),
+        *(_id(name, mapping).alias(name) for name in further),
         nw.col(FILE).cast(nw.Int32()),
         nw.col(ROW).cast(nw.Int64()),
     )
 
 
-def _column(name: str, shape: ColumnMapping, dtype: nw.dtypes.DType) -> nw.Expr:
-    return nw.col(name).cast(dtype) if name in shape.sources else nw.lit(None).cast(dtype)
+def _column(name: str, mapping: ColumnMapping, dtype: nw.dtypes.DType) -> nw.Expr:
+    return nw.col(name).cast(dtype) if name in mapping.sources else nw.lit(None).cast(dtype)
 
 
-def _id(name: str, shape: ColumnMapping) -> nw.Expr:
-    text = _column(name, shape, nw.String())
+def _id(name: str, mapping: ColumnMapping) -> nw.Expr:
+    text = _column(name, mapping, nw.String())
     return nw.when(text != "").then(text)
 
 
-def _status(shape: ColumnMapping) -> nw.Expr:
-    return _column(STATUS, shape, nw.String()) if STATUS in shape.sources else nw.lit(COMPLETED)
+def _status(mapping: ColumnMapping) -> nw.Expr:
+    return _column(STATUS, mapping, nw.String()) if STATUS in mapping.sources else nw.lit(COMPLETED)
 
 
-def _category(shape: ColumnMapping, categories: Mapping[str, str]) -> nw.Expr:
-    text = _column(CATEGORY, shape, nw.String())
+def _category(mapping: ColumnMapping, categories: Mapping[str, str]) -> nw.Expr:
+    text = _column(CATEGORY, mapping, nw.String())
     if not categories:
         return text
     return text.replace_strict(
@@ -88,22 +108,33 @@ def _category(shape: ColumnMapping, categories: Mapping[str, str]) -> nw.Expr:
     )
 
 
-def _instant(name: str, rest: str, shape: ColumnMapping, clock: WallClock) -> Iterable[nw.Expr]:
-    """The instant's whole microseconds, and the nanoseconds beyond."""
-    if name not in shape.instants:
+def _instant(name: str, rest: str, mapping: ColumnMapping, clock: WallClock) -> Iterable[nw.Expr]:
+    """Compute the instant's whole microseconds, and the nanoseconds beyond."""
+    if name not in mapping.instants:
         return nw.lit(None).cast(nw.Int64()).alias(name), nw.lit(0).cast(nw.Int64()).alias(rest)
-    ticks = shape.instants[name]
+    ticks = mapping.instants[name]
     raw = nw.col(name).cast(nw.Int64())
-    nanoseconds = ticks.unit is Unit.NANOSECONDS
-    micros = raw // 1000 if nanoseconds else _micros(raw, ticks)
-    # No null here: where there is no time, a file that counts finer must not win a tie.
-    beyond = (raw % 1000).fill_null(0) if nanoseconds else nw.lit(0).cast(nw.Int64())
+    micros = raw // 1000 if ticks.unit is Unit.NANOSECONDS else _micros(raw, ticks)
     instant = micros if ticks.zoned else micros - _offset(micros, clock)
-    return instant.alias(name), beyond.alias(rest)
+    return instant.alias(name), _beyond(rest, raw, ticks).alias(rest)
+
+
+def _beyond(rest: str, raw: nw.Expr, ticks: Ticks) -> nw.Expr:
+    """Compute the nanoseconds beyond whole microseconds.
+
+    They are 0 where there is no time, so that files with a finer unit do not win ties.
+    """
+    match ticks.unit:
+        case Unit.NANOSECONDS:
+            return (raw % 1000).fill_null(0)
+        case Unit.SPLIT:
+            return nw.col(rest).cast(nw.Int64()).fill_null(0)
+        case _:
+            return nw.lit(0).cast(nw.Int64())
 
 
 def _micros(raw: nw.Expr, ticks: Ticks) -> nw.Expr:
-    """Ticks as microseconds, kept from overflowing 64 bits here and when an offset is taken off."""
+    """Convert ticks to microseconds, clipped so that offsets can't make them overflow 64 bits."""
     scale = _MICROSECONDS[ticks.unit]
     if scale == 1 and ticks.zoned:
         return raw
@@ -111,31 +142,31 @@ def _micros(raw: nw.Expr, ticks: Ticks) -> nw.Expr:
 
 
 def _offset(wall_us: nw.Expr, clock: WallClock) -> nw.Expr:
-    """By how much the wall clock is ahead of UTC when it reads this, in microseconds.
+    """Compute how much the wall clock is ahead of UTC at this reading, in microseconds.
 
-    Our own steps instead of the engines' zone conversion: in the hour that occurs twice DuckDB's
-    differs from Polars', and the rule must be one.
+    Uses our own steps instead of the engines' zone conversion: DuckDB and Polars differ in the
+    hour that occurs twice.
     """
     offsets = accumulate((step.change_us for step in clock.steps), initial=clock.first_offset_us)
     return step_function(wall_us, [step.wall_us for step in clock.steps], list(offsets))
 
 
-def step_function(value: nw.Expr, edges: Sequence[int], levels: Sequence[int]) -> nw.Expr:
-    """The first level below the first edge, and from each edge on the level after it.
+def step_function(value: nw.Expr, thresholds: Sequence[int], levels: Sequence[int]) -> nw.Expr:
+    """Map values below the first threshold to the first level, and from each one on to the next.
 
-    A tree of choices that halves the edges each time: engines then look at ten of a thousand,
-    and none has to take in a chain of a thousand terms. Null has no level that means anything.
+    The expression is a binary tree: engines compare a value with ten of a thousand thresholds,
+    and none has to plan a chain of a thousand terms. The level of null has no meaning.
 
     Args:
-        value: What is compared with the edges.
-        edges: In rising order.
-        levels: One more than there are edges.
+        value: The values to compare with the thresholds.
+        thresholds: In rising order.
+        levels: One more than there are thresholds.
     """
-    if not edges:
+    if not thresholds:
         return nw.lit(levels[0])
-    middle = len(edges) // 2
+    middle = len(thresholds) // 2
     return (
-        nw.when(value >= edges[middle])
-        .then(step_function(value, edges[middle + 1 :], levels[middle + 1 :]))
-        .otherwise(step_function(value, edges[:middle], levels[: middle + 1]))
+        nw.when(value >= thresholds[middle])
+        .then(step_function(value, thresholds[middle + 1 :], levels[middle + 1 :]))
+        .otherwise(step_function(value, thresholds[:middle], levels[: middle + 1]))
     )

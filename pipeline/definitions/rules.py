@@ -1,6 +1,6 @@
-"""Why a row does not count: a table of reason and test, in the order in which they are tried.
+"""The rules by which a row does not count: a table of ledger line and test, in order.
 
-The first reason that fits is the reason.
+The first test that is true gives the line.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from pipeline.model.columns import (
     STARTED_AT,
     STATUS,
 )
-from pipeline.model.ledger import ORGANISATION_PATTERN, PLACES
+from pipeline.model.ledger import LINE_NUMBERS, ORGANISATION_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.model.terms import Rules
+    from pipeline.model.terms import Terms
 
 
 HAS_VALID_ORG: Final = "has_valid_org"
-"""Whether the row's organisation can be one; null where it names none."""
+"""Whether the row's organisation has the form of an id; null where it names none."""
 IS_VALID_ORG: Final = nw.col(ORG_ID).str.contains(ORGANISATION_PATTERN)
 
 
 def incomplete(first_us: int, end_us: int) -> Mapping[str, nw.Expr]:
-    """The tests of a row for itself, where times count from `first_us` to before `end_us`."""
+    """Give the tests of a single row; times in range are from `first_us` to before `end_us`."""
     started = nw.col(STARTED_AT)
     return {
         "missing_org_id": nw.col(ORG_ID).is_null(),
@@ -46,23 +46,23 @@ def incomplete(first_us: int, end_us: int) -> Mapping[str, nw.Expr]:
     }
 
 
-def verdicts(rules: Rules) -> Mapping[str, nw.Expr]:
-    """The tests of a standing statement."""
+def verdicts(terms: Terms) -> Mapping[str, nw.Expr]:
+    """Give the tests of the latest statement."""
     hours, category = nw.col(HOURS), nw.col(CATEGORY)
     return {
         "deleted": nw.col(DELETED).fill_null(value=False),
         "not_completed": nw.col(STATUS).is_null() | (nw.col(STATUS) != COMPLETED),
-        "unknown_category": category.is_null() | ~category.is_in(list(rules.categories)),
+        "unknown_category": category.is_null() | ~category.is_in(list(terms.categories)),
         "hours_missing": hours.is_null(),
         "hours_not_finite": ~hours.is_finite(),
         "hours_negative": hours < 0,
-        "hours_too_long": hours > rules.max_hours,
+        "hours_too_long": hours > terms.max_hours,
     }
 
 
-def first_that_fits(tests: Mapping[str, nw.Expr], otherwise: nw.Expr | None = None) -> nw.Expr:
-    """The place in the ledger of the first test that is true; null is not true."""
-    chain = nw.lit(None).cast(nw.Int8()) if otherwise is None else otherwise
-    for reason, test in reversed(list(tests.items())):
-        chain = nw.when(test).then(nw.lit(PLACES[reason]).cast(nw.Int8())).otherwise(chain)
+def first_that_fits(tests: Mapping[str, nw.Expr]) -> nw.Expr:
+    """Give the number of the ledger line of the first test that is true; null is not true."""
+    chain = nw.lit(None).cast(nw.Int8())
+    for line, test in reversed(list(tests.items())):
+        chain = nw.when(test).then(nw.lit(LINE_NUMBERS[line]).cast(nw.Int8())).otherwise(chain)
     return chain

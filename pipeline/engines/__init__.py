@@ -1,124 +1,166 @@
-"""How the definitions are run: a scan opened, sped up and collected, one module per engine.
+"""The seam between engines and the rest: what an engine is asked, answers and raises.
 
-What an engine does for speed alone changes no number. What they share is here: what they are
-given, and how the collected groups become `Breakdown`s.
+An engine reads exports and counts rows by the definitions. The digits and digests are the same from
+every engine; what an engine does for speed alone changes no number. `open_engine` is the one place
+that imports an engine.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from pipeline.definitions import steps
-from pipeline.model import terms
-from pipeline.model.cells import Breakdown, Cell
 from pipeline.model.clock import Calendar, wall_clock
-from pipeline.model.ledger import LEDGER
-from pipeline.model.metrics import METRICS
-from pipeline.model.numbers import NO_NUMBERS, Numbers
-from pipeline.model.periods import Period, month_starts_us
+from pipeline.model.periods import month_starts_us
+from pipeline.model.states import EngineName
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
-    from zoneinfo import ZoneInfo
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from pipeline.definitions.participations import Frame
     from pipeline.errors import ExportRefused
+    from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.clock import WallClock
-    from pipeline.model.terms import Rules
-    from pipeline.settings import Settings
+    from pipeline.model.terms import Terms
     from pipeline.sources.parquet import Export
+
+RejectedRows = dict[tuple[str, int] | None, bytes]
+"""Rows for quarantine, a line of JSON each, by organisation and month; None: in no cell."""
+
+_FACTORIES: Final[Mapping[EngineName, str]] = {
+    EngineName.POLARS: "pipeline.engines.polars",
+    EngineName.DUCKDB: "pipeline.engines.duckdb",
+}
+"""By engine, the module whose `create` makes it."""
+
+
+class UnreadableExports(Exception):
+    """Exports that an engine cannot read to their end; the others can be surveyed without them."""
+
+    def __init__(self, refused: Mapping[Export, ExportRefused]) -> None:
+        super().__init__(", ".join(export.file.name for export in refused))
+        self.refused = refused
+
+
+class EventSink(Protocol):
+    """The receiver of events: a log, or a progress bar."""
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Take one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheAccess:
+    """The folder in which an engine may cache aggregates, and what it may do there."""
+
+    folder: Path
+    reads: bool = True
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """What an engine is asked to read, and by which rules."""
+    """The exports that an engine is asked to read, and the terms by which."""
 
     exports: Sequence[Export]
-    rules: Rules
-    zone: ZoneInfo
-    mapping: Mapping[str, str]
-    """Their category to ours."""
+    terms: Terms
     organisations: Collection[str] | None = None
-    """Read these organisations only; None reads all."""
-
-    @classmethod
-    def of(
-        cls,
-        exports: Sequence[Export],
-        settings: Settings,
-        organisations: Collection[str] | None = None,
-    ) -> ScanRequest:
-        """The question that the settings put."""
-        return cls(
-            exports,
-            terms.Rules(settings.categories, settings.max_hours),
-            settings.zone,
-            settings.export.categories,
-            organisations,
-        )
+    """Count the rows of these organisations only; None counts all."""
 
     @property
     def clock(self) -> WallClock:
-        """How wall-clock times are read."""
-        return wall_clock(self.zone)
+        """The wall clock of times without a zone."""
+        return wall_clock(self.terms.zone)
 
     @property
     def calendar(self) -> Calendar:
-        """All months in which a row can lie."""
-        return Calendar(0, month_starts_us(self.zone))
+        """All months in which a row can be."""
+        return Calendar(0, month_starts_us(self.terms.zone))
 
 
-class Answer(Protocol):
-    """What every engine can say of the exports it has read."""
+class Survey(Protocol):
+    """All rows of a request, each with its cell and its verdict.
+
+    With `organisations` in the request, everything but `rows_by_file` is of these only.
+    """
 
     @property
-    def unplaced(self) -> Mapping[str, int]:
-        """Rows that lie in no cell, by reason."""
+    def rows_by_file(self) -> Sequence[int]:
+        """Rows read of each export, in the order of the exports."""
 
-    def breakdowns(self, kind: str, cells: Collection[Cell] | None) -> Mapping[Cell, Breakdown]:
-        """The numbers of these cells of one kind, or of all; in the order of the cells."""
+    @property
+    def ledger(self) -> Mapping[str, int]:
+        """Rows by ledger line, zeros included."""
 
-    def damaged(self) -> Mapping[Export, ExportRefused]:
-        """The files that can't be read to their end."""
+    @property
+    def rows_without_cell(self) -> Mapping[str, int]:
+        """Rows that are in no cell, by ledger line."""
+
+    @property
+    def organisations_by_file(self) -> Sequence[Sequence[str]]:
+        """The valid organisations that the rows of each export name, sorted."""
+
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        """The content checksum of each export by name: equal for equal rows in any order."""
+
+    def contents(self, kind: str) -> Mapping[Cell, CellContent]:
+        """Sum up the rows of each cell of a kind that has any, in the order of the cells."""
+
+    def count(self, kind: str, cells: Collection[Cell]) -> Iterator[Mapping[Cell, CellNumbers]]:
+        """Count these cells of one kind, some at a time; cells without rows are left out."""
+
+    def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
+        """Give the rows of these cells for quarantine, and those that are in no cell."""
+
+    def commit(self) -> None:
+        """Commit the cache for later surveys; call it only if no export has changed meanwhile."""
+
+    def __enter__(self) -> Self:
+        """Give the survey."""
+
+    def __exit__(self, *_: object) -> None:
+        """Release the resources of the survey."""
 
 
-@dataclass(frozen=True, slots=True)
-class Groups:
-    """The collected groups of one kind of period, each row as a tuple."""
+class Engine(Protocol):
+    """A way to read exports and count rows."""
 
-    totals: Iterable[tuple[str, int, int, int, int, int]]
-    categories: Iterable[tuple[str, int, str, int, int, int, int]]
-    ledger: Iterable[tuple[str, int, int, int]]
+    @property
+    def name(self) -> EngineName:
+        """Its name in settings."""
+
+    def survey(self, request: ScanRequest) -> Survey:
+        """Read the exports and validate every row.
+
+        Raises:
+            UnreadableExports: Some cannot be read to their end; each is named with its problem.
+        """
+
+    def organisations(self, request: ScanRequest) -> frozenset[str]:
+        """Find the valid organisations that any row names.
+
+        Raises:
+            UnreadableExports: As `survey`.
+        """
+
+    def has_same_content(self, request: ScanRequest, checksums: Mapping[str, str]) -> bool:
+        """Return whether each export still has this content checksum.
+
+        Raises:
+            UnreadableExports: As `survey`.
+        """
 
 
-def queries(rows: Frame, kind: str) -> tuple[Frame, Frame, Frame]:
-    """What to collect for `Groups`, from judged rows: totals, categories, ledger."""
-    placed = steps.in_periods(rows, kind)
-    key, numbers = ("org_id", steps.PERIOD), [metric.name for metric in METRICS]
-    return (
-        steps.totals(placed).select(*key, *numbers),
-        steps.by_category(placed).select(*key, "bufdir_category", *numbers),
-        steps.ledger_lines(placed, *key).select(*key, steps.REASON, steps.ROWS),
-    )
+def open_engine(name: EngineName, cache: CacheAccess | None, events: EventSink) -> Engine:
+    """Load an engine.
 
-
-def breakdowns(kind: str, groups: Groups, categories: Sequence[str]) -> dict[Cell, Breakdown]:
-    """One breakdown per cell that has a row, counted or not, in the order of the cells."""
-    ledgers: dict[Cell, dict[str, int]] = {}
-    for org_id, ordinal, place, count in groups.ledger:
-        cell = Cell(org_id, Period(kind, ordinal))
-        ledgers.setdefault(cell, dict.fromkeys(LEDGER, 0))[LEDGER[place]] = count
-    totals = {
-        Cell(org_id, Period(kind, ordinal)): Numbers(*numbers)
-        for org_id, ordinal, *numbers in groups.totals
-    }
-    shares: dict[Cell, dict[str, Numbers]] = {}
-    for org_id, ordinal, category, *numbers in groups.categories:
-        cell = Cell(org_id, Period(kind, ordinal))
-        shares.setdefault(cell, dict.fromkeys(categories, NO_NUMBERS))[category] = Numbers(*numbers)
-    nothing = dict.fromkeys(categories, NO_NUMBERS)
-    return {
-        cell: Breakdown(totals.get(cell, NO_NUMBERS), shares.get(cell, nothing), ledgers[cell])
-        for cell in sorted(ledgers)
-    }
+    Args:
+        name: Its name.
+        cache: Its access to the cache folder, or None. Not every engine has a cache.
+        events: The receiver of events that cost time but change no number.
+    """
+    module: Any = import_module(_FACTORIES[name])
+    engine: Engine = module.create(cache, events)
+    return engine

@@ -1,4 +1,4 @@
-"""The local clock of a zone: where months begin, and by how much a wall clock is ahead of UTC."""
+"""The local clock of a zone: when months begin, and how much a wall clock is ahead of UTC."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """The local months that rows can lie in: where each begins, in epoch microseconds.
+    """The local months that rows can be in, with the beginning of each in epoch microseconds.
 
-    `first` counts from January 2000; `starts` has one more entry than there are months, the end
-    of the last. A calendar of fewer months than all is quicker, and right as long as no row that
-    is in range lies outside.
+    `first` counts from January 2000. `starts` has one more entry than there are months: the end
+    of the last. A calendar of fewer months is quicker to search. It is right as long as it covers
+    every row from 2000 to 2100.
     """
 
     first: int
     starts: Sequence[int]
 
     def around(self, low_us: int, high_us: int) -> Calendar:
-        """The part of this calendar that holds all instants from low to high that it holds."""
+        """Return the part of this calendar that covers the instants from low to high."""
         begin = max((n for n, start in enumerate(self.starts[:-1]) if start <= low_us), default=0)
         end = min((n for n, start in enumerate(self.starts) if start > high_us), default=MONTHS)
         end = max(end, begin + 1)
@@ -36,7 +36,7 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class ClockStep:
-    """From this wall-clock reading on, the clock's offset from UTC is larger by `change_us`."""
+    """A change of the offset from UTC, by `change_us`, from this wall-clock reading on."""
 
     wall_us: int
     change_us: int
@@ -44,10 +44,10 @@ class ClockStep:
 
 @dataclass(frozen=True, slots=True)
 class WallClock:
-    """By how much a zone's wall clock is ahead of UTC, as a first offset and its steps.
+    """The offset of a zone's wall clock from UTC, as a first offset and its steps.
 
-    A reading that occurs twice is taken as its first occurrence, and one that the clock skips
-    is taken one gap later: both follow from keeping the old offset until the step's later edge.
+    A reading that occurs twice means its first occurrence. A reading that the clock skips means
+    one gap later. Both follow because the old offset applies until the later end of the step.
     """
 
     first_offset_us: int
@@ -56,7 +56,7 @@ class WallClock:
 
 @lru_cache(maxsize=8)
 def wall_clock(zone: ZoneInfo) -> WallClock:
-    """The steps of a zone's clock from 1999 to 2101; the first and last offset hold beyond."""
+    """List the steps of a zone's clock from 1999 to 2101; beyond, the nearest offset holds."""
     begin = datetime(FIRST_YEAR - 1, 1, 1, tzinfo=UTC)
     end = datetime(LAST_YEAR + 2, 1, 1, tzinfo=UTC)
     steps = tuple(
@@ -76,18 +76,18 @@ def _offset(zone: ZoneInfo, instant: datetime) -> timedelta:
 def _changes(
     zone: ZoneInfo, begin: datetime, end: datetime
 ) -> Iterator[tuple[datetime, timedelta, timedelta]]:
-    """Each instant at which the offset changes, with the offsets before and after."""
+    """Find each instant at which the offset changes, with the offsets before and after."""
     day = timedelta(days=1)
     low, before = begin, _offset(zone, begin)
     while low < end:
         after = _offset(zone, low + day)
         if after != before:
-            yield _edge(zone, low, low + day, before), before, after
+            yield _first_changed(zone, low, low + day, before), before, after
         low, before = low + day, after
 
 
-def _edge(zone: ZoneInfo, low: datetime, high: datetime, before: timedelta) -> datetime:
-    """The first whole second in (low, high] with another offset than before."""
+def _first_changed(zone: ZoneInfo, low: datetime, high: datetime, before: timedelta) -> datetime:
+    """Find the first whole second in (low, high] with another offset than before."""
     second = timedelta(seconds=1)
     while high - low > second:
         middle = low + (high - low) // 2 // second * second

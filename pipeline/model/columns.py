@@ -1,4 +1,4 @@
-"""The columns of exports: names, types, and how the columns of a file map onto ours."""
+"""The columns of exports: their names, their types, and the mapping of a file's columns to ours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 ORG_ID: Final = "org_id"
 ACTIVITY_ID: Final = "activity_id"
@@ -24,15 +24,17 @@ COMPLETED: Final = "completed"
 
 STARTED_AT_NS: Final = "started_at_ns"
 UPDATED_AT_NS: Final = "updated_at_ns"
-"""What a nanosecond timestamp has beyond whole microseconds, 0 to 999."""
+"""Nanoseconds of a timestamp beyond its whole microseconds, 0 to 999."""
+NANOSECONDS_OF: Final = {STARTED_AT: STARTED_AT_NS, UPDATED_AT: UPDATED_AT_NS}
+"""The nanosecond column of each column of instants."""
 FILE: Final = "file"
-"""The place of the row's file among all exports in the order of their paths."""
+"""The position of the row's file among all exports in the order of their paths."""
 ROW: Final = "row"
-"""The row's place in its file, from 0."""
+"""The row's position in its file, from 0."""
 
 
 class Kind(Enum):
-    """What a column holds; the value says which Arrow types may hold it."""
+    """The kind of a column's content; the value names the Arrow types that are accepted for it."""
 
     ID = "a string, dictionary or integer"
     TEXT = "a string or dictionary"
@@ -43,7 +45,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column that exports have; only the required ones must be there."""
+    """One column of exports; a file may lack it unless it is required."""
 
     name: str
     kind: Kind
@@ -63,7 +65,7 @@ COLUMNS: Final = (
 )
 
 KEY: Final = (ORG_ID, ACTIVITY_ID, PARTICIPANT_ID)
-"""What makes two rows statements about one participation."""
+"""The columns that identify a participation: rows that agree in them are about the same one."""
 
 LATEST_BY: Final = (
     UPDATED_AT,
@@ -76,21 +78,31 @@ LATEST_BY: Final = (
     STATUS,
     DELETED,
 )
-"""Statements of one participation in this order, null least: the last one stands."""
+"""The sort order of the statements of one participation, null first: the last is the latest."""
+
+
+def latest_by(columns: Iterable[Column]) -> tuple[str, ...]:
+    """Return the sort order of the statements of one participation; further columns come last."""
+    return *LATEST_BY, *(one.name for one in columns if one.name not in {*KEY, *LATEST_BY})
 
 
 class Unit(Enum):
-    """How finely the ticks of a raw instant count."""
+    """The unit of a raw instant's ticks."""
 
     DAYS = "d"
     MILLISECONDS = "ms"
     MICROSECONDS = "us"
     NANOSECONDS = "ns"
+    SPLIT = "us+ns"
+    """Whole microseconds, with the nanoseconds beyond in a raw column of their own.
+
+    INT96 has a larger range than 64 bits of nanoseconds.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """How a raw instant is to be read: its unit, and whether it is already UTC."""
+    """The meaning of a raw instant: its unit, and whether it is already UTC."""
 
     unit: Unit
     zoned: bool
@@ -98,10 +110,10 @@ class Ticks:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """What one file's columns need before they can be read as ours.
+    """The mapping from one file's columns to ours.
 
-    `sources` gives their name for each of our columns that the file has; `instants` how its
-    timestamps count.
+    `sources` has the file's name for each of our columns in it. `instants` has the unit and zone
+    of each column of timestamps.
     """
 
     sources: Mapping[str, str]

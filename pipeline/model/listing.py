@@ -1,4 +1,4 @@
-"""What lists of snapshots may be asked for: one answer for the API and the command line."""
+"""The parameters of lists of snapshots, for the API and the command line alike."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Sort = Literal[
     "participant_count",
     "-participant_count",
 ]
-"""What lists can be sorted by; `-` turns the order round."""
+"""The fields that lists can be sorted by; `-` reverses the order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What to list, and in which order."""
+    """The filters, the order and the page of one list."""
 
     org_id: str | None = None
     reporting_period_id: str | None = None

@@ -1,26 +1,34 @@
-"""What each number means: a table of name, meaning and expression over the counted rows.
+"""The metrics: a table of name, meaning, aggregation and column. One line a metric.
 
-The one definition, for every engine. Unique counts do not add up over categories, periods or
-organisations, so every group is computed from its rows, never from other groups' numbers.
+Every engine, the version file, the tables and the docs follow this table. Distinct counts do not
+add up over categories, periods or organisations, so every group is computed from its rows.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pipeline.model.columns import ACTIVITY_ID, PARTICIPANT_ID
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 SECONDS: Final = "seconds"
+"""The column that the definitions make of `hours`: whole seconds of a counted row."""
+
+Numbers = dict[str, int]
+"""The metrics of one group of counted rows, by name in the order of `METRICS`; whole numbers."""
 
 
 class Aggregation(Enum):
-    """What a metric makes of the counted rows of a group."""
+    """The way in which a metric is computed from the counted rows of a group."""
 
-    COUNT = "how many there are"
-    COUNT_DISTINCT = "how many different values they have"
-    SUM = "what their values add up to"
+    COUNT = "count"
+    COUNT_DISTINCT = "count_distinct"
+    """Different values that are not null."""
+    SUM = "sum"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +38,9 @@ class Metric:
     name: str
     meaning: str
     """One sentence for the person who reads the snapshot."""
-    over: Aggregation
+    aggregation: Aggregation
     column: str = ""
-    """Whose values; none where rows are counted."""
+    """The column that is aggregated; none for a count of rows."""
 
 
 METRICS: Final = (
@@ -43,6 +51,16 @@ METRICS: Final = (
 )
 
 
-def over(what: Aggregation) -> tuple[Metric, ...]:
-    """The metrics that make this of the rows."""
-    return tuple(metric for metric in METRICS if metric.over is what)
+def metrics_by(*aggregations: Aggregation) -> tuple[Metric, ...]:
+    """Select the metrics that are computed in one of these ways."""
+    return tuple(metric for metric in METRICS if metric.aggregation in aggregations)
+
+
+def zeros() -> Numbers:
+    """Give the metrics of a group in which no row counts."""
+    return {metric.name: 0 for metric in METRICS}
+
+
+def complete(numbers: Mapping[str, int]) -> Numbers:
+    """Give these metrics in the order of the table; those that are missing are zero."""
+    return zeros() | dict(numbers)

@@ -1,8 +1,8 @@
 """A reporting period: its id, its kind, and its half-open interval of UTC instants.
 
 Every kind is a whole number of months, so a period is its kind and how many such stretches
-have passed since January 2000. Owns the local clock too: where midnight lies and by how much
-a wall clock is off. Refuses ids of another form and years outside 2000 to 2100.
+have passed since January 2000. Owns the UTC instants of local midnights too. Refuses ids of
+another form and years outside 2000 to 2100.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KINDS: Final[Mapping[str, int]] = {
     "quarter": 3,
     "month": 1,
 }
-"""How many months a period of each kind has, longest first."""
+"""The number of months in a period of each kind, longest first."""
 
 _LETTERS: Final = {"year": "", "half-year": "h", "tertial": "t", "quarter": "q", "month": "m"}
 _FORM: Final = re.compile(r"rp-(\d{4})(?:-([htqm])(\d{1,2}))?", re.ASCII)
@@ -44,7 +44,7 @@ MONTHS: Final = (LAST_YEAR + 1 - FIRST_YEAR) * 12
 
 @dataclass(frozen=True, slots=True, order=True)
 class Period:
-    """A stretch of whole months, named by its kind and its place since January 2000."""
+    """A number of whole months, identified by its kind and its position since January 2000."""
 
     kind: str
     ordinal: int
@@ -64,11 +64,11 @@ class Period:
         return f"rp-{FIRST_YEAR + year}{suffix}"
 
     def start(self, zone: ZoneInfo) -> datetime:
-        """The period's first instant, in UTC: its first local midnight."""
+        """Return the period's first instant, in UTC: its first local midnight."""
         return month_start(self.months.start, zone)
 
     def end(self, zone: ZoneInfo) -> datetime:
-        """The first instant after the period, in UTC."""
+        """Return the first instant after the period, in UTC."""
         return month_start(self.months.stop, zone)
 
 
@@ -85,9 +85,10 @@ def parse(period_id: str) -> Period:
     kind = next(kind for kind, known in _LETTERS.items() if known == letter)
     parts = 12 // KINDS[kind]
     period = Period(kind, (year - FIRST_YEAR) * parts + part - 1)
-    # The way back catches part 0 and 13, months written m01, and years out of range at once.
-    if not FIRST_YEAR <= year <= LAST_YEAR or period.id != period_id:
+    if not FIRST_YEAR <= year <= LAST_YEAR or not 1 <= part <= parts:
         raise InvalidValue("period", period_id, _ALLOWED)
+    if period.id != period_id:
+        raise InvalidValue("period", period_id, f"numbers have no leading zero; write {period.id}")
     return period
 
 
@@ -108,17 +109,17 @@ def parse_range(text: str) -> tuple[Period, ...]:
 
 
 def month_start(month: int, zone: ZoneInfo) -> datetime:
-    """The UTC instant of the local midnight that begins a month counted from January 2000."""
+    """Return the UTC instant of the local midnight that begins a month; 0 is January 2000."""
     year, index = divmod(month, 12)
     return datetime(FIRST_YEAR + year, index + 1, 1, tzinfo=zone).astimezone(UTC)
 
 
 def epoch_us(instant: datetime) -> int:
-    """Whole microseconds since 1970-01-01T00:00:00Z."""
+    """Count the whole microseconds since 1970-01-01T00:00:00Z."""
     return (instant - EPOCH) // MICROSECOND
 
 
 @lru_cache(maxsize=8)
 def month_starts_us(zone: ZoneInfo) -> tuple[int, ...]:
-    """The beginnings of all months in range and of the one after, in epoch microseconds."""
+    """Return the beginnings of all months in range and of the one after, in epoch microseconds."""
     return tuple(epoch_us(month_start(month, zone)) for month in range(MONTHS + 1))

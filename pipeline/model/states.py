@@ -35,7 +35,7 @@ class RunSource(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What a run did with one snapshot."""
+    """The result of a run for one snapshot."""
 
     COMPUTED = "computed"
     UNCHANGED = "unchanged"
@@ -46,6 +46,19 @@ class Outcome(StrEnum):
     FAILED = "failed"
     DELETED = "deleted"
     """The snapshot was deleted while it was computed."""
+
+
+class Action(StrEnum):
+    """A run's decision about one snapshot."""
+
+    COMPUTE = "compute"
+    LEAVE = "leave"
+    """Its version is up to date."""
+    RETAIN = "retain"
+    BLOCK = "block"
+    FAIL = "fail"
+    DEFER = "defer"
+    """Its period has not begun."""
 
 
 class Reason(StrEnum):
@@ -60,10 +73,11 @@ class Reason(StrEnum):
     NO_ROWS_LEFT = "no_rows_left"
     NO_EXPORT = "no_export"
     REFUSED_EXPORT = "refused_export"
+    NOT_BEGUN = "not_begun"
 
 
 class Verdict(StrEnum):
-    """How a published version compares with a new computation."""
+    """The result of comparing a published version with a new computation."""
 
     MATCH = "match"
     MISMATCH = "mismatch"

@@ -1,35 +1,48 @@
 """The version file as a type: the published numbers of one cell. Every reply is a view of it.
 
-Owns ids, the digest that tells whether a version is stale, and how hours are shown.
+Owns snapshot ids, the digest that decides whether a version is stale, the format of hours, and the
+upgrade from each earlier schema version. Refuses files of a later one by name.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from pipeline.errors import InvalidValue
 from pipeline.model.ledger import ORGANISATION_PATTERN
-from pipeline.model.numbers import Numbers
+from pipeline.model.metrics import Numbers
+from pipeline.model.states import Reason
+from pipeline.model.terms import digest_of
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+    from collections.abc import Callable, Mapping
 
-    from pipeline.model.cells import Breakdown, Cell
-    from pipeline.model.terms import Rules
+    from pipeline.model.cells import Cell, CellContent, CellNumbers
+    from pipeline.model.terms import Terms
 
+SCHEMA_VERSION: Final = 2
+"""Raised whenever a version file gains, loses or changes a field; `_UPGRADES` then gains a step."""
 ID_PATTERN: Final = r"^agg-[0-9]{3,12}$"
 _SECONDS_AN_HOUR: Final = 3600
 _DECIMALS: Final = 10_000
 
 
-class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One immutable computation of one snapshot, as it lies on disk."""
+class NewerSchema(Exception):
+    """A version file that a later release wrote."""
 
+    def __init__(self, schema_version: int) -> None:
+        super().__init__(f"schema version {schema_version}")
+        self.schema_version = schema_version
+
+
+class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One immutable computation of one snapshot, as stored in its file."""
+
+    schema_version: int
     id: str
     version: int
     org_id: str
@@ -39,25 +52,42 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     period_end: datetime
     """The first instant after the period, UTC."""
     created_at: datetime
-    """When the snapshot first came to be, UTC."""
+    """The instant at which the snapshot was created, UTC."""
     refreshed_at: datetime
-    """When this version was computed, UTC."""
+    """The instant at which this version was computed, UTC."""
+    cause: Reason | None
+    """The reason for which it was computed; null where an earlier release wrote none."""
     digest: str
-    """Equal for two versions only if rows, rules and definitions were equal."""
+    """Equal for two versions only if rows, terms and definitions were equal."""
+    row_digest: str | None
+    """The part of the digest for the rows; null in files of schema version 1."""
+    terms_digest: str | None
+    """The part of the digest for the terms; null in files of schema version 1."""
     total: Numbers
     categories: dict[str, Numbers]
     """By category, zeros included, in the configured order."""
+    breakdowns: dict[str, dict[str, Numbers]]
+    """The further breakdowns by name, then by value, sorted; "" is for rows without a value."""
     ledger: dict[str, int]
-    """Rows by what became of them, zeros included; their sum is all rows of the cell."""
+    """Rows by ledger line, zeros included; their sum is all rows of the cell."""
+
+
+def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Add what schema version 2 added: the cause, the parts of the digest, the breakdowns."""
+    return {"cause": None, "row_digest": None, "terms_digest": None, "breakdowns": {}, **content}
+
+
+_UPGRADES: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {1: _from_schema_1}
+"""By schema version, the step to the next one."""
 
 
 def snapshot_id(number: int) -> str:
-    """The id of a snapshot: `agg-` and its number, at least three digits."""
+    """Give the id of a snapshot: `agg-` and its number, at least three digits."""
     return f"agg-{number:03d}"
 
 
 def snapshot_number(snapshot_id_: str) -> int:
-    """The number in a snapshot's id.
+    """Read the number in a snapshot's id.
 
     Raises:
         InvalidValue: It has another form.
@@ -68,7 +98,7 @@ def snapshot_number(snapshot_id_: str) -> int:
 
 
 def check_organisation(org_id: str) -> str:
-    """The organisation's id as it is.
+    """Give the organisation's id as it is.
 
     Raises:
         InvalidValue: It breaks the pattern of organisations.
@@ -83,72 +113,77 @@ def check_organisation(org_id: str) -> str:
 
 
 def hours(seconds: int) -> int | float:
-    """Whole seconds as hours: an integer where whole, else at most 4 decimals, half up."""
+    """Show whole seconds as hours: an integer where whole, else at most 4 decimals, half up."""
     if seconds % _SECONDS_AN_HOUR == 0:
         return seconds // _SECONDS_AN_HOUR
     shown = (seconds * _DECIMALS * 2 + _SECONDS_AN_HOUR) // (_SECONDS_AN_HOUR * 2)
     return shown // _DECIMALS if shown % _DECIMALS == 0 else shown / _DECIMALS
 
 
-def digest(cell: Cell, row_digest: str, deciding: Rules, zone: ZoneInfo, definitions: str) -> str:
-    """What a version of this cell is computed from, in 32 hexadecimal digits.
-
-    Args:
-        cell: The organisation and the period.
-        row_digest: The rows, as an engine sums them up.
-        deciding: The settings that decide what counts.
-        zone: Where the period's midnights lie.
-        definitions: The edition of what the numbers mean and of how rows are summed up.
-    """
-    parts = (
-        definitions,
-        cell.org_id,
-        cell.period.id,
-        zone.key,
-        list(deciding.categories),
-        float(deciding.max_hours),
-        row_digest,
-    )
-    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=16).hexdigest()
+def digest(cell: Cell, content: CellContent, terms_digest: str) -> str:
+    """Sum up what a version of this cell is computed from, in 32 hexadecimal digits."""
+    return digest_of(cell.org_id, cell.period.id, content.digest, terms_digest)
 
 
-def version(  # noqa: PLR0913 (each is one fact of the version)
+def version(  # noqa: PLR0913 (each is one field of the version)
     *,
     number: int,
     version_number: int,
     cell: Cell,
-    zone: ZoneInfo,
     created_at: datetime,
     refreshed_at: datetime,
-    content_digest: str,
-    counted: Breakdown,
+    cause: Reason,
+    content: CellContent,
+    terms: Terms,
+    counted: CellNumbers,
 ) -> Version:
-    """The version of a cell that these numbers make."""
+    """Make the version of a cell that has these numbers."""
+    names = terms.further_breakdowns
     return Version(
+        schema_version=SCHEMA_VERSION,
         id=snapshot_id(number),
         version=version_number,
         org_id=cell.org_id,
         reporting_period_id=cell.period.id,
-        period_start=cell.period.start(zone),
-        period_end=cell.period.end(zone),
+        period_start=cell.period.start(terms.zone),
+        period_end=cell.period.end(terms.zone),
         created_at=created_at,
         refreshed_at=refreshed_at,
-        digest=content_digest,
+        cause=cause,
+        digest=digest(cell, content, terms.digest),
+        row_digest=content.digest,
+        terms_digest=terms.digest,
         total=counted.total,
         categories=dict(counted.categories),
+        breakdowns={name: dict(counted.breakdowns[name]) for name in names},
         ledger=dict(counted.ledger),
     )
 
 
 def encode(published: Version) -> bytes:
-    """The bytes of a version file: indented JSON, so that people can read it too."""
+    """Write a version file: indented JSON, so that people can read it too."""
     return msgspec.json.format(msgspec.json.encode(published), indent=2) + b"\n"
 
 
 def decode(content: bytes) -> Version:
-    """Read a version file's bytes.
+    """Read a version file of this or an earlier schema version.
 
     Raises:
-        msgspec.DecodeError: They are not a version.
+        msgspec.DecodeError: It holds no version.
+        NewerSchema: A later release wrote it.
     """
-    return msgspec.json.decode(content, type=Version)
+    try:
+        return msgspec.json.decode(content, type=Version)
+    except msgspec.ValidationError:
+        return msgspec.convert(_upgraded(content), Version)
+
+
+def _upgraded(content: bytes) -> dict[str, Any]:
+    """Bring what an earlier release wrote to the present schema version."""
+    found = msgspec.json.decode(content, type=dict[str, Any])
+    schema_version = msgspec.convert(found.get("schema_version", 1), int)
+    if schema_version > SCHEMA_VERSION:
+        raise NewerSchema(schema_version)
+    for step in range(schema_version, SCHEMA_VERSION):
+        found = _UPGRADES[step](found)
+    return found | {"schema_version": SCHEMA_VERSION}

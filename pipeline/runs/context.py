@@ -1,87 +1,120 @@
-"""What every run is handed, and what it answers: where to work, and what became of a snapshot."""
+"""The values that every run takes and gives: where to work, and what became of each snapshot."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
+
+from pipeline.storage import nightly_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from pipeline.engines import Engine, EventSink
     from pipeline.model.cells import Cell
-    from pipeline.model.terms import Rules
+    from pipeline.model.states import Outcome, Reason
     from pipeline.settings import Settings
     from pipeline.storage.catalog import Catalog, Entry
+    from pipeline.storage.nightly_record import NightlyRecord
 
-
-class EventSink(Protocol):
-    """Where events go: a log, or a progress bar."""
-
-    def __call__(self, event: str, **fields: object) -> None:
-        """Say that something happened."""
+CACHE: Final = "cache"
+"""The folder of the data folder that may be deleted at any time."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What every run needs: where it works, by which settings, and what the time is."""
+class RunContext:
+    """The place, settings and time of a run."""
 
     data: Path
     settings: Settings
     catalog: Catalog
     clock: Callable[[], datetime]
-    tell: EventSink
+    events: EventSink
 
-    @property
-    def rules(self) -> Rules:
-        """The settings that decide what counts."""
-        from pipeline.model.terms import Rules  # noqa: PLC0415 (an expression library, only to compute)
+    def engine(self, *, reads_cache: bool = True, writes_cache: bool = False) -> Engine:
+        """Load the engine of the settings.
 
-        return Rules(self.settings.categories, self.settings.max_hours)
+        Args:
+            reads_cache: Skip what an earlier nightly run has read.
+            writes_cache: Let the next nightly run skip what this run reads.
+        """
+        from pipeline import engines  # noqa: PLC0415 (a run that finds nothing new needs none)
 
-
-COMPUTED: Final = "computed"
-UNCHANGED: Final = "unchanged"
-KEPT: Final = "kept"
-FAILED: Final = "failed"
-DELETED: Final = "deleted"
+        access = engines.CacheAccess(self.data / CACHE, reads_cache, writes_cache)
+        return engines.open_engine(self.settings.engine.name, access, self.events)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one snapshot in a run."""
+class SnapshotResult:
+    """The end of one snapshot in a run."""
 
     id: str
     org_id: str
     reporting_period_id: str
-    outcome: str
-    """`computed`, `unchanged`, `kept` (no export touches it), `failed`, `deleted` (meanwhile)."""
+    outcome: Outcome
+    reason: Reason
     version: int
     problem: str | None = None
 
 
-def outcome(entry: Entry, what: str, version: int, problem: str | None = None) -> Outcome:
-    """What became of this snapshot."""
-    return Outcome(entry.id, entry.org_id, entry.reporting_period_id, what, version, problem)
+def result(
+    entry: Entry, outcome: Outcome, reason: Reason, version: int, problem: str | None = None
+) -> SnapshotResult:
+    """Give the result of this snapshot."""
+    return SnapshotResult(
+        entry.id, entry.org_id, entry.reporting_period_id, outcome, reason, version, problem
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
-    """What a night found and did."""
+class RunResult:
+    """The end of each snapshot of a run, and the exports that were refused."""
+
+    outcomes: Sequence[SnapshotResult]
+    refused: Mapping[str, str]
+    """Refused exports and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class NightlyResult:
+    """The findings and results of a nightly run."""
 
     changed: bool
-    """Whether any row, file or setting had changed since the last night; if not, all stands."""
+    """Whether any row, file or setting had changed since the last one."""
     files: int
     rows: int
-    outcomes: Sequence[Outcome]
-    held: Mapping[str, str]
-    """Organisations left as they are, and the refused export because of which they are."""
-    later: Sequence[Cell]
-    """Cells of periods that have not begun, left for when they have."""
+    outcomes: Sequence[SnapshotResult]
+    blocked: Mapping[str, str]
+    """Blocked organisations, and the refused export because of which they are."""
+    deferred: Sequence[Cell]
+    """Cells of periods that have not begun."""
     refused: Mapping[str, str]
     """Refused exports and why."""
     ignored: Mapping[str, Sequence[str]]
-    """Columns that mean nothing to us and were not named before, and the files that have them."""
+    """Columns that are not read and were not named before, and the files that have them."""
     ledger: Mapping[str, int]
-    """All rows by what became of them."""
+    """All rows by ledger line."""
+    other_files: Sequence[str] = ()
+    """Files in the exports folder that are no exports and were not named before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The state in which a nightly run finds the catalog."""
+
+    run_id: int
+    last: NightlyRecord | None
+    """The record of the last nightly run."""
+    is_current: bool
+    """Whether that run ended well and nothing was deleted since."""
+
+    @property
+    def record(self) -> NightlyRecord:
+        """The record of the last nightly run, or an empty one."""
+        return self.last or nightly_record.EMPTY
+
+    def not_yet_named(self, other_files: Iterable[str]) -> list[str]:
+        """Select the files that no nightly run has named so far."""
+        return [name for name in other_files if name not in self.record.other_files]

@@ -1,6 +1,7 @@
-"""What may be asked of a cell's snapshot: that it be made, made anew, or taken away.
+"""Requests about the snapshot of a cell: create, refresh and delete it.
 
-Asks only; computing is for whoever claims the run. Loads no engine, so that the API can use it.
+Only queues runs; the process that acquires a run computes. Loads no engine, so that the API can use
+it.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def check(org_id: str, period_id: str, zone: ZoneInfo, now: datetime) -> Period:
-    """See that a cell may be asked for at all.
+    """Check that a cell can exist, and return its period.
 
     Raises:
-        InvalidValue: The organisation's or the period's id can't be one.
-        PeriodNotBegun: The period lies in the future.
+        InvalidValue: The id of the organisation or of the period is invalid.
+        PeriodNotBegun: The period is in the future.
     """
     versions.check_organisation(org_id)
     period = periods.parse(period_id)
@@ -35,22 +36,22 @@ def check(org_id: str, period_id: str, zone: ZoneInfo, now: datetime) -> Period:
 
 
 def check_begun(period: Period, zone: ZoneInfo, now: datetime) -> None:
-    """See that a period does not lie in the future.
+    """Check that a period has begun.
 
     Raises:
-        PeriodNotBegun: It does.
+        PeriodNotBegun: The period is in the future.
     """
     if not has_begun(period, zone, now):
         raise PeriodNotBegun(period.id, period.start(zone).astimezone(zone).date().isoformat())
 
 
 def has_begun(period: Period, zone: ZoneInfo, now: datetime) -> bool:
-    """Whether anything can have happened in a period yet."""
+    """Return whether a period has begun, so that it can have participations."""
     return period.start(zone) <= now
 
 
 def ensure(catalog: Catalog, cells: Iterable[tuple[str, str]], now: datetime) -> Sequence[Entry]:
-    """The snapshots of these organisations and periods, in their order; made where missing."""
+    """Return the snapshots of these cells, in their order; create those that are missing."""
     with catalog.transaction():
         known = {cell: catalog.of_cell(*cell) for cell in dict.fromkeys(cells)}
         missing = [cell for cell, entry in known.items() if entry is None]
@@ -63,7 +64,7 @@ def ensure(catalog: Catalog, cells: Iterable[tuple[str, str]], now: datetime) ->
 
 
 def create(catalog: Catalog, org_id: str, period: Period, now: datetime) -> Entry:
-    """The snapshot of a cell that has no version yet, with a run of it queued.
+    """Create the snapshot of a cell that has no version yet, and queue a run of it.
 
     Raises:
         SnapshotExists: The cell has a version.
@@ -72,20 +73,20 @@ def create(catalog: Catalog, org_id: str, period: Period, now: datetime) -> Entr
         (entry,) = ensure(catalog, [(org_id, period.id)], now)
         if entry.version:
             raise SnapshotExists(entry.id, org_id, period.id)
-        run_queue.queue(catalog, entry.number, forced=False, now=now)
+        run_queue.enqueue(catalog, entry.number, forced=False, now=now)
         return catalog.get(entry.id)
 
 
 def refresh(catalog: Catalog, entry: Entry, now: datetime, *, forced: bool) -> Run:
-    """A queued run of a snapshot, or the one that is already open."""
-    return run_queue.queue(catalog, entry.number, forced=forced, now=now)
+    """Queue a run of a snapshot, or return its open run if there is one."""
+    return run_queue.enqueue(catalog, entry.number, forced=forced, now=now)
 
 
 def check_same(entry: Entry, org_id: str | None, period_id: str | None) -> None:
-    """See that a request means the cell that the snapshot is of.
+    """Check that a request names the cell of the snapshot.
 
     Raises:
-        CellMismatch: It names another organisation or period.
+        CellMismatch: The request names another organisation or period.
     """
     if org_id not in (None, entry.org_id):
         raise CellMismatch(entry.id, "org_id", str(org_id), entry.org_id)
@@ -95,11 +96,11 @@ def check_same(entry: Entry, org_id: str | None, period_id: str | None) -> None:
 
 
 def delete(catalog: Catalog, snapshot_id: str) -> Entry:
-    """Take a snapshot out of every read, with its files.
+    """Delete a snapshot from the catalog, and then its files.
 
     Raises:
-        InvalidValue: This is no id.
-        SnapshotNotFound: There is none, or no longer.
+        InvalidValue: The id is invalid.
+        SnapshotNotFound: No snapshot has this id.
     """
     with catalog.transaction():
         entry = catalog.get(snapshot_id)

@@ -1,70 +1,145 @@
-"""A night: looks whether anything has changed since the last one, and has it counted if so.
+"""The nightly run: looks whether anything has changed since the last one, and if so counts it.
 
-Loads no engine where no file has changed: such nights should cost nothing.
+Loads no engine where no file has changed: such runs should cost nothing.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pipeline.runs.context import Night
+import msgspec
+
+from pipeline.errors import ExportsChanged
+from pipeline.runs import staleness
+from pipeline.runs.context import Beginning, NightlyResult
 from pipeline.sources import exports
 from pipeline.storage import nightly_record, run_queue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pipeline.runs.context import Work
-    from pipeline.sources.exports import File
+    from pipeline.runs.context import RunContext
+    from pipeline.sources.exports import File, Listing
+    from pipeline.storage.nightly_record import NightlyRecord
 
 
-def run(work: Work, *, full: bool = False) -> Night:
+def run(context: RunContext, *, full: bool = False) -> NightlyResult:
     """Bring every cell of every configured kind of period up to date.
 
     Args:
-        work: Where, by which settings, and when.
+        context: The place, settings and time.
         full: Compute every cell, stale or not.
 
     Raises:
-        Busy: Another night is going on.
+        Busy: Another nightly run is going on.
         ExportsMissing: There is no exports folder.
-        ExportsChanged: Files keep changing while they are read.
+        ExportsChanged: Files changed each time they were read.
         LedgerBroken: Rows were read that are not accounted for; nothing was published.
     """
-    exports.check_folder(work.data)
-    with run_queue.night(work.catalog, work.clock()):
-        deleted = nightly_record.deletions(work.catalog)
-        files = exports.find(work.data)
-        last_runs_clean = run_queue.last_runs_clean(work.catalog) and nightly_record.is_known(
-            work.catalog
+    exports.check_folder(context.data)
+    with run_queue.nightly_run(context.catalog, context.clock) as acquired:
+        beginning = _begin(context, acquired.id)
+        listing = exports.list_files(context.data)
+        if beginning.is_current and not full and not _waiting(context):
+            quiet = _quiet(context, beginning, listing)
+            if quiet is not None:
+                return quiet
+        from pipeline.runs import incremental  # noqa: PLC0415 (loads what an engine needs)
+
+        return incremental.run(context, beginning, full=full)
+
+
+def _begin(context: RunContext, run_id: int) -> Beginning:
+    """Claim the record; a deletion from now on voids the claim."""
+    catalog = context.catalog
+    with catalog.transaction():
+        last = nightly_record.read(catalog)
+        is_current = nightly_record.is_current(catalog) and run_queue.last_runs_clean(catalog)
+        nightly_record.claim(catalog, run_id)
+    return Beginning(run_id, last, is_current)
+
+
+def _waiting(context: RunContext) -> bool:
+    return any(run.number is not None for run in run_queue.open_runs(context.catalog))
+
+
+def _quiet(context: RunContext, beginning: Beginning, listing: Listing) -> NightlyResult | None:
+    """End the run where nothing has changed; None where it must look at rows."""
+    record, now, files = beginning.record, context.clock(), listing.files
+    if not staleness.is_published(context.catalog, record, now):
+        return None
+    inputs = staleness.inputs_digest(context.settings, files)
+    if record.inputs != inputs:
+        rewritten = staleness.rewritten(record, context.settings, files)
+        if not rewritten or not _has_same_content(context, record, rewritten):
+            return None
+        record = _with_fingerprints(record, files)
+        _confirm(context, record, inputs)
+    record = msgspec.structs.replace(record, inputs=inputs, other_files=listing.others)
+    _write(context, beginning, record)
+    return _result(record, files, beginning.not_yet_named(listing.others))
+
+
+def _has_same_content(context: RunContext, record: NightlyRecord, files: Sequence[File]) -> bool:
+    """Return whether rewritten files have the same rows as in the last nightly run.
+
+    If so, they count as read. The cache still has the old positions of these rows. The next
+    nightly run that finds a change replaces it.
+    """
+    from pipeline.engines import ScanRequest, UnreadableExports  # noqa: PLC0415 (as above)
+    from pipeline.runs import gather  # noqa: PLC0415
+
+    found = gather.open_files(context, files)
+    if found.refused:
+        return False
+    checksums = {name: file.checksum for name, file in record.files.items() if file.checksum}
+    request = ScanRequest(found.accepted, context.settings.terms)
+    is_same = False
+    with suppress(UnreadableExports, ExportsChanged):
+        is_same = context.engine().has_same_content(request, checksums)
+    return is_same and not exports.changed(files)
+
+
+def _with_fingerprints(record: NightlyRecord, files: Sequence[File]) -> NightlyRecord:
+    """Give the record the fingerprints of now."""
+    known = {
+        file.name: msgspec.structs.replace(
+            record.files[file.name], fingerprint=file.fingerprint.values
         )
-        others = [run for run in run_queue.open_runs(work.catalog) if run.number is not None]
-        may_be_quiet = last_runs_clean and not others and not full
-        if may_be_quiet and _nothing_changed(work, files):
-            return _quiet(work, files)
-        from pipeline.runs import incremental  # noqa: PLC0415 (loads an engine)
-
-        if may_be_quiet and incremental.is_as_before(work, files, deleted):
-            return _quiet(work, files)
-        return incremental.run(work, full=full, last_runs_clean=last_runs_clean)
+        for file in files
+    }
+    return msgspec.structs.replace(record, files=known)
 
 
-def _nothing_changed(work: Work, files: Iterable[File]) -> bool:
-    return nightly_record.nothing_changed(work.catalog, work.settings, files, work.clock())
+def _confirm(context: RunContext, record: NightlyRecord, inputs: str) -> None:
+    """Record that what is published follows from these inputs."""
+    entries = context.catalog.entries().values()
+    published = [entry.number for entry in entries if entry.inputs == record.inputs]
+    context.catalog.confirm(published, inputs)
 
 
-def _quiet(work: Work, files: Sequence[File]) -> Night:
-    known = work.catalog.files().values()
-    refused = {file.name: file.problem for file in known if file.problem is not None}
-    rows = sum(file.rows or 0 for file in known if file.problem is None)
-    return Night(
+def _write(context: RunContext, beginning: Beginning, record: NightlyRecord) -> None:
+    ended = msgspec.structs.replace(record, run_id=beginning.run_id, ended_at=context.clock())
+    nightly_record.write(context.catalog, ended)
+
+
+def _result(
+    record: NightlyRecord, files: Sequence[File], other_files: Sequence[str]
+) -> NightlyResult:
+    known = record.files.items()
+    refused: Mapping[str, str] = {
+        name: file.problem for name, file in known if file.problem is not None
+    }
+    return NightlyResult(
         changed=False,
         files=len(files),
-        rows=rows,
+        rows=sum(file.rows or 0 for _, file in known if file.problem is None),
         outcomes=(),
-        held={},
-        later=(),
+        blocked=record.blocked,
+        deferred=(),
         refused=refused,
         ignored={},
         ledger={},
+        other_files=other_files,
     )

@@ -1,6 +1,7 @@
-"""Versions out: numbers into files, files made current, and what became of each snapshot.
+"""The one publishing pass of a run: counts planned versions, writes files, makes them current.
 
-Files first, flushed; then one transaction. Nobody sees a version that is not wholly there.
+Version files are written and flushed first; then one transaction makes them current. Readers never
+see a partial version.
 """
 
 from __future__ import annotations
@@ -10,130 +11,226 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from pipeline.errors import LedgerBroken
 from pipeline.model import versions
-from pipeline.runs.context import COMPUTED, DELETED, Outcome, outcome
-from pipeline.storage import version_files
+from pipeline.model.cells import no_numbers
+from pipeline.model.columns import KEY
+from pipeline.model.ledger import COUNTED
+from pipeline.model.metrics import Aggregation, metrics_by
+from pipeline.model.states import Action, Outcome
+from pipeline.runs import lifecycle
+from pipeline.runs.context import SnapshotResult, result
+from pipeline.storage import run_queue, version_files
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pipeline.model.cells import Breakdown, Cell
+    from pipeline.engines import RejectedRows
+    from pipeline.model.cells import CellNumbers
     from pipeline.model.versions import Version
-    from pipeline.runs.context import Work
+    from pipeline.runs.context import RunContext
+    from pipeline.runs.gather import RunInputs
+    from pipeline.runs.plan import Decision, Plan
     from pipeline.storage.catalog import Entry
-
+    from pipeline.storage.run_queue import Run
 
 _GROUP: Final = 1_000
 """Versions whose files are in memory and flushed together."""
+_PEOPLE_AND_ACTIVITIES: Final = tuple(
+    metric.name for metric in metrics_by(Aggregation.COUNT_DISTINCT) if metric.column in KEY
+)
+_OUTCOMES: Final = {
+    Action.LEAVE: Outcome.UNCHANGED,
+    Action.RETAIN: Outcome.RETAINED,
+    Action.BLOCK: Outcome.BLOCKED,
+    Action.FAIL: Outcome.FAILED,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedVersion:
-    """A version to be made: of which snapshot, from what."""
+    """A version to be computed."""
 
+    decision: Decision
     entry: Entry
-    cell: Cell
-    digest: str
-    rows: int
-    """The rows that its ledger must account for."""
 
-    def is_stale(self, work: Work) -> bool:
-        """Whether the current version is another one, or can't be read any more."""
-        current = self.entry.version
-        return self.digest != self.entry.digest or not version_files.is_readable(
-            work.data, self.entry.number, current
-        )
+    @property
+    def number(self) -> int:
+        """The number of the version."""
+        return self.entry.version + 1
+
+
+def execute(
+    context: RunContext, inputs: RunInputs, plan: Plan, runs: Sequence[Run], inputs_digest: str
+) -> list[SnapshotResult]:
+    """Carry out the plan, and end the runs.
+
+    Args:
+        context: The place and time.
+        inputs: The survey from which to count.
+        plan: The decisions.
+        runs: The runs that were asked for; each ends with the result of its snapshot.
+        inputs_digest: The digest of the inputs, for snapshots that now follow from them.
+
+    Raises:
+        ExportsChanged: Files changed after it was decided what to count; nothing is published.
+        LedgerBroken: A cell's ledger does not account for its rows; nothing is published.
+    """
+    planned = _with_snapshots(context, plan)
+    rejected = inputs.survey.rejected_rows(one.decision.cell for one in planned)
+    counted = _count(context, inputs, planned)
+    published = publish(context, counted, len(planned), rejected, inputs_digest)
+    unchanged = plan.with_action(Action.LEAVE, Action.RETAIN)
+    numbers = [one.entry.number for one in unchanged if one.entry is not None]
+    context.catalog.confirm(numbers, inputs_digest)
+    ended = [
+        result(one.entry, _OUTCOMES[one.action], one.reason, one.entry.version, one.problem)
+        for one in plan.decisions
+        if one.action in _OUTCOMES and one.entry is not None
+    ]
+    results = [*published, *ended]
+    _end_runs(context, runs, results)
+    return results
+
+
+def _end_runs(context: RunContext, runs: Iterable[Run], results: Iterable[SnapshotResult]) -> None:
+    problems = {one.id: one.problem for one in results}
+    for run in runs:
+        problem = problems.get(versions.snapshot_id(run.number or 0))
+        run_queue.end(context.catalog, run.id, context.clock(), problem)
+
+
+def _with_snapshots(context: RunContext, plan: Plan) -> list[PlannedVersion]:
+    """Create the snapshots that are missing, in the order of the plan."""
+    decisions = plan.with_action(Action.COMPUTE)
+    cells = [one.cell.key for one in decisions]
+    entries = lifecycle.ensure(context.catalog, cells, context.clock())
+    return [PlannedVersion(*pair) for pair in zip(decisions, entries, strict=True)]
+
+
+def _count(
+    context: RunContext, inputs: RunInputs, planned: Iterable[PlannedVersion]
+) -> Generator[tuple[PlannedVersion, CellNumbers], None, None]:
+    """Count each planned version; only when all are taken may they be published."""
+    try:
+        for one, counted in _counted(context, inputs, planned):
+            _check_accounted(one, counted)
+            yield one, counted
+    except Exception:
+        inputs.check_unchanged()  # an error that a changed file causes is no fault of the program
+        raise
+    inputs.check_unchanged()
+
+
+def _counted(
+    context: RunContext, inputs: RunInputs, planned: Iterable[PlannedVersion]
+) -> Iterator[tuple[PlannedVersion, CellNumbers]]:
+    waiting = {one.decision.cell: one for one in planned}
+    for kind in dict.fromkeys(cell.period.kind for cell in waiting):
+        of_kind = [cell for cell in waiting if cell.period.kind == kind]
+        for batch in inputs.survey.count(kind, of_kind):
+            for cell, counted in batch.items():
+                yield waiting.pop(cell), counted
+    for one in waiting.values():
+        yield one, no_numbers(context.settings.terms.breakdowns)
+
+
+def _check_accounted(planned: PlannedVersion, counted: CellNumbers) -> None:
+    """Check that a cell's numbers and ledger account for its rows.
+
+    Raises:
+        LedgerBroken: They do not.
+    """
+    rows, accounted = planned.decision.content.rows, sum(counted.ledger.values())
+    total = counted.total["participations"]
+    different = [counted.total[name] for name in _PEOPLE_AND_ACTIVITIES]
+    # A cell with participations has at least one person, and at most one for each of them.
+    is_possible = all(bool(total) <= number <= total for number in different)
+    if accounted != rows or counted.ledger[COUNTED] != total or not is_possible:
+        raise LedgerBroken(str(planned.decision.cell), rows, accounted)
 
 
 def publish(
-    work: Work,
-    counted: Generator[tuple[PlannedVersion, Breakdown], None, None],
+    context: RunContext,
+    counted: Generator[tuple[PlannedVersion, CellNumbers], None, None],
     total: int,
-    left_out: RejectedRows,
-) -> list[Outcome]:
+    rejected: RejectedRows,
+    inputs_digest: str,
+) -> list[SnapshotResult]:
     """Write these versions as they come, then make all of them current in one transaction.
 
-    A snapshot that was deleted meanwhile stays deleted: what was written for it is taken away.
-
-    Args:
-        work: Where, and when.
-        counted: What is to be published; where it ends with a failure, nothing is. Where writing
-            does, it is closed.
-        total: How many versions are to be expected.
-        left_out: The rows to be laid beside them.
+    A snapshot that was deleted meanwhile stays deleted: its new files are deleted too.
     """
-    published: list[tuple[PlannedVersion, Version]] = []
+    written = _write(context, counted, total, rejected)
+    if not written:
+        return []
+    with context.catalog.transaction():
+        current = [context.catalog.publish(version, inputs_digest) for _, version in written]
+    results = []
+    for (planned, version), is_current in zip(written, current, strict=True):
+        entry = planned.entry
+        if not is_current:
+            version_files.remove(context.data, entry.number)
+        elif entry.version:
+            version_files.remove_quarantine(context.data, entry.number, entry.version)
+        outcome = Outcome.COMPUTED if is_current else Outcome.DELETED
+        results.append(result(entry, outcome, planned.decision.reason, version.version))
+    context.events("snapshots_published", snapshots=len(written))
+    return results
+
+
+def _write(
+    context: RunContext,
+    counted: Generator[tuple[PlannedVersion, CellNumbers], None, None],
+    total: int,
+    rejected: RejectedRows,
+) -> list[tuple[PlannedVersion, Version]]:
+    """Write the files of these versions; where that or counting fails, all are deleted again."""
+    written: list[tuple[PlannedVersion, Version]] = []
     try:
         with closing(counted):
             while group := list(islice(counted, _GROUP)):
-                made = [(plan, _version(work, plan, numbers)) for plan, numbers in group]
-                published += made
-                version_files.write(_files(work, made, left_out))
-                work.tell("snapshots_written", done=len(made), total=total)
+                made = [(planned, _version(context, planned, of)) for planned, of in group]
+                written += made
+                version_files.write(_contents(context, made, rejected))
+                context.events("snapshots_written", done=len(made), total=total)
     except BaseException:
-        # Nothing of it may be found by whoever rebuilds the catalog from the files.
-        for plan, _ in published:
-            with suppress(OSError):  # the others go, and what went wrong first is told
-                version_files.sweep_snapshot(work.data, plan.entry.number, plan.entry.version)
+        # A rebuilt catalog must not find a version that was never published.
+        for planned, _ in written:
+            with suppress(OSError):  # the first error is reported, and the other files deleted
+                version_files.sweep_snapshot(
+                    context.data, planned.entry.number, planned.entry.version
+                )
         raise
-    if not published:
-        return []
-    with work.catalog.transaction():
-        current = [work.catalog.publish(version) for _, version in published]
-    outcomes = []
-    for (plan, version), is_current in zip(published, current, strict=True):
-        if is_current and plan.entry.version:
-            version_files.remove_quarantine(work.data, plan.entry.number, plan.entry.version)
-        if not is_current:
-            version_files.remove(work.data, plan.entry.number)
-        what = COMPUTED if is_current else DELETED
-        outcomes.append(outcome(plan.entry, what, version.version))
-    return outcomes
+    return written
 
 
-def _files(
-    work: Work, made: Iterable[tuple[PlannedVersion, Version]], left_out: RejectedRows
+def _contents(
+    context: RunContext, made: Iterable[tuple[PlannedVersion, Version]], rejected: RejectedRows
 ) -> Mapping[Path, bytes]:
-    """The files of these versions, and beside them the rows that they left out."""
+    """Give the files of these versions, and those of the rows that they left out."""
     contents: dict[Path, bytes] = {}
-    for plan, version in made:
-        number = plan.entry.number
-        contents[version_files.version_path(work.data, number, version.version)] = versions.encode(
-            version
-        )
-        rows = left_out.of(plan.cell)
+    for planned, version in made:
+        number, cell = planned.entry.number, planned.decision.cell
+        path = version_files.version_path(context.data, number, version.version)
+        contents[path] = versions.encode(version)
+        rows = b"".join(rejected.get((cell.org_id, month), b"") for month in cell.period.months)
         if rows:
-            contents[version_files.quarantine_path(work.data, number, version.version)] = rows
+            path = version_files.quarantine_path(context.data, number, version.version)
+            contents[path] = rows
     return contents
 
 
-def _version(work: Work, plan: PlannedVersion, counted: Breakdown) -> Version:
+def _version(context: RunContext, planned: PlannedVersion, counted: CellNumbers) -> Version:
     return versions.version(
-        number=plan.entry.number,
-        version_number=plan.entry.version + 1,
-        cell=plan.cell,
-        zone=work.settings.zone,
-        created_at=plan.entry.created_at,
-        refreshed_at=work.clock().replace(microsecond=0),
-        content_digest=plan.digest,
+        number=planned.entry.number,
+        version_number=planned.number,
+        cell=planned.decision.cell,
+        created_at=planned.entry.created_at,
+        refreshed_at=context.clock().replace(microsecond=0),
+        cause=planned.decision.reason,
+        content=planned.decision.content,
+        terms=context.settings.terms,
         counted=counted,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedRows:
-    """The rows that are kept to be looked at, ready to be laid beside their snapshots."""
-
-    by_month: Mapping[tuple[str, int] | None, bytes]
-    """Lines by organisation and month; under None those of rows that lie in no cell."""
-
-    def of(self, cell: Cell) -> bytes:
-        """The rows that lie in a cell, one JSON object a line."""
-        months = cell.period.months
-        return b"".join(self.by_month.get((cell.org_id, month), b"") for month in months)
-
-    @property
-    def unplaced(self) -> bytes:
-        """The rows that lie in no cell, one JSON object a line."""
-        return self.by_month.get(None, b"")

@@ -1,4 +1,4 @@
-"""The catalog built anew from the snapshot files: after it was lost, damaged, or restored."""
+"""Reindex: rebuilds the catalog from the snapshot files, after it was lost, damaged or restored."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StoreDamaged
-from pipeline.storage import catalog as index
-from pipeline.storage import run_queue, version_files
-from pipeline.storage.catalog import Catalog
+from pipeline.storage import rebuild, version_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,37 +18,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reindexed:
-    """What the files gave."""
+    """The result of rebuilding the catalog."""
 
     snapshots: int
     damaged: Sequence[str]
-    """Version files that can't be read; an older version of the snapshot stands, if any."""
+    """Version files that can't be read; an older version of the snapshot is current, if any."""
     set_aside: str | None
-    """Where the old catalog lies, if it was no catalog any longer."""
+    """The new path of the old catalog, if it could not be repaired in place."""
 
 
 def run(data: Path, now: datetime) -> Reindexed:
     """Rebuild the catalog: the newest readable version of each snapshot is current.
 
     Raises:
-        Busy: A night is going on.
+        Busy: A nightly run is going on.
     """
-    set_aside = _set_aside_if_unreadable(data, now)
     newest, damaged = _newest(data)
-    with (
-        Catalog.open(data, rebuild=True) as catalog,
-        run_queue.night(catalog, now) as holder,
-        catalog.transaction(),
-    ):
-        catalog.clear(keeping_runs_of=holder)
-        for version in newest:
-            catalog.restore(version)
-        catalog.mark_whole()
+    set_aside = rebuild.rebuild(data, newest, now)
     return Reindexed(len(newest), damaged, set_aside)
 
 
 def _newest(data: Path) -> tuple[list[Version], list[str]]:
-    """The newest readable version of each cell, and what is wrong with others."""
+    """Find the newest readable version of each cell, and the problems of other versions."""
     found: dict[int, Version] = {}
     damaged = []
     for number, version in version_files.all_versions(data):
@@ -59,28 +48,13 @@ def _newest(data: Path) -> tuple[list[Version], list[str]]:
         except StoreDamaged as error:
             damaged.append(str(error))
     of_cell: dict[tuple[str, str], Version] = {}
-    for newer in found.values():  # in the order of their ids: the later one is the newer
+    for newer in found.values():  # in the order of their ids, so that the newer one comes later
         cell = (newer.org_id, newer.reporting_period_id)
         older = of_cell.get(cell)
         if older is not None:
             damaged.append(
                 f"{older.id} is of {older.org_id} in {older.reporting_period_id} as {newer.id} "
-                f"is, which is newer and stands; the next night takes {older.id} away"
+                f"is, which is newer and current; the next nightly run deletes {older.id}"
             )
         of_cell[cell] = newer
     return list(of_cell.values()), damaged
-
-
-def _set_aside_if_unreadable(data: Path, now: datetime) -> str | None:
-    """Move a file out of the way that is no catalog, or one of another edition."""
-    path = data / index.FILE
-    if not path.exists():
-        return None
-    try:
-        Catalog.open(data, rebuild=True).close()
-    except StoreDamaged:
-        aside = path.with_name(f"{index.FILE}.{now:%Y%m%dT%H%M%SZ}")
-        path.replace(aside)
-        path.with_name(f"{index.FILE}-journal").unlink(missing_ok=True)
-        return aside.name
-    return None

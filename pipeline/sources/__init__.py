@@ -1,1 +1,1 @@
-"""Files in: which exports there are, and which are accepted or refused."""
+"""Export files: a list of them, each accepted or refused by its footer, and its rows."""

@@ -1,25 +1,27 @@
-"""What each export is made of, by its footer: accepted, or refused as a whole with the reason.
+"""Exports accepted by their footers, or refused as a whole with the reason.
 
-Reads no row. Refuses a file that lacks a required column, holds one as another type, or can't be
-read as Parquet.
+Reads no row. Refuses a file that lacks a required column, has one of another type, has two columns
+of one name, or can't be read as Parquet.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import ExportRefused
-from pipeline.model.columns import COLUMNS, Column, ColumnMapping, Kind, Ticks, Unit
+from pipeline.model.columns import COLUMNS, Column, ColumnMapping, Kind
+from pipeline.sources import footer
 from pipeline.sources.exports import is_legible, os_problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.sources.exports import File
+    from pipeline.sources.footer import Footer, StoredColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +29,30 @@ class Export:
     """One export that can be read."""
 
     file: File
-    shape: ColumnMapping = field(hash=False)
+    mapping: ColumnMapping = field(hash=False)
+    types: Mapping[str, pa.DataType] = field(hash=False)
+    """The type of each of our columns that the file has."""
     rows: int
     ignored: tuple[str, ...]
-    """Columns that mean nothing to us."""
-    layout: str
-    """All columns and their types; files of one layout can be read as if they were one file."""
+    """The names of columns that are not read."""
+    layout: tuple[Any, ...]
+    """Our columns with their names and types; one scan can read files of one layout."""
+    is_native: bool
+    """Whether engines' own readers give every value exactly; otherwise `batches` reads the file."""
+    first_page: int | None
+    """The position of the file's first page; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exports:
-    """All files of one reading, each either accepted or refused; in the order of their names."""
+    """All export files of a run, each accepted or refused, in the order of their names."""
 
     accepted: tuple[Export, ...]
     refused: Mapping[File, ExportRefused]
 
     @property
     def rows(self) -> int:
-        """How many rows the accepted files hold, by their footers."""
+        """The number of rows in the accepted files, by their footers."""
         return sum(export.rows for export in self.accepted)
 
     @property
@@ -54,98 +62,128 @@ class Exports:
 
     @property
     def problems(self) -> Mapping[str, str]:
-        """Refused files by name, and why."""
+        """The problem of each refused file, by its name."""
         return {file.name: str(error) for file, error in self.refused.items()}
 
     def without(self, damaged: Mapping[Export, ExportRefused]) -> Exports:
-        """The same reading with these files refused as well."""
+        """Return these exports with the damaged ones refused as well."""
         return Exports(
             tuple(export for export in self.accepted if export not in damaged),
             {**self.refused, **{export.file: error for export, error in damaged.items()}},
         )
 
 
-def read(files: Iterable[File], columns: Mapping[str, str]) -> Exports:
-    """Open the footer of every file, and accept or refuse it.
+def read(
+    files: Iterable[File], names: Mapping[str, str], columns: Sequence[Column] = COLUMNS
+) -> Exports:
+    """Read the footer of every file, and accept or refuse the file.
 
     Args:
-        files: What to open.
-        columns: Our column to theirs, where the names differ.
+        files: The files to open.
+        names: Their name of each of our columns, where the names differ.
+        columns: The columns that are read.
     """
     accepted: list[Export] = []
     refused: dict[File, ExportRefused] = {}
     for file in files:
         try:
-            accepted.append(_open(file, columns))
+            accepted.append(_open(file, names, columns))
         except ExportRefused as error:
             refused[file] = error
     return Exports(tuple(accepted), refused)
 
 
-def _open(file: File, columns: Mapping[str, str]) -> Export:
-    if not is_legible(str(file.path)):
+def _open(file: File, theirs: Mapping[str, str], columns: Sequence[Column]) -> Export:
+    _refuse_unopened(file)
+    names = {column.name: theirs.get(column.name, column.name) for column in columns}
+    try:
+        found = footer.read(file.location, set(names.values()))
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ExportRefused(file.name, _read_problem(file, error)) from error
+    _refuse_ambiguous(file, found, names)
+    stored = {
+        column: found.columns[names[column.name]]
+        for column in columns
+        if _is_there(file, found, names, column)
+    }
+    for column, one in stored.items():
+        _refuse_other_type(file, found, names, column, one)
+    return _export(file, found, {column.name: theirs for column, theirs in stored.items()})
+
+
+def _export(file: File, found: Footer, stored: Mapping[str, StoredColumn]) -> Export:
+    theirs = {column.name for column in stored.values()}
+    return Export(
+        file,
+        ColumnMapping(
+            {ours: column.name for ours, column in stored.items()},
+            {
+                ours: column.values.ticks
+                for ours, column in stored.items()
+                if column.values.ticks is not None
+            },
+        ),
+        {ours: column.values.dtype for ours, column in stored.items()},
+        found.rows,
+        tuple(sorted(set(found.names) - theirs)),
+        tuple((ours, column.name, *column.written) for ours, column in stored.items()),
+        found.is_native and all(column.is_native for column in stored.values()),
+        found.first_page,
+    )
+
+
+def _refuse_unopened(file: File) -> None:
+    if file.problem is not None:
+        raise ExportRefused(file.name, file.problem)
+    if not is_legible(file.location):
         problem = "its path has signs that can't be shown; rename it"
         raise ExportRefused(file.name, problem)
     if file.path.exists() and not file.path.is_file():
         raise ExportRefused(file.name, "it is no regular file; put a file in its place")
-    try:
-        with pq.ParquetFile(file.path) as parquet:
-            schema, rows = parquet.schema_arrow, parquet.metadata.num_rows
-            # The types that were written and those that are read: neither tells the other.
-            layout = f"{parquet.schema}\n{schema.to_string(show_schema_metadata=False)}"
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ExportRefused(file.name, _read_problem(file, error)) from error
-    _refuse_twice(file, schema.names, rows)
-    names = {column.name: columns.get(column.name, column.name) for column in COLUMNS}
-    fields = {
-        column: schema.field(names[column.name])
-        for column in COLUMNS
-        if _there(file, schema, names, column, rows)
-    }
-    for column, found in fields.items():
-        if not _fits(column.kind, found.type):
-            problem = (
-                f"column {_shown(names, column)} holds {found.type}, not {column.kind.value}; "
-                "export it as that"
-            )
-            raise ExportRefused(file.name, problem, rows)
-    return Export(
-        file,
-        ColumnMapping(
-            {column.name: field.name for column, field in fields.items()},
-            {
-                column.name: _ticks(field.type)
-                for column, field in fields.items()
-                if column.kind is Kind.INSTANT and not pa.types.is_null(field.type)
-            },
-        ),
-        rows,
-        tuple(sorted(set(schema.names) - set(names.values()))),
-        layout.partition("\n")[2],
-    )
 
 
-def _refuse_twice(file: File, names: Sequence[str], rows: int) -> None:
-    """No engine could tell which of two columns of one name is meant, ours or not."""
-    twice = next((name for name in names if names.count(name) > 1), None)
+def _refuse_ambiguous(file: File, found: Footer, names: Mapping[str, str]) -> None:
+    """Refuse columns of one name, and columns of ours that differ from others in case only.
+
+    Engines would choose different ones of them.
+    """
+    counts = Counter(found.names)
+    twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
-        problem = f"it has {names.count(twice)} columns named {twice}; keep one"
-        raise ExportRefused(file.name, problem, rows)
+        problem = f"it has {counts[twice]} columns named {twice}; keep one"
+        raise ExportRefused(file.name, problem, found.rows)
+    alike: dict[str, list[str]] = {}
+    for name in counts:
+        alike.setdefault(name.lower(), []).append(name)
+    for name in names.values():
+        same = alike.get(name.lower(), [])
+        if name in counts and len(same) > 1:
+            problem = f"columns {' and '.join(same)} differ in upper and lower case only; keep one"
+            raise ExportRefused(file.name, problem, found.rows)
 
 
-def _there(
-    file: File, schema: pa.Schema, names: Mapping[str, str], column: Column, rows: int
-) -> bool:
-    """Whether the file has the column, which it may lack unless it is required."""
-    found = names[column.name] in schema.names
-    if column.required and not found:
+def _is_there(file: File, found: Footer, names: Mapping[str, str], column: Column) -> bool:
+    """Check that the file has the column; refuse the file if it lacks a required one."""
+    is_there = names[column.name] in found.columns
+    if column.required and not is_there:
         problem = (
             f"it lacks the required column {_shown(names, column)}; it has "
-            f"{', '.join(schema.names) or 'none'}. Export the column, or name theirs in "
+            f"{', '.join(found.names) or 'none'}. Export the column, or name theirs in "
             "[export.columns]"
         )
-        raise ExportRefused(file.name, problem, rows)
-    return found
+        raise ExportRefused(file.name, problem, found.rows)
+    return is_there
+
+
+def _refuse_other_type(
+    file: File, found: Footer, names: Mapping[str, str], column: Column, theirs: StoredColumn
+) -> None:
+    if not _fits(column.kind, theirs.values.dtype):
+        problem = (
+            f"column {_shown(names, column)} holds {theirs.values.described}, "
+            f"not {column.kind.value}; export it as that"
+        )
+        raise ExportRefused(file.name, problem, found.rows)
 
 
 def _shown(names: Mapping[str, str], column: Column) -> str:
@@ -153,26 +191,13 @@ def _shown(names: Mapping[str, str], column: Column) -> str:
     return theirs if theirs == column.name else f"{theirs} (our {column.name})"
 
 
-def _is_text(dtype: pa.DataType) -> bool:
-    if pa.types.is_dictionary(dtype):
-        return _is_text(dtype.value_type)
-    return bool(
-        pa.types.is_string(dtype)
-        or pa.types.is_large_string(dtype)
-        or pa.types.is_string_view(dtype)
-    )
-
-
 def _is_id(dtype: pa.DataType) -> bool:
-    return _is_text(dtype) or bool(pa.types.is_integer(dtype))
+    return bool(pa.types.is_string(dtype) or pa.types.is_integer(dtype))
 
 
 def _is_number(dtype: pa.DataType) -> bool:
     return bool(
-        pa.types.is_floating(dtype)
-        or pa.types.is_integer(dtype)
-        # 256-bit decimals are more than the engines hold; no export of hours has them.
-        or (pa.types.is_decimal(dtype) and dtype.bit_width <= 128)  # noqa: PLR2004
+        pa.types.is_floating(dtype) or pa.types.is_integer(dtype) or pa.types.is_decimal(dtype)
     )
 
 
@@ -182,24 +207,16 @@ def _is_instant(dtype: pa.DataType) -> bool:
 
 _TESTS: Final = {
     Kind.ID: _is_id,
-    Kind.TEXT: _is_text,
+    Kind.TEXT: pa.types.is_string,
     Kind.INSTANT: _is_instant,
     Kind.NUMBER: _is_number,
     Kind.FLAG: pa.types.is_boolean,
 }
 
 
-def _fits(kind: Kind, dtype: pa.DataType) -> bool:
-    """A column of type null holds nothing, which every kind may."""
-    return bool(pa.types.is_null(dtype) or _TESTS[kind](dtype))
-
-
-def _ticks(dtype: pa.DataType) -> Ticks:
-    if not pa.types.is_timestamp(dtype):
-        return Ticks(Unit.DAYS, zoned=False)
-    # Parquet has no seconds: they lie there as milliseconds.
-    unit = Unit.MILLISECONDS if dtype.unit == "s" else Unit(dtype.unit)
-    return Ticks(unit, zoned=dtype.tz is not None)
+def _fits(kind: Kind, dtype: pa.DataType | None) -> bool:
+    """Return whether a kind may be of a type; a column of type null has no values, so it fits."""
+    return dtype is not None and bool(pa.types.is_null(dtype) or _TESTS[kind](dtype))
 
 
 def _read_problem(file: File, error: Exception) -> str:

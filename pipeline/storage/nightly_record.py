@@ -1,162 +1,128 @@
-"""What the last night read, so that nothing need be read to know that nothing has changed.
+"""The record of the last nightly run: by which terms, over which files, with which result.
 
-Compares what the file system says of the exports, the settings that decide numbers, and the
-programs that make them. Opens no export and loads no engine, so that the API can ask.
+A run claims the record when it begins and writes it when it ends. A deletion in between voids
+the claim, because the run may have published by what is gone; the record is then not current.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import astuple
-from importlib.metadata import version as installed_version
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pipeline.model import numbers, periods
-from pipeline.sources import exports
-from pipeline.storage.catalog import DELETIONS, text_of
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Collection, Mapping
 
-    from pipeline.settings import Settings
-    from pipeline.sources.exports import File
-    from pipeline.storage.catalog import Catalog, Entry
-
-_READING: Final = "last_reading"
-"""The fact that tells which files the last night read, and by which settings: a `_Reading`."""
-_SAID: Final = "last_said"
-"""The fact that tells what each file said to the last night, as long as nobody has published since
-by what files say by now."""
-_UNTIL: Final = "reading_until"
-"""The fact that tells when a period begins whose rows the last night left for later."""
+    from pipeline.storage.database import Database
 
 
-class _Reading(msgspec.Struct, frozen=True):
-    """What decides a night's results."""
+class FileRecord(msgspec.Struct, frozen=True):
+    """An export as the nightly run found it."""
 
+    fingerprint: tuple[int, int, int, int]
+    """The file system's account of the file; zeros where it is not known."""
+    rows: int | None
+    problem: str | None
+    """The reason for which it was refused; None where it was accepted."""
+    organisations: tuple[str, ...]
+    """The organisations that it named when it could last be read."""
+    checksum: str | None
+    """The content checksum: the same for the same rows in any order."""
+
+
+class NightlyRecord(msgspec.Struct, frozen=True):
+    """All that the next nightly run compares with."""
+
+    run_id: int
+    """The nightly run; 0 before the first."""
+    ended_at: datetime
     terms: str
-    """The settings and the programs, in short."""
-    files: dict[str, str]
-    """What the file system said of each file, by name."""
+    """The digest of the terms."""
+    inputs: str
+    """The digest of terms and files together."""
+    files: dict[str, FileRecord]
+    """By name, the refused ones too."""
+    until: datetime | None
+    """The instant at which the first deferred period begins; None where none is deferred."""
+    ignored_columns: tuple[str, ...]
+    """The columns without a meaning that a nightly run has named so far."""
+    blocked: dict[str, str]
+    """By organisation whose numbers stay, the refused export that named it."""
+    retained: int = 0
+    """Snapshots whose numbers stay, because no export has their rows any longer."""
+    other_files: tuple[str, ...] = ()
+    """The files with another ending that a nightly run has named so far."""
 
 
-def deletions(catalog: Catalog) -> str:
-    """How many snapshots were deleted so far: a night knows nothing of one deleted while it ran."""
-    return catalog.fact(DELETIONS) or "0"
+EMPTY: Final = NightlyRecord(0, datetime.fromtimestamp(0, UTC), "", "", {}, None, (), {})
+"""The record before the first nightly run. No run owns it, so it is never current."""
 
 
-def remember(  # noqa: PLR0913, PLR0917 (each is one fact of the night)
-    catalog: Catalog,
-    settings: Settings,
-    files: Iterable[File],
-    deleted: str,
-    until: datetime | None,
-    said: Mapping[str, str],
-) -> None:
-    """A night has brought everything up to date with these files.
-
-    Args:
-        catalog: Where it is remembered.
-        settings: By which they were read.
-        files: All exports that there are, the refused ones too.
-        deleted: What `deletions` said when the night began.
-        until: When a period begins for which rows were left; None where there are none.
-        said: What each file says, in short: the same for the same rows in any order.
-    """
-    catalog.remember(_READING, _text(_reading(settings, files, deleted)))
-    catalog.remember(_UNTIL, text_of(until) if until else "")
-    catalog.remember(_SAID, msgspec.json.encode(said).decode())
-
-
-def remember_same(
-    catalog: Catalog, settings: Settings, files: Iterable[File], deleted: str
-) -> None:
-    """Files that were written anew say what the last night read, and count as read."""
-    catalog.remember(_READING, _text(_reading(settings, files, deleted)))
-
-
-def is_known(catalog: Catalog) -> bool:
-    """Whether the catalog knows of a last night; one that was built anew does not."""
-    return catalog.fact(_READING) is not None
-
-
-def nothing_changed(
-    catalog: Catalog, settings: Settings, files: Iterable[File], now: datetime
-) -> bool:
-    """Whether a night over these files would come to what the last one came to."""
-    found = _reading(settings, files, deletions(catalog))
-    return catalog.fact(_READING) == _text(found) and not _has_come(catalog, now)
-
-
-def _has_come(catalog: Catalog, now: datetime) -> bool:
-    """Whether a period has begun whose rows the last night left for later."""
-    until = catalog.fact(_UNTIL)
-    return until is not None and "" < until <= text_of(now)
-
-
-def written_anew(
-    catalog: Catalog, settings: Settings, files: Sequence[File], now: datetime, deleted: str
-) -> Sequence[File]:
-    """The files that are no longer what the last night read, where there is no other news.
-
-    Empty where something else has changed, too: files came or went, or one was refused.
-    """
-    known = catalog.fact(_READING)
-    found = _reading(settings, files, deleted)
-    if known is None or _has_come(catalog, now):
-        return ()
-    before = msgspec.json.decode(known, type=_Reading)
-    if before.terms != found.terms or before.files.keys() != found.files.keys():
-        return ()
-    changed = [file for file in files if before.files[file.name] != found.files[file.name]]
-    last = catalog.files()
-    return changed if all(last[file.name].problem is None for file in changed) else ()
-
-
-def said(catalog: Catalog) -> Mapping[str, str]:
-    """What each file said to the last night; nothing where others have published since."""
-    return msgspec.json.decode(catalog.fact(_SAID) or "{}", type=dict[str, str])
-
-
-def forget_said(catalog: Catalog) -> None:
-    """From now on something may be published that the last night did not read."""
-    catalog.remember(_SAID, "{}")
-
-
-def stands(catalog: Catalog, settings: Settings, entry: Entry, now: datetime) -> bool:
-    """Whether a snapshot's version is certainly what the exports say now.
-
-    False is no more than a doubt: the snapshot is of a kind that nights don't compute, or one of
-    the files that name its organisation is refused, or something has changed for someone.
+def read(catalog: Database) -> NightlyRecord | None:
+    """Read the record that was written last, current or not.
 
     Raises:
-        ExportsMissing: There is no exports folder.
-        ExportsUnreadable: A folder can't be listed.
+        StoreDamaged: The catalog does not hold what was written.
     """
-    kind = periods.parse(entry.reporting_period_id).kind
-    if not entry.version or kind not in settings.periods:
-        return False
-    refused = (file for file in catalog.files().values() if file.problem is not None)
-    if any(entry.org_id in file.organisations for file in refused):
-        return False
-    return nothing_changed(catalog, settings, exports.find(catalog.data), now)
+    rows = catalog.execute("SELECT body FROM nightly_record WHERE body IS NOT NULL")
+    if not rows:
+        return None
+    try:
+        return msgspec.json.decode(rows[0]["body"], type=NightlyRecord)
+    except (msgspec.DecodeError, TypeError, ValueError) as error:
+        raise catalog.damaged(f"the record of the last nightly run: {error}") from error
 
 
-def _reading(settings: Settings, files: Iterable[File], deleted: str) -> _Reading:
-    by_name: dict[str, str] = {}
-    for file in files:  # names that can't be shown may look alike
-        fingerprint = "-".join(map(str, astuple(file.fingerprint)))
-        by_name[file.name] = f"{by_name.get(file.name, '')}/{fingerprint}"
-    chosen = settings.model_dump(exclude={"runs", "log"})
-    terms = (numbers.DEFINITIONS, installed_version("polars"), chosen, deleted)
-    return _Reading(
-        hashlib.blake2b(msgspec.json.encode(terms), digest_size=16).hexdigest(),
-        by_name,
+def is_current(catalog: Database) -> bool:
+    """Return whether the record's run still owns it: nothing was deleted since it began."""
+    return bool(
+        catalog.execute(
+            "SELECT 1 FROM nightly_record WHERE body IS NOT NULL AND claimed_by = run_id"
+        )
     )
 
 
-def _text(reading: _Reading) -> str:
-    return msgspec.json.encode(reading, order="sorted").decode()
+def claim(catalog: Database, run_id: int) -> None:
+    """Make a nightly run, which begins, the owner; the record so far is no longer current."""
+    catalog.execute(
+        "INSERT INTO nightly_record (id, claimed_by) VALUES (1, ?) "
+        "ON CONFLICT (id) DO UPDATE SET claimed_by = excluded.claimed_by",
+        (run_id,),
+    )
+
+
+def write(catalog: Database, record: NightlyRecord) -> bool:
+    """Store the record of a nightly run; return whether that run still owns it.
+
+    The record is stored in either case: which files name which organisations stays true.
+    """
+    ((claimed_by,),) = catalog.execute(
+        "INSERT INTO nightly_record (id, run_id, body) VALUES (1, ?, ?) ON CONFLICT (id) "
+        "DO UPDATE SET run_id = excluded.run_id, body = excluded.body RETURNING claimed_by",
+        (record.run_id, msgspec.json.encode(record).decode()),
+    )
+    return bool(claimed_by == record.run_id)
+
+
+def void(catalog: Database) -> None:
+    """Take the record, or the right to write it, from its run."""
+    catalog.execute("UPDATE nightly_record SET claimed_by = NULL")
+
+
+def add_organisations(catalog: Database, named: Mapping[str, Collection[str]]) -> None:
+    """Add organisations that a run between two nightly runs found in files.
+
+    Args:
+        catalog: The catalog.
+        named: The organisations by name of the file; others that it named before stay.
+    """
+    with catalog.transaction():
+        record = read(catalog) or EMPTY
+        files = dict(record.files)
+        for name, organisations in named.items():
+            file = files.get(name, FileRecord((0, 0, 0, 0), None, None, (), None))
+            both = tuple(sorted({*file.organisations, *organisations}))
+            files[name] = msgspec.structs.replace(file, organisations=both)
+        if files != record.files:
+            write(catalog, msgspec.structs.replace(record, files=files))

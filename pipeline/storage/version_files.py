@@ -1,7 +1,7 @@
-"""Snapshot files and what lies beside them: written whole or not at all, read, swept.
+"""Version files, quarantine files, and the highest id: written atomically, read, swept.
 
 Files are written under temporary names, flushed and renamed; their folders are flushed too. No
-file says which version is current: the catalog does.
+file names the current version: the catalog does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pipeline.errors import StoreDamaged
+from pipeline.errors import StoreDamaged, StoreTooNew
 from pipeline.model import versions
 
 if TYPE_CHECKING:
@@ -27,47 +27,55 @@ if TYPE_CHECKING:
 SNAPSHOTS: Final = "snapshots"
 QUARANTINE: Final = "quarantine"
 _HIGHEST: Final = "highest-id"
-_MEND: Final = "restore it from a backup, or compute it anew with run --force"
+_REMEDY: Final = "restore it from a backup, or compute it again with run --force"
 _TEMPORARY: Final = ".tmp-"
 _MANY: Final = 16
-"""From so many files on, they are flushed together."""
+"""The count of files from which on they are flushed together."""
 _VERSIONED: Final = re.compile(r"agg-(\d{3}|[1-9]\d{3,11})/v([1-9]\d*)", re.ASCII)
 
 
 def version_path(data: Path, number: int, version: int) -> Path:
-    """Where a version lies."""
+    """Name the file of a version."""
     return Path(data, SNAPSHOTS, versions.snapshot_id(number), f"v{version}.json")
 
 
 def quarantine_path(data: Path, number: int, version: int) -> Path:
-    """Where the rows lie that a version left out."""
+    """Name the file of the rows that a version left out."""
     return Path(data, QUARANTINE, versions.snapshot_id(number), f"v{version}.jsonl")
 
 
 def unplaced_path(data: Path) -> Path:
-    """Where the rows lie that the last night could lay to no cell."""
+    """Name the file of the rows that the last nightly run could assign to no cell."""
     return data / QUARANTINE / "unplaced.jsonl"
 
 
 def read(data: Path, number: int, version: int) -> Version:
-    """A version, from its file.
+    """Read a version from its file.
 
     Raises:
-        StoreDamaged: The file is gone, or is not what was written.
+        StoreDamaged: The file is missing, or does not hold what was written.
     """
     path = version_path(data, number, version)
     try:
         found = versions.decode(path.read_bytes())
+    except versions.NewerSchema as error:
+        known = versions.SCHEMA_VERSION
+        raise StoreTooNew(str(path), error.schema_version, known) from error
     except (OSError, msgspec.DecodeError) as error:
-        raise StoreDamaged(str(path), f"{error}; {_MEND}") from error
+        raise StoreDamaged(str(path), f"{error}; {_REMEDY}") from error
     if (found.id, found.version) != (versions.snapshot_id(number), version):
-        problem = f"it is version {found.version} of {found.id}; {_MEND}"
+        problem = f"it is version {found.version} of {found.id}; {_REMEDY}"
         raise StoreDamaged(str(path), problem)
     return found
 
 
+def exists(data: Path, number: int, version: int) -> bool:
+    """Return whether a version's file exists."""
+    return version_path(data, number, version).exists()
+
+
 def is_readable(data: Path, number: int, version: int) -> bool:
-    """Whether a version is there and can be read."""
+    """Return whether a version can be read."""
     try:
         read(data, number, version)
     except StoreDamaged:
@@ -76,7 +84,7 @@ def is_readable(data: Path, number: int, version: int) -> bool:
 
 
 def write(contents: Mapping[Path, bytes]) -> None:
-    """Put all these files where they belong, whole, so that they outlast a power cut."""
+    """Write all these files so that each is complete or missing, also after a power cut."""
     temporary = {
         path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}"): path for path in contents
     }
@@ -95,7 +103,7 @@ def write(contents: Mapping[Path, bytes]) -> None:
 
 
 def _folders(paths: Iterable[Path]) -> set[Path]:
-    """The folders that hold the files, and those that hold the folders, which may be new."""
+    """List the folders of the files, and the parents of those folders, which may be new."""
     own = {path.parent for path in paths}
     return own | {folder.parent for folder in own}
 
@@ -107,7 +115,7 @@ def _flush(paths: Collection[Path]) -> None:
             with _opened(path) as descriptor:
                 os.fsync(descriptor)
         return
-    # One flush of a whole file system takes less time than two small ones of files.
+    # To flush a whole file system once takes less time than to flush two small files.
     for path in {path.stat().st_dev: path for path in paths}.values():
         with _opened(path) as descriptor:
             _flush_file_system(descriptor)
@@ -123,30 +131,30 @@ def _opened(path: Path) -> Iterator[int]:
 
 
 def _flush_file_system(descriptor: int) -> None:
-    """As syncfs(2), which Python does not offer; unlike sync(2) it tells of failures."""
+    """Call syncfs(2), which Python does not offer; unlike sync(2) it reports failures."""
     if ctypes.CDLL(None, use_errno=True).syncfs(descriptor) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
 
 def remove(data: Path, number: int) -> None:
-    """Take away all files of a snapshot."""
+    """Remove all files of a snapshot."""
     for folder in (SNAPSHOTS, QUARANTINE):
         shutil.rmtree(data / folder / versions.snapshot_id(number), ignore_errors=True)
 
 
 def remove_quarantine(data: Path, number: int, version: int) -> None:
-    """Take away the rows that an older version left out; the current one has its own."""
+    """Remove the rows that an older version left out; the current one has its own file."""
     quarantine_path(data, number, version).unlink(missing_ok=True)
 
 
 def all_versions(data: Path) -> Iterator[tuple[int, int]]:
-    """Every snapshot's number and version that has a file, in order."""
+    """Yield snapshot number and version of every version file, in order."""
     yield from sorted(_ours((data / SNAPSHOTS).glob("agg-*/v*.json")))
 
 
 def _ours(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
-    """The snapshot's number and version of each file; what others put there is passed over."""
+    """Yield snapshot number and version of each file; files of other programs are skipped."""
     for path in paths:
         form = _VERSIONED.fullmatch(f"{path.parent.name}/{path.stem}")
         if form is not None:
@@ -154,7 +162,7 @@ def _ours(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
 
 
 def sweep_snapshot(data: Path, number: int, current: int) -> None:
-    """Take away the versions of one snapshot that a run left behind before it published them."""
+    """Remove the versions of one snapshot that a run wrote and did not publish."""
     for known, version in _ours(version_path(data, number, 1).parent.glob("v*.json")):
         if version > current:
             version_path(data, known, version).unlink(missing_ok=True)
@@ -162,14 +170,14 @@ def sweep_snapshot(data: Path, number: int, current: int) -> None:
 
 
 def sweep(data: Path, current: Mapping[int, int]) -> int:
-    """Take away what no reader can reach: half-written files, unpublished versions.
+    """Remove what no reader can reach: temporary files and unpublished versions.
 
     Args:
         data: The data folder.
         current: The current version of each snapshot; 0 where there is none yet.
 
     Returns:
-        How many files were taken away.
+        The count of removed files.
     """
     orphans = [
         *_orphans(data / SNAPSHOTS, lambda number, version: version > current.get(number, 0)),
@@ -183,21 +191,21 @@ def sweep(data: Path, current: Mapping[int, int]) -> int:
 
 
 def _orphans(folder: Path, is_unreachable: Callable[[int, int], bool]) -> Iterator[Path]:
-    # Of thousands of files only those that must go are worth a path.
-    for place, _, names in os.walk(folder):
-        snapshot_ = place.rpartition(os.sep)[2]
+    # A path is made only of files that must go: there are thousands of others.
+    for parent, _, names in os.walk(folder):
+        snapshot_ = parent.rpartition(os.sep)[2]
         for name in names:
             found = _VERSIONED.fullmatch(f"{snapshot_}/{name.rpartition('.')[0]}")
             if name.startswith(_TEMPORARY) or (
                 found is not None and is_unreachable(int(found[1]), int(found[2]))
             ):
-                yield Path(place, name)
+                yield Path(parent, name)
 
 
 def highest_number(data: Path) -> int:
-    """The highest snapshot number that was ever given out; 0 where none was.
+    """Read the highest snapshot number that was ever given out; 0 where none was.
 
-    Kept beside the snapshots so that no id comes back after the catalog was lost.
+    It has a file of its own, so that no id is given out again after the catalog was lost.
     """
     try:
         noted = int((data / SNAPSHOTS / _HIGHEST).read_text())
@@ -207,5 +215,5 @@ def highest_number(data: Path) -> int:
 
 
 def note_highest_number(data: Path, number: int) -> None:
-    """Remember that all numbers up to this one are taken."""
+    """Record that all numbers up to this one are taken."""
     write({data / SNAPSHOTS / _HIGHEST: f"{number}\n".encode()})

@@ -1,1 +1,1 @@
-"""What people see of a command: sentences, tables, a progress bar and the log."""
+"""Printing of the command line: options, results, diagnostics and exit codes."""

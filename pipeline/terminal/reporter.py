@@ -1,107 +1,115 @@
-"""Where all goes that is no result: sentences for people, or one JSON line an event.
-
-Owns what stderr is told and where the traceback of a fault is kept. Never prints one.
-"""
+"""Writer of diagnostics and events to stderr: sentences for people, or one JSON line an event."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-import traceback
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import typer
 
 from pipeline.errors import InvalidSetting
+from pipeline.terminal import crashes
+from pipeline.terminal.command_result import Diagnostic, Severity
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
 
     from pipeline.settings import Settings
+    from pipeline.terminal.data_folder import DataFolderRule
 
 PROGRAM: Final = "bufdir"
-FAULTS: Final = "faults"
-"""The folder in the data folder that keeps tracebacks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """Something the operator should know besides the result."""
-
-    event: str
-    sentence: str
-    is_failure: bool = False
+_DEBUG: Final = 2
+"""So many `-v` ask for debug events."""
 
 
 @dataclass(slots=True)
 class Reporter:
-    """The notes and events of one command."""
+    """The writer to stderr of one command; the options of the command line are set on it."""
 
+    is_json: bool = False
+    """Whether `--json` asks for the result as JSON."""
+    command: str | None = None
+    """The command, once it is known."""
     data: Path | None = None
     """The data folder, once it is known."""
-    lines: FilteringBoundLogger | None = None
-    """The log in JSON, once the settings have asked for it."""
+    data_rule: DataFolderRule | None = None
+    is_quiet: bool = False
+    verbose: int = 0
+    has_progress: bool = True
+    """Whether a terminal shows a progress bar."""
     has_settings: bool = False
-    """Whether it is known what the settings ask for."""
+    """Whether the settings have been read for the form of the log."""
+    json_log: FilteringBoundLogger | None = None
+    """The log, where the settings ask for JSON."""
+    text_log: FilteringBoundLogger | None = None
+    """The log of events as text, where `-v` asks for it."""
 
     def follow(self, settings: Settings) -> None:
-        """Write from here on as the settings say."""
+        """Write from here on in the form that the settings ask for."""
         self.has_settings = True
         if settings.log.format == "json":
-            from pipeline import logs  # noqa: PLC0415 (most nights write text, and need not wait for it)
+            self.json_log = self._configure_log("json")
+        elif self.verbose and not self.is_quiet:
+            self.text_log = self._configure_log("text")
 
-            self.lines = logs.configure("json")
+    def _configure_log(self, form: str) -> FilteringBoundLogger:
+        # Most commands write sentences, and need not wait for the logging library.
+        from pipeline import logs
 
-    def say(self, note: Diagnostic) -> None:
-        """EventSink the operator one thing."""
+        level = logging.WARNING if self.is_quiet else logging.INFO
+        if self.verbose >= _DEBUG and not self.is_quiet:
+            level = logging.DEBUG
+        return logs.configure("json" if form == "json" else "text", level)
+
+    @property
+    def log(self) -> FilteringBoundLogger | None:
+        """The log of events; None where they are only shown on a progress bar."""
+        return self.json_log or self.text_log
+
+    def report(self, diagnostic: Diagnostic) -> None:
+        """Write one diagnostic."""
         self._find_settings()
-        if self.lines is None:
-            typer.echo(f"{PROGRAM}: {note.sentence}", err=True)
-        else:
-            write = self.lines.error if note.is_failure else self.lines.warning
-            write(note.event, detail=note.sentence)
+        if self.json_log is not None:
+            write = getattr(self.json_log, diagnostic.severity)
+            write(diagnostic.event, detail=diagnostic.message)
+        elif not (self.is_quiet and diagnostic.severity is Severity.INFO):
+            typer.echo(f"{PROGRAM}: {diagnostic.message}", err=True)
 
-    def say_fault(self, error: BaseException, now: datetime) -> None:
-        """EventSink of a fault of ours, and keep its traceback where it can be found."""
+    def report_crash(self, error: BaseException, now: datetime) -> str:
+        """Write the message of a crash, with its traceback in the log or in a file.
+
+        Returns:
+            The message.
+        """
         self._find_settings()
-        sentence = f"this is a fault of ours ({type(error).__name__})"
-        if self.lines is None:
-            kept = _keep_traceback(error, self.data, now)
-            self.say(Diagnostic("fault", f"{sentence}; report it with the traceback in {kept}"))
-        else:
-            self.lines.error("fault", detail=sentence, exc_info=error)
+        message = f"the program crashed ({type(error).__name__})"
+        if self.json_log is not None:
+            self.json_log.error("unhandled_exception", detail=message, exc_info=error)
+            return message
+        path = crashes.write(error, self.data, now, PROGRAM)
+        message = f"{message}; report it with the traceback in {path}"
+        self.report(Diagnostic("unhandled_exception", message, Severity.ERROR))
+        return message
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Write an event that only `-vv` asks for."""
+        if self.verbose < _DEBUG or self.is_quiet:
+            return
+        self._find_settings()
+        if self.log is not None:
+            self.log.debug(event, **fields)
 
     def _find_settings(self) -> None:
-        """Commands that only read the catalog need no settings before there is something to say."""
+        """Read the settings late: commands that only look need none until something is written."""
         if self.has_settings or self.data is None:
             return
         self.has_settings = True
-        from pipeline import settings  # noqa: PLC0415 (as above)
+        from pipeline import settings
 
         with suppress(InvalidSetting):
             self.follow(settings.load(self.data))
-
-
-def _keep_traceback(error: BaseException, data: Path | None, now: datetime) -> Path:
-    """Write the traceback into the data folder, or where that can't be, to a temporary file."""
-    text = "".join(traceback.format_exception(error))
-    name = f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
-    if data is not None and data.is_dir():
-        try:
-            path = data / FAULTS / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-        except OSError:
-            pass  # a full disk may be the very cause
-        else:
-            return path
-    with tempfile.NamedTemporaryFile(
-        "w", prefix=f"{PROGRAM}-", suffix=f"-{name}", delete=False
-    ) as file:
-        file.write(text)
-    return Path(file.name)

@@ -1,19 +1,18 @@
-"""Results and notes in words: pure, from values to sentences of one line each."""
+"""Results and diagnostics as sentences of one line each: pure, from values to text."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from pipeline.model.ledger import COUNTED
-from pipeline.runs.context import COMPUTED, DELETED, FAILED, KEPT
-from pipeline.terminal.reporter import Diagnostic
+from pipeline.model.states import Outcome
+from pipeline.terminal.command_result import Diagnostic, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pipeline.model.cells import Cell
-    from pipeline.runs.compute import RunResult
-    from pipeline.runs.context import Night, Outcome
+    from pipeline.runs.context import NightlyResult, RunResult, SnapshotResult
     from pipeline.runs.reindex import Reindexed
     from pipeline.storage.catalog import Entry
 
@@ -22,98 +21,104 @@ _NAMED: Final = 10
 
 
 def counted(number: int, noun: str) -> str:
-    """So many of something: `no rows`, `1 row`, `12,345 rows`."""
+    """Write a number of something: `no rows`, `1 row`, `12,345 rows`."""
     return f"1 {noun}" if number == 1 else f"{f'{number:,}' if number else 'no'} {noun}s"
 
 
 def some(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
+    """List the first few names, and how many more there are."""
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def cell_of(of: Entry | Outcome) -> str:
-    """Which organisation and period it is of."""
+def cell_of(of: Entry | SnapshotResult) -> str:
+    """Name an organisation and a period."""
     return f"{of.org_id} in {of.reporting_period_id}"
 
 
-def ending(outcomes: Iterable[Outcome], what: str) -> list[Outcome]:
-    """Those that ended so."""
-    return [outcome for outcome in outcomes if outcome.outcome == what]
+def with_outcome(outcomes: Iterable[SnapshotResult], kind: Outcome) -> list[SnapshotResult]:
+    """Select the snapshots with this outcome."""
+    return [outcome for outcome in outcomes if outcome.outcome == kind]
 
 
-def night(found: Night, standing: int) -> str:
-    """A night in one line.
+def nightly(result: NightlyResult, current: int) -> str:
+    """Sum up a nightly run in one line.
 
     Args:
-        found: What the night found and did.
-        standing: Snapshots that have a version now.
+        result: The result of the run.
+        current: The number of snapshots with a published version.
     """
-    read = f"{counted(found.files, 'export')}, {counted(found.rows, 'row')}"
-    if not found.changed:
-        stand = f"{counted(standing, 'snapshot')} stand{'s' if standing == 1 else ''}"
-        return f"nightly: nothing has changed since the last night: {read}, {stand}"
-    computed = counted(len(ending(found.outcomes, COMPUTED)), "snapshot")
-    rows = f"{read}, {found.ledger[COUNTED]:,} counted"
-    return f"nightly: {computed} computed, {standing:,} stand{'s' if standing == 1 else ''}: {rows}"
+    read = f"{counted(result.files, 'export')}, {counted(result.rows, 'row')}"
+    if not result.changed:
+        snapshots = counted(current, "snapshot")
+        return f"nightly: nothing changed since the last nightly run: {read}, {snapshots} current"
+    computed = counted(len(with_outcome(result.outcomes, Outcome.COMPUTED)), "snapshot")
+    rows = f"{read}, {result.ledger[COUNTED]:,} counted"
+    return f"nightly: {computed} computed, {current:,} current: {rows}"
 
 
-def notes_of_night(found: Night) -> list[Diagnostic]:
-    """What there is to say of a night besides; nothing, if all is as it should be."""
+def diagnostics_of_nightly(result: NightlyResult) -> list[Diagnostic]:
+    """List the diagnostics of a nightly run; none if everything is in order."""
     return [
-        *notes_of_refusals(found.refused),
-        *_held(found.held),
-        *_failures(found.outcomes),
-        *_left_alone(found.outcomes),
-        *_later(found.later),
-        *_ignored(found.ignored),
+        *diagnostics_of_refusals(result.refused),
+        *_blocked(result.blocked),
+        *_failures(result.outcomes),
+        *_retained(result.outcomes),
+        *_deleted(result.outcomes),
+        *_deferred(result.deferred),
+        *_ignored(result.ignored),
+        *_other_files(result.other_files),
     ]
 
 
-def notes_of_run(ended: RunResult) -> list[Diagnostic]:
-    """What went wrong in a run, if anything did."""
-    return [*notes_of_refusals(ended.refused), *_failures(ended.outcomes)]
+def diagnostics_of_run(result: RunResult) -> list[Diagnostic]:
+    """List what went wrong in a run, if anything did."""
+    return [*diagnostics_of_refusals(result.refused), *_failures(result.outcomes)]
 
 
-def notes_of_refusals(files: Mapping[str, str]) -> list[Diagnostic]:
-    """Each refused export, and why."""
+def diagnostics_of_refusals(files: Mapping[str, str]) -> list[Diagnostic]:
+    """List the refused exports, each with the reason."""
     return [Diagnostic("export_refused", sentence) for sentence in files.values()]
 
 
-def _failures(outcomes: Iterable[Outcome]) -> Iterator[Diagnostic]:
-    """Each run that failed, and why."""
-    for outcome in ending(outcomes, FAILED):
+def _failures(outcomes: Iterable[SnapshotResult]) -> Iterator[Diagnostic]:
+    for outcome in with_outcome(outcomes, Outcome.FAILED):
         sentence = f"{outcome.id} ({cell_of(outcome)}) failed: {outcome.problem}"
-        yield Diagnostic("run_failed", sentence, is_failure=True)
+        yield Diagnostic("run_failed", sentence, Severity.ERROR)
 
 
-def _held(held: Mapping[str, str]) -> Iterator[Diagnostic]:
-    for file in dict.fromkeys(held.values()):
-        names = [org_id for org_id, because in held.items() if because == file]
+def _blocked(blocked: Mapping[str, str]) -> Iterator[Diagnostic]:
+    for file in dict.fromkeys(blocked.values()):
+        names = [org_id for org_id, refused in blocked.items() if refused == file]
         sentence = (
-            f"{counted(len(names), 'organisation')} left as before, because the refused export "
-            f"{file} used to name them: {some(names)}"
+            f"{counted(len(names), 'organisation')} blocked, with numbers as before, because the "
+            f"refused export {file} named them: {some(names)}"
         )
-        yield Diagnostic("organisations_held", sentence)
+        yield Diagnostic("organisations_blocked", sentence)
 
 
-def _left_alone(outcomes: Sequence[Outcome]) -> Iterator[Diagnostic]:
-    if kept := [f"{one.id} ({cell_of(one)})" for one in ending(outcomes, KEPT)]:
+def _retained(outcomes: Sequence[SnapshotResult]) -> Iterator[Diagnostic]:
+    if retained := [
+        f"{one.id} ({cell_of(one)})" for one in with_outcome(outcomes, Outcome.RETAINED)
+    ]:
         sentence = (
-            f"no export touches {counted(len(kept), 'snapshot')} any longer, whose numbers "
-            f"stand until run --force: {some(kept)}"
+            f"{counted(len(retained), 'snapshot')} retained, because no export has rows of them "
+            f"any longer; run --force computes them again: {some(retained)}"
         )
-        yield Diagnostic("snapshots_kept", sentence)
-    if deleted := [one.id for one in ending(outcomes, DELETED)]:
-        sentence = f"deleted while they were computed, and left so: {some(deleted)}"
-        yield Diagnostic("snapshots_deleted", sentence)
+        yield Diagnostic("snapshots_retained", sentence)
 
 
-def _later(cells: Sequence[Cell]) -> Iterator[Diagnostic]:
+def _deleted(outcomes: Sequence[SnapshotResult]) -> Iterator[Diagnostic]:
+    if deleted := [one.id for one in with_outcome(outcomes, Outcome.DELETED)]:
+        sentence = f"deleted during the run, and not published again: {some(deleted)}"
+        yield Diagnostic("snapshots_deleted", sentence, Severity.INFO)
+
+
+def _deferred(cells: Sequence[Cell]) -> Iterator[Diagnostic]:
     if cells:
         names = [f"{cell.org_id} in {cell.period.id}" for cell in cells]
-        sentence = f"{counted(len(cells), 'cell')} left until the period begins: {some(names)}"
-        yield Diagnostic("cells_later", sentence)
+        sentence = f"{counted(len(cells), 'cell')} deferred until the period begins: {some(names)}"
+        yield Diagnostic("cells_deferred", sentence, Severity.INFO)
 
 
 def _ignored(columns: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
@@ -122,27 +127,37 @@ def _ignored(columns: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
             f"{column} (in {counted(len(files), 'export')})"
             for column, files in sorted(columns.items())
         ]
-        yield Diagnostic("columns_ignored", f"columns that are ignored: {', '.join(names)}")
+        sentence = f"columns that are ignored: {', '.join(names)}"
+        yield Diagnostic("columns_ignored", sentence, Severity.INFO)
 
 
-def night_body(found: Night, standing: int) -> Mapping[str, object]:
-    """A night for programs."""
-    later = [{"org_id": cell.org_id, "reporting_period_id": cell.period.id} for cell in found.later]
+def _other_files(names: Sequence[str]) -> Iterator[Diagnostic]:
+    if names:
+        sentence = f"{counted(len(names), 'file')} in exports/ not read, no .parquet: {some(names)}"
+        yield Diagnostic("other_files", sentence, Severity.INFO)
+
+
+def nightly_body(result: NightlyResult, current: int) -> Mapping[str, object]:
+    """Describe a nightly run for programs."""
+    deferred = [
+        {"org_id": cell.org_id, "reporting_period_id": cell.period.id} for cell in result.deferred
+    ]
     return {
-        "changed": found.changed,
-        "files": found.files,
-        "rows": found.rows,
-        "snapshots": standing,
-        "outcomes": found.outcomes,
-        "refused": found.refused,
-        "held": found.held,
-        "later": later,
-        "ignored": found.ignored,
-        "ledger": found.ledger,
+        "changed": result.changed,
+        "files": result.files,
+        "rows": result.rows,
+        "snapshots": current,
+        "outcomes": result.outcomes,
+        "refused": result.refused,
+        "blocked": result.blocked,
+        "deferred": deferred,
+        "ignored": result.ignored,
+        "other_files": result.other_files,
+        "ledger": result.ledger,
     }
 
 
-def reindexed(found: Reindexed) -> str:
-    """A rebuilt catalog in one line."""
-    aside = f"; the old file is {found.set_aside} now" if found.set_aside else ""
-    return f"reindex: {counted(found.snapshots, 'snapshot')} in the catalog{aside}"
+def reindexed(result: Reindexed) -> str:
+    """Sum up a rebuilt catalog in one line."""
+    aside = f"; the old file is now {result.set_aside}" if result.set_aside else ""
+    return f"reindex: {counted(result.snapshots, 'snapshot')} in the catalog{aside}"

@@ -1,70 +1,48 @@
-"""Results as tables: aligned, numbers to the right, and never cut where no terminal limits them."""
+"""Results about snapshots and exports as tables."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console, Group
-from rich.measure import Measurement
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from pipeline.model import versions
+from pipeline.model.breakdowns import BY_CATEGORY
 from pipeline.model.ledger import COUNTED, REASONS
-from pipeline.storage.catalog import COMPLETED, text_of
+from pipeline.model.metrics import SECONDS, complete
+from pipeline.model.states import SnapshotStatus
+from pipeline.storage.database import text_of
+from pipeline.terminal.layout import HOURS, METRIC_HEADINGS, properties, table
 from pipeline.terminal.sentences import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
+    from rich.table import Table
 
-    from pipeline.model.numbers import Numbers
+    from pipeline.model.metrics import Numbers
     from pipeline.model.versions import Version
-    from pipeline.runs.context import Outcome
-    from pipeline.runs.inspection import Checked, CheckedFile, Verified
+    from pipeline.runs.check import CheckedFile, CheckResult
+    from pipeline.runs.context import SnapshotResult
+    from pipeline.runs.verify import VerifiedSnapshot
     from pipeline.storage.catalog import Entry
 
-_STDOUT: Final = 1
-_UNBOUNDED: Final = 100_000
-_NUMBERS: Final = frozenset(
-    {
-        *("version", "rows", "published", "recomputed"),
-        *("participations", "people", "hours", "activities"),
-    }
-)
-"""Columns that are aligned to the right."""
-_PROSE: Final = frozenset({"meaning", "ignored", "export"})
-"""Columns that may be folded. An id or a number never is: half of one is another one."""
-_METRICS: Final = ("participations", "people", "hours", "activities")
-_NOTHING: Final = "-"
 _MEANINGS: Final = {COUNTED: "The row counts."} | {
     reason.name: reason.meaning for reason in REASONS
 }
 
 
-def rendered(shown: RenderableType) -> str:
-    """As this terminal shows it; off one, as wide as it needs to be, so that nothing is cut."""
-    is_terminal = os.isatty(_STDOUT)
-    console = Console(force_terminal=is_terminal, highlight=False)
-    unbounded = console.options.update(width=_UNBOUNDED)
-    needed = Measurement.get(console, unbounded, shown).minimum
-    console.width = max(console.width, needed) if is_terminal else _UNBOUNDED
-    with console.capture() as capture:
-        console.print(shown)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
-
-
 def entries(listed: Sequence[Entry]) -> RenderableType:
-    """Snapshots, a line each."""
+    """Show snapshots, a line each."""
     if not listed:
         return "no snapshots"
     headings = (
         *("id", "organisation", "period", "status"),
-        *("participations", "hours", "activities", "refreshed"),
+        *("participations", HOURS, "activities", "refreshed"),
     )
-    return _table(
+    return table(
         headings,
         (
             (
@@ -77,68 +55,80 @@ def entries(listed: Sequence[Entry]) -> RenderableType:
     )
 
 
-def outcomes(ended: Sequence[Outcome]) -> RenderableType:
-    """What became of each snapshot of a run, a line each."""
-    if not ended:
+def outcomes(found: Sequence[SnapshotResult]) -> RenderableType:
+    """Show the outcome of each snapshot of a run, a line each."""
+    if not found:
         return "no export names an organisation"
-    return _table(
+    return table(
         ("id", "organisation", "period", "outcome", "version"),
         (
             (one.id, one.org_id, one.reporting_period_id, one.outcome, one.version or None)
-            for one in ended
+            for one in found
         ),
     )
 
 
 def unpublished(entry: Entry) -> RenderableType:
-    """One snapshot that has no version yet, and why it failed, if it did."""
-    facts = {
+    """Show a snapshot that has no version yet, with the reason where it failed."""
+    values = {
         "id": entry.id,
         "organisation": entry.org_id,
         "period": entry.reporting_period_id,
         "status": entry.status,
         "created": text_of(entry.created_at),
     }
-    return _facts(facts if entry.error is None else {**facts, "error": entry.error})
+    return properties(values if entry.error is None else {**values, "error": entry.error})
 
 
 def published(version: Version) -> RenderableType:
-    """One snapshot whole: its numbers by category, and what became of every row."""
-    facts = {
+    """Show a snapshot with all its numbers and its ledger."""
+    values = {
         "id": version.id,
         "organisation": version.org_id,
         "period": version.reporting_period_id,
         "from": text_of(version.period_start),
         "until": text_of(version.period_end),
-        "status": COMPLETED,
+        "status": SnapshotStatus.COMPLETED,
         "version": str(version.version),
         "created": text_of(version.created_at),
         "refreshed": text_of(version.refreshed_at),
     }
-    return Group(_facts(facts), "", metrics(version), "", _ledger(version.ledger))
+    return Group(properties(values), "", metrics(version), "", _ledger(version.ledger))
 
 
-def metrics(version: Version) -> Table:
-    """The numbers of a version by category; the last line's are of all rows, not sums."""
-    groups = {**version.categories, "all": version.total}
-    return _table(
-        ("category", *_METRICS), ((name, *_shares(share)) for name, share in groups.items())
-    )
+def metrics(version: Version) -> RenderableType:
+    """Show every metric of a version by every breakdown.
+
+    The last line of each table counts all rows; it is not the sum of the others, because people
+    and activities do not add up.
+    """
+    shown: list[RenderableType] = []
+    for name, groups in _breakdowns(version).items():
+        rows = {**groups, "all": version.total}
+        lines = ((value or "(none)", *_numbers(numbers)) for value, numbers in rows.items())
+        shown += ["", table((name, *METRIC_HEADINGS), lines)]
+    return Group(*shown[1:])
 
 
-def _shares(numbers: Numbers) -> Sequence[object]:
-    return numbers.participations, numbers.people, _hours(numbers.seconds), numbers.activities
+def _breakdowns(version: Version) -> Mapping[str, Mapping[str, Numbers]]:
+    return {BY_CATEGORY: version.categories, **version.breakdowns}
 
 
-def checked(found: Checked) -> RenderableType:
-    """What would become of exports: each file, then the ledger of their rows."""
+def _numbers(numbers: Numbers) -> Sequence[object]:
+    return [
+        _hours(value) if name == SECONDS else value for name, value in complete(numbers).items()
+    ]
+
+
+def checked(found: CheckResult) -> RenderableType:
+    """Show the verdict on each export, then the ledger of their rows."""
     if not found.files:
         return "no exports"
     problems = [Text(file.problem) for file in found.files if file.problem is not None]
-    unplaced = counted(sum(found.unplaced.values()), "row")
+    unplaced = counted(sum(found.rows_without_cell.values()), "row")
     placed = f"{counted(found.cells, 'cell')} with rows; {unplaced} in no cell"
     return Group(
-        _table(("export", "rows", "verdict", "ignored"), map(_file, found.files)),
+        table(("export", "rows", "verdict", "ignored"), map(_file, found.files)),
         *problems,
         "",
         _ledger(found.ledger),
@@ -152,11 +142,11 @@ def _file(file: CheckedFile) -> Sequence[object]:
     return file.name, file.rows, verdict, ", ".join(file.ignored) or None
 
 
-def verified(found: Sequence[Verified]) -> RenderableType:
-    """Each snapshot's verdict, then every number that differs."""
+def verified(found: Sequence[VerifiedSnapshot]) -> RenderableType:
+    """Show the verdict on each snapshot, then every number that differs."""
     if not found:
         return "no snapshots"
-    verdicts = _table(
+    verdicts = table(
         ("id", "organisation", "period", "verdict"),
         ((one.id, one.org_id, one.reporting_period_id, one.verdict) for one in found),
     )
@@ -167,41 +157,12 @@ def verified(found: Sequence[Verified]) -> RenderableType:
     ]
     if not differences:
         return verdicts
-    return Group(verdicts, "", _table(("id", "number", "published", "recomputed"), differences))
+    return Group(verdicts, "", table(("id", "number", "published", "recomputed"), differences))
 
 
 def _ledger(ledger: Mapping[str, int]) -> Table:
     lines = [(rows, line, _MEANINGS.get(line)) for line, rows in ledger.items()]
-    return _table(("rows", "ledger", "meaning"), [*lines, (sum(ledger.values()), "read", None)])
-
-
-def _facts(facts: Mapping[str, str]) -> Table:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, style="bold")
-    grid.add_column(overflow="fold")
-    for name, value in facts.items():
-        grid.add_row(name, Text(value))
-    return grid
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in headings:
-        table.add_column(
-            heading,
-            justify="right" if heading in _NUMBERS else "left",
-            no_wrap=heading not in _PROSE,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(_shown(value)) for value in row))
-    return table
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return _NOTHING
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+    return table(("rows", "ledger", "meaning"), [*lines, (sum(ledger.values()), "read", None)])
 
 
 def _hours(seconds: int | None) -> int | float | None:

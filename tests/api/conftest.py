@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.api.serving import ROOT, Server, night, serving
+from tests.api.serving import ROOT, Server, nightly_run, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import httpx
 
@@ -25,8 +24,8 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with two workers over the sample that ships, for tests that only read."""
     data = tmp_path_factory.mktemp("reading") / "data"
     shutil.copytree(ROOT / "data" / "exports", data / "exports")
-    night(data, CREATED)
-    night(data, REFRESHED, full=True)
+    nightly_run(data, CREATED)
+    nightly_run(data, REFRESHED, full=True)
     with serving(data, workers=2) as server:
         yield server
 
@@ -50,10 +49,3 @@ def changing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def writer(changing: Server) -> Iterator[httpx.Client]:
     with changing.client() as client:
         yield client
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """A data folder with no exports in it yet."""
-    (tmp_path / "data" / "exports").mkdir(parents=True)
-    return tmp_path / "data"

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from pipeline import settings
 from pipeline.runs import nightly
-from pipeline.runs.context import Night, Work
+from pipeline.runs.context import NightlyResult, RunContext
 from pipeline.storage.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ Found = TypeVar("Found")
 
 
 def wait_for(look: Callable[[], Found]) -> Found:
-    """What is seen, once there is something to see."""
+    """Call a function until it returns something true; return that."""
     end = time.monotonic() + PATIENCE_SECONDS
     while not (found := look()):
         assert time.monotonic() < end, "waited in vain"
@@ -55,7 +55,7 @@ def wait_for(look: Callable[[], Found]) -> Found:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: its address, its data, and what it has written to stderr."""
+    """A running server: its address, its data and its log."""
 
     process: subprocess.Popen[bytes]
     data: Path
@@ -66,7 +66,7 @@ class Server:
         return str(self.events("serving")[0]["url"])
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The events of this name so far; every line of the log must be one."""
+        """Return the events of this name so far; every line of the log must be an event."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [line for line in lines if line["event"] == name]
 
@@ -83,7 +83,7 @@ class Server:
 
 @contextmanager
 def serving(data: Path, workers: int = 1, port: int = 0, **variables: object) -> Iterator[Server]:
-    """A server on this data for as long as the block lasts; port 0 means any."""
+    """Run a server on this data during the block; port 0 means any."""
     server = start(data, workers, port, **variables)
     try:
         wait_for(lambda: server.process.poll() is not None or server.events("serving"))
@@ -106,7 +106,7 @@ def start(data: Path, workers: int = 1, port: int = 0, **variables: object) -> S
 
 
 def children_of(pid: int) -> list[int]:
-    """The living and the dead children of a process."""
+    """Return the living and the dead children of a process."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -122,11 +122,11 @@ def is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-def night(data: Path, now: datetime | None = None, *, full: bool = False) -> Night:
-    """Bring this data up to date."""
+def nightly_run(data: Path, now: datetime | None = None, *, full: bool = False) -> NightlyResult:
+    """Bring this data up to date, as `bufdir nightly` does."""
     with Catalog.open(data) as catalog:
         clock = (lambda: datetime.now(UTC)) if now is None else (lambda: now)
-        work = Work(data, settings.load(data), catalog, clock, lambda *_, **__: None)
+        work = RunContext(data, settings.load(data), catalog, clock, lambda *_, **__: None)
         return nightly.run(work, full=full)
 
 
@@ -153,28 +153,31 @@ def export(data: Path, org_id: str, rows: int, /, **columns: Any) -> None:
 
 
 def runs(data: Path) -> list[Mapping[str, Any]]:
-    """Every run that the catalog knows, as it is at this moment."""
+    """Return every run in the catalog, as it is at this moment."""
     with closing(sqlite3.connect(data / "catalog.sqlite", timeout=60)) as connection:
         connection.row_factory = sqlite3.Row
         return [dict(row) for row in connection.execute("SELECT * FROM runs ORDER BY id")]
 
 
-def child_of(server: Server) -> int:
-    """A process that computes a run, as soon as there is one."""
+def run_process_of(server: Server) -> int:
+    """Return the id of a run process, as soon as there is one."""
     return wait_for(lambda: [pid for pid in map(_computing, server.workers()) if pid])[0]
 
 
 def _computing(worker: int) -> int | None:
-    """Only once it has become a program of its own: until then its parent waits for it."""
+    """Return a worker's run process, once it executes its program.
+
+    Until then it is a copy of its parent, which waits for it.
+    """
     for pid in children_of(worker):
         with suppress(FileNotFoundError, ProcessLookupError):
-            if b"api.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"api.jobs.run_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
     return None
 
 
 def spans(*servers: Server) -> dict[int, list[tuple[str, str]]]:
-    """When each run was computed, by its number: from its exports read to its end told."""
+    """Return when each run was computed, by its id: from its exports read to its end."""
 
     def times(name: str) -> list[tuple[int, str]]:
         found = [event for server in servers for event in server.events(name)]
@@ -189,7 +192,7 @@ def spans(*servers: Server) -> dict[int, list[tuple[str, str]]]:
 
 
 def create(client: httpx.Client, org_id: str, period_id: str = "rp-2024-q1") -> str:
-    """Ask for the snapshot of a cell, and give its id."""
+    """Ask for the snapshot of a cell; return its id."""
     body = {"org_id": org_id, "reporting_period_id": period_id}
     reply = client.post(BASE, json=body)
     assert reply.status_code == 202, reply.text
@@ -197,7 +200,7 @@ def create(client: httpx.Client, org_id: str, period_id: str = "rp-2024-q1") -> 
 
 
 def settled(client: httpx.Client, snapshot_id: str) -> dict[str, Any]:
-    """A snapshot once its first run has come to its end."""
+    """Return a snapshot once its first run has ended."""
 
     def look() -> dict[str, Any] | None:
         body: dict[str, Any] = client.get(f"{BASE}/{snapshot_id}").json()
@@ -207,7 +210,7 @@ def settled(client: httpx.Client, snapshot_id: str) -> dict[str, Any]:
 
 
 def run_beside(call: Callable[[], Found], meanwhile: Callable[[], object]) -> Found:
-    """What a call gives during which something else is done."""
+    """Return the result of a call that waits, and do something else meanwhile."""
     with ThreadPoolExecutor(1) as threads:
         given = threads.submit(call)
         time.sleep(0.3)

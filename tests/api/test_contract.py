@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.api.serving import BASE, DOUBLED, ROOT, Server, create, export, night, serving, settled
+from tests.api.serving import (
+    BASE,
+    DOUBLED,
+    ROOT,
+    Server,
+    create,
+    export,
+    nightly_run,
+    serving,
+    settled,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +60,7 @@ METRICS = {
 
 
 def text_of(body: object) -> str:
-    """The very text: equal only with the same keys in the same order, and numbers alike."""
+    """Write JSON as text: equal only with the same keys in the same order, and equal numbers."""
     return json.dumps(body, separators=(",", ":"))
 
 
@@ -80,7 +90,7 @@ def test_the_doubled_path_answers_as_the_base_path_does(reader: httpx.Client, pa
 
 def test_late_registrations_bring_the_snapshot_to_the_numbers_of_the_contract(data: Path) -> None:
     shutil.copytree(ROOT / "data" / "exports", data / "exports", dirs_exist_ok=True)
-    night(data)
+    nightly_run(data)
     with serving(data) as server, server.client() as client:
         shutil.copytree(ROOT / "data" / "late", data / "exports", dirs_exist_ok=True)
         request = {
@@ -129,15 +139,15 @@ def test_a_first_run_starts_as_the_contract_writes_it(
 
 
 def test_a_snapshot_without_numbers_has_all_keys_and_nulls(writer: httpx.Client) -> None:
-    reply = writer.get(f"{BASE}/{create(writer, 'nobody-knows')}").json()
+    reply = writer.get(f"{BASE}/{create(writer, 'unnamed-org')}").json()
     failed = settled(writer, reply["id"])
 
     assert list(failed) == [*SNAPSHOT, "error"]
     assert failed["status"] == "failed"
-    assert failed["error"] == "no export names nobody-knows"
+    assert failed["error"] == "no export names unnamed-org"
     numbers = list(SNAPSHOT)[4:8]
     assert [failed[name] for name in [*numbers, "refreshed_at"]] == [None] * 5
-    listed = writer.get(BASE, params={"org_id": "nobody-knows"}).json()["data"][0]
+    listed = writer.get(BASE, params={"org_id": "unnamed-org"}).json()["data"][0]
     assert list(listed) == list(LISTED)
     assert [listed[name] for name in numbers[:3]] == [None] * 3
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page: true of what is served, and in need of nobody else."""
+"""The OpenAPI document and its page: true of the served routes, and complete offline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from api import calls, problems, replies
+from api.docs.operations import OPERATIONS
+from api.http import problems
+from api.snapshots import replies
 from tests.api.serving import BASE, DOUBLED, PROBLEM, ROOT
 from tests.api.test_contract import LISTED, METRICS, SNAPSHOT
 
@@ -39,7 +41,7 @@ def document(reader: httpx.Client) -> dict[str, Any]:
 
 
 def everything_in(value: object) -> Iterator[tuple[str, object]]:
-    """Every key and its value at any depth."""
+    """Find every key and its value at any depth."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield key, inner
@@ -60,7 +62,7 @@ def test_it_is_openapi_3_1(document: dict[str, Any]) -> None:
     assert document["info"]["version"]
 
 
-def test_it_holds_every_route_and_no_other(document: dict[str, Any]) -> None:
+def test_it_has_every_route_and_no_other(document: dict[str, Any]) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _ROUTES], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -100,8 +102,8 @@ def test_every_error_is_a_problem_and_shows_one(document: dict[str, Any]) -> Non
 
 
 def test_every_reply_shows_an_example_that_is_one() -> None:
-    for call in calls.CALLS.values():
-        for reply in call.replies.values():
+    for operation in OPERATIONS.values():
+        for reply in operation.replies.values():
             for example in reply.examples.values():
                 assert reply.body is not None
                 built = msgspec.convert(example, reply.body)
@@ -122,7 +124,7 @@ def test_the_examples_are_the_contract(document: dict[str, Any]) -> None:
     )
 
 
-def test_real_answersare_of_the_documented_types(reader: httpx.Client) -> None:
+def test_real_replies_are_of_the_documented_types(reader: httpx.Client) -> None:
     for path, body in (
         (BASE, replies.Page),
         (f"{BASE}/agg-001", replies.Snapshot),
@@ -132,7 +134,7 @@ def test_real_answersare_of_the_documented_types(reader: httpx.Client) -> None:
 
 
 class Addresses(HTMLParser):
-    """Collects what a page would load or leads to."""
+    """Collects the addresses that a page would load or links to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,7 +159,7 @@ def test_the_page_loads_nothing(reader: httpx.Client) -> None:
     assert "url(" not in reply.text
 
 
-def test_the_page_tells_of_every_call_and_every_problem(
+def test_the_page_describes_every_operation_and_every_problem(
     reader: httpx.Client, document: dict[str, Any]
 ) -> None:
     page = reader.get("/schema").text

@@ -1,4 +1,4 @@
-"""The server as an operator meets it: starting, stopping, logging, counting."""
+"""The server as an operator meets it: starting, stopping and logging."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from api.edge import edge
-from api.kept import CatalogChangeCounter, ResponseCache
+from api.http.caching import CachingMiddleware
+from api.http.change_counter import CatalogChangeCounter
+from api.http.response_cache import ResponseCache
 from pipeline.errors import InvalidValue
 from tests.api.serving import (
     BASE,
@@ -83,7 +84,7 @@ def test_it_stops_in_time_even_with_connections_open(data: Path, ending: int) ->
         httpx.get(f"http://{host}:{port}/livez")
 
 
-def test_it_says_in_one_line_where_it_answers(data: Path) -> None:
+def test_it_logs_its_address_in_one_line(data: Path) -> None:
     with serving(data, workers=2) as server:
         (event,) = server.events("serving")
 
@@ -92,7 +93,7 @@ def test_it_says_in_one_line_where_it_answers(data: Path) -> None:
     assert set(event) == {"event", "url", "workers", "level", "timestamp"}
 
 
-def test_every_call_is_one_line_of_the_log(data: Path) -> None:
+def test_every_request_is_one_line_of_the_log(data: Path) -> None:
     with serving(data) as server, server.client() as client:
         client.get(f"{BASE}?page=1")
         client.head(f"{BASE}/agg-001")
@@ -107,7 +108,7 @@ def test_every_call_is_one_line_of_the_log(data: Path) -> None:
         ("GET", "/a%0Ab", 404),
         ("PATCH", BASE, 405),
     ]
-    assert all(call["milliseconds"] > 0 for call in calls)
+    assert all(call["duration_ms"] > 0 for call in calls)
 
 
 def test_the_log_is_text_where_nothing_else_is_set(data: Path) -> None:
@@ -122,7 +123,9 @@ def test_the_log_is_text_where_nothing_else_is_set(data: Path) -> None:
     assert "\x1b" not in line
 
 
-def test_a_fault_keeps_its_traceback_in_the_log_and_shows_nothing_of_it(data: Path) -> None:
+def test_a_fault_of_the_program_has_its_traceback_in_the_log_and_not_in_the_reply(
+    data: Path,
+) -> None:
     export(data, "damaged", 3)
     with serving(data) as server, server.client() as client:
         snapshot_id = create(client, "damaged")
@@ -134,11 +137,11 @@ def test_a_fault_keeps_its_traceback_in_the_log_and_shows_nothing_of_it(data: Pa
 
         assert reply.status_code == 500
         assert reply.headers["content-type"] == "application/problem+json"
-        assert reply.json()["title"] == "Internal error"
+        assert reply.json()["title"] == "Internal Server Error"
         assert "damaged" not in reply.text
-        (fault,) = server.events("fault")
-        assert "Traceback" in fault["exception"]
-        assert "StoreDamaged" in fault["exception"]
+        (failure,) = server.events("unhandled_exception")
+        assert "Traceback" in failure["exception"]
+        assert "StoreDamaged" in failure["exception"]
 
 
 def test_expected_failures_leave_no_traceback_in_the_log(data: Path) -> None:
@@ -149,7 +152,22 @@ def test_expected_failures_leave_no_traceback_in_the_log(data: Path) -> None:
         client.post(BASE, content="{", headers={"Content-Type": "application/json"})
         wait_for(lambda: len(server.events("request")) == 4)
 
-        assert server.events("fault") == []
+        assert server.events("unhandled_exception") == []
+
+
+def test_a_catalog_that_can_not_be_used_is_503_and_one_line_of_the_log(data: Path) -> None:
+    with serving(data) as server, server.client() as client:
+        (data / "catalog.sqlite").unlink()
+        (data / "catalog.sqlite").mkdir()
+
+        reply = client.get(f"{BASE}/agg-001")
+
+        assert reply.status_code == 503
+        assert reply.json()["type"] == "/schema#not-ready"
+        assert "sqlite" not in reply.text
+        (event,) = wait_for(lambda: server.events("store_unusable"))
+        assert "catalog.sqlite" in event["problem"]
+        assert server.events("unhandled_exception") == []
 
 
 def test_it_is_not_ready_while_the_catalog_can_not_be_read_and_recovers(data: Path) -> None:
@@ -162,7 +180,7 @@ def test_it_is_not_ready_while_the_catalog_can_not_be_read_and_recovers(data: Pa
         reply = client.get("/readyz")
 
         assert reply.status_code == 503
-        assert reply.json()["title"] == "Not ready"
+        assert reply.json()["title"] == "Service Unavailable"
         assert client.get("/livez").status_code == 200
         assert str(data) not in reply.text
         wait_for(lambda: server.events("dispatch_failed"))
@@ -171,17 +189,18 @@ def test_it_is_not_ready_while_the_catalog_can_not_be_read_and_recovers(data: Pa
         assert settled(client, create(client, "patient"))["participant_count"] == 3
 
 
-def test_whatever_breaks_the_caller_gets_a_whole_reply(tmp_path: Path) -> None:
+def test_a_client_gets_a_whole_reply_whatever_fails(tmp_path: Path) -> None:
     def uncounted(_: str) -> Callable[[float], None]:
         raise AssertionError
 
     async def breaks(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        raise ValueError("our insides")
+        raise ValueError("internals")
 
     async def call() -> httpx.Response:
-        app = edge(
+        app = CachingMiddleware(
             breaks,
+            BASE,
             ResponseCache(CatalogChangeCounter(tmp_path).state),
             uncounted,
             structlog.get_logger(),
@@ -194,44 +213,15 @@ def test_whatever_breaks_the_caller_gets_a_whole_reply(tmp_path: Path) -> None:
         reply = asyncio.run(call())
 
     assert reply.status_code == 500
-    assert reply.json()["title"] == "Internal error"
-    assert "insides" not in reply.text
-    assert [event["event"] for event in events] == ["fault", "request"]
-
-
-def requests_counted(server: Server, path: str) -> float:
-    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
-    return sum(
-        float(line.rpartition(" ")[2])
-        for line in lines
-        if line.startswith("bufdir_requests_total{") and f'path="{path}"' in line
-    )
-
-
-def test_metrics_add_up_over_all_workers(reading: Server) -> None:
-    before = requests_counted(reading, "/livez")
-
-    for _ in range(20):
-        httpx.get(f"{reading.url}/livez")
-
-    assert requests_counted(reading, "/livez") == before + 20
-
-
-def test_metrics_name_paths_by_their_form_and_count_runs(data: Path) -> None:
-    export(data, "measured", 3)
-    with serving(data, workers=2) as server, server.client() as client:
-        settled(client, create(client, "measured"))
-        form = f"{BASE}/{{id}}"
-
-        assert requests_counted(server, form) > 0
-        assert requests_counted(server, f"{BASE}/agg-001") == 0
-        wait_for(lambda: 'bufdir_runs_total{end="ended"} 1.0' in client.get("/metrics").text)
+    assert reply.json()["title"] == "Internal Server Error"
+    assert "internals" not in reply.text
+    assert [event["event"] for event in events] == ["unhandled_exception", "request"]
 
 
 def test_the_api_process_loads_no_engine() -> None:
     program = (
         "import sys, api.app, api.server\n"
-        "ours = {'pipeline.runs.compute', 'pipeline.sources.parquet'}\n"
+        "ours = {'pipeline.runs.run', 'pipeline.sources.parquet'}\n"
         "found = ours | {'polars', 'duckdb', 'pyarrow'}\n"
         "print(sorted(found & set(sys.modules)))"
     )

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
+import threading
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.pipeline.given import SUMMER, export, people, row
+from tests.given import SUMMER, export, people, row
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 REPOSITORY: Final = Path(__file__).parents[2]
 TWO_QUARTERS: Final = (*people(2), row(activity_id="a2", started_at=SUMMER))
-"""Rows of one organisation that lie in the third and in the fourth quarter of 2024."""
+"""Rows of one organisation in the third and in the fourth quarter of 2024."""
+PLANTED: Final = """
+import sys
+import cli
+from pipeline.runs import nightly, lifecycle
+
+def run(work, *, full):
+    raise {error}
+
+nightly.run = run
+sys.argv = ["bufdir", "--data", *sys.argv[1:], "nightly"]
+cli.main()
+"""
+"""Our program, made to crash."""
 PROGRAM: Final = (sys.executable, "-m", "cli")
 _DECIDING: Final = ("BUFDIR_", "NO_COLOR", "FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "COLUMNS")
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Ours, without what would decide how the program works or looks."""
+    """Return our environment, without variables that change the program's behaviour."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(_DECIDING)}
     return {**ours, "TERM": "xterm", **variables}
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
+class Finished:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -40,8 +59,16 @@ class Ended:
 
     @property
     def body(self) -> Any:
-        """What was printed, as JSON."""
+        """The JSON that was printed."""
         return json.loads(self.out)
+
+    @property
+    def result(self) -> Any:
+        """The result in the envelope that was printed."""
+        envelope = self.body
+        assert list(envelope) == ["command", "exit_code", "result", "diagnostics", "error"]
+        assert (envelope["exit_code"], envelope["error"]) == (self.code, None)
+        return envelope["result"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +77,7 @@ class Bufdir:
 
     data: Path
 
-    def __call__(self, *arguments: str | Path, **variables: str) -> Ended:
+    def __call__(self, *arguments: str | Path, **variables: str) -> Finished:
         return _end(self._begin(arguments, variables))
 
     def into(
@@ -58,13 +85,14 @@ class Bufdir:
         out: int | IO[Any],
         *arguments: str | Path,
         err: int | IO[Any] = subprocess.PIPE,
+        stdin: int = subprocess.DEVNULL,
         **variables: str,
-    ) -> Ended:
-        """The command at its end, with other places for what it prints."""
-        return _end(self._begin(arguments, variables, out, err))
+    ) -> Finished:
+        """Run a command with other files for its input and output."""
+        return _end(self._begin(arguments, variables, out, err, stdin))
 
     def begin(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """The command as it begins."""
+        """Start a command without waiting for its end."""
         return self._begin(arguments, {})
 
     def _begin(
@@ -73,26 +101,41 @@ class Bufdir:
         variables: Mapping[str, str],
         out: int | IO[Any] = subprocess.PIPE,
         err: int | IO[Any] = subprocess.PIPE,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*PROGRAM, "--data", self.data, *arguments],
             cwd=REPOSITORY,
             env=environment(**variables),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=out,
             stderr=err,
             text=True,
         )
 
 
-def _end(process: subprocess.Popen[str]) -> Ended:
+def _end(process: subprocess.Popen[str]) -> Finished:
     with process:
-        printed, said = process.communicate(timeout=60)
-    return Ended(process.returncode, printed or "", said or "")
+        printed, err = process.communicate(timeout=60)
+    return Finished(process.returncode, printed or "", err or "")
 
 
-def python(code: str, *arguments: str | Path, **variables: str) -> Ended:
-    """A program of our own that has ours in it."""
+def bare(*arguments: str, cwd: Path = REPOSITORY, **variables: str) -> Finished:
+    """Run the command line without naming a data folder."""
+    ended = subprocess.run(
+        [*PROGRAM, *arguments],
+        cwd=cwd,
+        env=environment(PYTHONPATH=str(REPOSITORY), **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return Finished(ended.returncode, ended.stdout, ended.stderr)
+
+
+def python(code: str, *arguments: str | Path, **variables: str) -> Finished:
+    """Run Python code that imports this program."""
     ended = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=REPOSITORY,
@@ -102,20 +145,43 @@ def python(code: str, *arguments: str | Path, **variables: str) -> Ended:
         check=False,
         timeout=60,
     )
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
+    return Finished(ended.returncode, ended.stdout, ended.stderr)
 
 
-def change(path: Path, **said: object) -> Mapping[str, Any]:
+def change(path: Path, **values: object) -> Mapping[str, Any]:
     """Put other values into a JSON file."""
-    content: dict[str, Any] = {**json.loads(path.read_text()), **said}
+    content: dict[str, Any] = {**json.loads(path.read_text()), **values}
     path.write_text(json.dumps(content))
     return content
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    (tmp_path / "data" / "exports").mkdir(parents=True)
-    return tmp_path / "data"
+@contextmanager
+def terminal(columns: int, typed: str = "") -> Iterator[tuple[int, list[str]]]:
+    """Open a terminal for programs, and collect its output until the end of the block.
+
+    With `typed`, a person has already typed that.
+    """
+    ours, theirs = pty.openpty()
+    os.write(ours, typed.encode())
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    shown: list[str] = []
+    reader = threading.Thread(target=_read, args=(ours, shown))
+    reader.start()
+    try:
+        yield theirs, shown
+    finally:
+        os.close(theirs)
+        reader.join(timeout=30)
+        os.close(ours)
+
+
+def _read(descriptor: int, shown: list[str]) -> None:
+    """Read until the last program has closed it; a full terminal would stop its programs."""
+    content = b""
+    with suppress(OSError):
+        while piece := os.read(descriptor, 65_536):
+            content += piece
+    shown.append(content.decode().replace("\r\n", "\n"))
 
 
 @pytest.fixture

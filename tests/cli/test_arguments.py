@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
+import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.conftest import PROGRAM, REPOSITORY, Ended, environment, python
+from tests.cli.conftest import bare, python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,8 @@ COMMANDS = [
     "run",
     "check",
     "verify",
+    "status",
+    "config",
     "list",
     "show",
     "delete",
@@ -42,20 +44,6 @@ finally:
 """
 
 
-def bare(*arguments: str, cwd: Path = REPOSITORY, **variables: str) -> Ended:
-    """The command line with no data folder named."""
-    ended = subprocess.run(
-        [*PROGRAM, *arguments],
-        cwd=cwd,
-        env=environment(PYTHONPATH=str(REPOSITORY), **variables),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    return Ended(ended.returncode, ended.stdout, ended.stderr)
-
-
 def test_the_version_is_that_of_the_package() -> None:
     assert bare("--version").out == f"bufdir {version('bufdir-aggregation')}\n"
 
@@ -66,8 +54,8 @@ def test_the_help_names_every_command_and_exit_code() -> None:
     assert ended.code == 0
     for command in COMMANDS:
         assert f"│ {command} " in ended.out
-    for code in (0, 1, 2, 3, 75):
-        assert f"\n {code:<4}" in ended.out
+    for code in (0, 1, 2, 3, 75, 130):
+        assert re.search(rf"^ {code:<3} \S", ended.out, re.MULTILINE)
 
 
 def test_no_arguments_at_all_show_the_help() -> None:
@@ -113,7 +101,7 @@ def test_completion_can_be_installed(shell: str) -> None:
 
 
 def complete(bufdir: Bufdir, words: str) -> list[str]:
-    """What the tab key gives at the end of these words."""
+    """Return the completions that the tab key gives after these words."""
     ended = bufdir(
         _BUFDIR_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(words.count(" "))
     )
@@ -154,7 +142,7 @@ def test_commands_are_completed(computed: Bufdir) -> None:
 
 
 def loaded(*arguments: str | Path, watched: tuple[str, ...] = ENGINES) -> str:
-    """Which of the watched libraries a command has loaded when it ends."""
+    """Return the watched libraries that a command has loaded when it ends."""
     return python(LOADED, ",".join(watched), *arguments).err.splitlines()[-1]
 
 
@@ -165,14 +153,17 @@ def test_help_loads_no_engine_and_no_settings() -> None:
     assert loaded("nightly", "--help", watched=watched) == ""
 
 
-@pytest.mark.parametrize("command", [["list"], ["list", "--json"], ["show", "agg-001", "--json"]])
+@pytest.mark.parametrize(
+    "command",
+    [["list"], ["list", "--json"], ["show", "agg-001", "--json"], ["status"], ["config"]],
+)
 def test_what_only_reads_loads_no_engine(computed: Bufdir, command: list[str]) -> None:
     assert loaded("--data", computed.data, *command) == ""
 
 
-def test_a_quiet_night_loads_no_engine(computed: Bufdir) -> None:
+def test_a_nightly_run_without_changes_loads_no_engine(computed: Bufdir) -> None:
     assert loaded("--data", computed.data, "nightly") == ""
 
 
-def test_a_night_that_computes_loads_one_engine(computed: Bufdir) -> None:
+def test_a_nightly_run_that_computes_loads_one_engine(computed: Bufdir) -> None:
     assert loaded("--data", computed.data, "nightly", "--full").split(",")[0] == "polars"

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,14 +17,12 @@ import pytest
 from pipeline.storage import run_queue
 from pipeline.storage.catalog import Catalog
 from tests.cli.conftest import TWO_QUARTERS, change
-from tests.pipeline.given import export, people, row, table, write
+from tests.given import NOW, export, people, row, table, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Bufdir
-
-NOW = datetime(2025, 2, 1, 3, 30, tzinfo=UTC)
 
 
 def table_of(printed: str) -> list[list[str]]:
@@ -66,13 +63,13 @@ def test_a_run_that_fails_is_named_and_ends_with_3_after_the_others(
 ) -> None:
     export(data, people(2))
 
-    ended = bufdir("run", "--period", "rp-2024-q4", "--org", "nobody", "--org", "org-1", "--json")
+    ended = bufdir("run", "--period", "rp-2024-q4", "--org", "absent", "--org", "org-1", "--json")
 
-    assert [(one["org_id"], one["outcome"]) for one in ended.body["outcomes"]] == [
-        ("nobody", "failed"),
+    assert [(one["org_id"], one["outcome"]) for one in ended.result["outcomes"]] == [
+        ("absent", "failed"),
         ("org-1", "computed"),
     ]
-    assert ended.err == ("bufdir: agg-001 (nobody in rp-2024-q4) failed: no export names nobody\n")
+    assert ended.err == ("bufdir: agg-001 (absent in rp-2024-q4) failed: no export names absent\n")
     assert ended.code == 3
 
 
@@ -84,8 +81,8 @@ def test_a_refused_export_is_named_by_a_run_too_and_ends_it_with_3(
 
     ended = bufdir("run", "--period", "rp-2024-q4", "--json")
 
-    assert [one["outcome"] for one in ended.body["outcomes"]] == ["computed"]
-    assert list(ended.body["refused"]) == ["new.parquet"]
+    assert [one["outcome"] for one in ended.result["outcomes"]] == ["computed"]
+    assert list(ended.result["refused"]) == ["new.parquet"]
     assert ended.err.startswith("bufdir: export new.parquet ")
     assert ended.code == 3
 
@@ -96,9 +93,9 @@ def test_run_over_no_exports_has_nothing_to_do(bufdir: Bufdir) -> None:
     assert (ended.code, ended.out) == (0, "no export names an organisation\n")
 
 
-def test_a_run_during_a_night_ends_with_75(bufdir: Bufdir, data: Path) -> None:
+def test_a_run_during_a_nightly_run_ends_with_75(bufdir: Bufdir, data: Path) -> None:
     export(data, people(2))
-    with Catalog.open(data) as catalog, run_queue.night(catalog, NOW):
+    with Catalog.open(data) as catalog, run_queue.nightly_run(catalog, lambda: NOW):
         assert bufdir("run", "--period", "rp-2024").code == 75
 
 
@@ -132,13 +129,13 @@ def test_check_judges_files_anywhere_for_themselves(
 
     ended = bufdir("check", delivered, "--json")
 
-    assert ended.body["files"] == [
+    assert ended.result["files"] == [
         {"name": delivered.as_posix(), "rows": 3, "problem": None, "ignored": []}
     ]
-    assert (ended.body["rows"], ended.body["cells"]) == (3, 1)
-    assert ended.body["ledger"]["counted"] == 2
-    assert ended.body["ledger"]["superseded"] == 1
-    assert set(ended.body["unplaced"].values()) == {0}
+    assert (ended.result["rows"], ended.result["cells"]) == (3, 1)
+    assert ended.result["ledger"]["counted"] == 2
+    assert ended.result["ledger"]["superseded"] == 1
+    assert set(ended.result["rows_without_cell"].values()) == {0}
     assert ended.code == 0
 
 
@@ -146,13 +143,13 @@ def test_check_of_no_exports_says_so(bufdir: Bufdir) -> None:
     assert bufdir("check").out == "no exports\n"
 
 
-def test_verify_finds_all_equal(computed: Bufdir) -> None:
+def test_verify_finds_that_all_match(computed: Bufdir) -> None:
     ended = computed("verify")
 
     assert [line[0::3] for line in table_of(ended.out)[1:]] == [
-        ["agg-001", "equal"],
-        ["agg-002", "equal"],
-        ["agg-003", "equal"],
+        ["agg-001", "match"],
+        ["agg-002", "match"],
+        ["agg-003", "match"],
     ]
     assert (ended.code, ended.err) == (0, "")
 
@@ -161,7 +158,7 @@ def test_verify_of_nothing_says_so(bufdir: Bufdir) -> None:
     assert bufdir("verify").out == "no snapshots\n"
 
 
-def test_a_number_that_the_second_engine_gives_otherwise_is_a_fault_of_ours(
+def test_a_number_that_the_second_engine_gives_otherwise_is_a_fault_of_the_program(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, TWO_QUARTERS)
@@ -177,23 +174,27 @@ def test_a_number_that_the_second_engine_gives_otherwise_is_a_fault_of_ours(
     ]
     assert ended.code == 1
     assert other.code == 0
-    assert bufdir("verify", "--json").body["snapshots"][0]["differences"] == [
+    assert bufdir("verify", "--json").result["snapshots"][0]["differences"] == [
         {"name": "total.people", "published": 3, "recomputed": 2}
     ]
 
 
-def test_what_is_stale_or_gone_or_unpublished_ends_verify_with_3(
+def test_what_is_stale_or_without_source_or_unpublished_ends_verify_with_3(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, people(2), "a.parquet")
     export(data, people(2, org_id="org-2"), "b.parquet")
-    bufdir("run", "--period", "rp-2024-q4", "--org", "org-1", "--org", "org-2", "--org", "nobody")
+    bufdir("run", "--period", "rp-2024-q4", "--org", "org-1", "--org", "org-2", "--org", "absent")
     export(data, people(3), "a.parquet")
     (data / "exports" / "b.parquet").unlink()
 
     ended = bufdir("verify", "--json")
 
-    assert [one["verdict"] for one in ended.body["snapshots"]] == ["stale", "gone", "unpublished"]
+    assert [one["verdict"] for one in ended.result["snapshots"]] == [
+        "stale",
+        "source_missing",
+        "unpublished",
+    ]
     assert ended.code == 3
 
 
@@ -204,7 +205,7 @@ def test_a_version_file_that_is_damaged_ends_verify_with_1(bufdir: Bufdir, data:
 
     ended, shown = bufdir("verify"), bufdir("show", "agg-001")
 
-    assert table_of(ended.out)[1][3] == "damaged"
+    assert table_of(ended.out)[1][3] == "corrupt"
     assert ended.code == shown.code == 1
     assert shown.err.startswith(f"bufdir: {data}/snapshots/agg-001/v1.json is damaged: ")
 
@@ -213,14 +214,15 @@ def test_delete_takes_a_snapshot_and_its_files_away(bufdir: Bufdir, data: Path) 
     export(data, TWO_QUARTERS)
     bufdir("nightly")
 
-    ended, again = bufdir("delete", "agg-001"), bufdir("delete", "agg-001")
+    ended, again = bufdir("delete", "agg-001", "--yes"), bufdir("delete", "agg-001", "--yes")
 
     assert ended.out == "agg-001 is deleted: org-1 in rp-2024-q4\n"
     assert ended.code == 0
     assert again.code == 2
     assert not (data / "snapshots" / "agg-001").exists()
     assert (
-        bufdir("delete", "agg-002", "--json").out == '{\n  "deleted": true,\n  "id": "agg-002"\n}\n'
+        bufdir("delete", "agg-002", "--yes", "--json").out
+        == '{\n  "deleted": true,\n  "id": "agg-002"\n}\n'
     )
 
 
@@ -250,21 +252,21 @@ def test_reindex_sets_a_damaged_catalog_aside_and_names_damaged_versions(
     assert damaged.code == 1
     assert damaged.err.startswith(f"bufdir: {data}/catalog.sqlite is damaged: ")
     assert "rebuild it with bufdir reindex" in damaged.err
-    assert (data / ended.body["set_aside"]).read_text().startswith("no catalog")
-    assert ended.body["snapshots"] == 1
+    assert (data / ended.result["set_aside"]).read_text().startswith("no catalog")
+    assert ended.result["snapshots"] == 1
     assert ended.err.startswith(f"bufdir: {data}/snapshots/agg-002/v1.json is damaged: ")
     assert ended.code == 3
 
 
-def test_sample_writes_exports_that_a_night_can_count(bufdir: Bufdir, data: Path) -> None:
+def test_sample_writes_exports_that_a_nightly_run_can_count(bufdir: Bufdir, data: Path) -> None:
     arguments = ("--rows", "500", "--orgs", "3", "--files", "2", "--seed", "7")
 
     ended = bufdir("sample", data / "exports", *arguments)
-    night = bufdir("nightly")
+    nightly = bufdir("nightly")
 
     assert ended.out == f"sample: 500 rows under {data}/exports, in 2 exports\n"
     assert (ended.code, ended.err) == (0, "")
-    assert ": 2 exports, 500 rows, " in night.out
+    assert ": 2 exports, 500 rows, " in nightly.out
 
 
 def test_sample_names_its_files_for_programs(bufdir: Bufdir, tmp_path: Path) -> None:
@@ -273,7 +275,7 @@ def test_sample_names_its_files_for_programs(bufdir: Bufdir, tmp_path: Path) -> 
     )
 
     files = sorted(path.as_posix() for path in (tmp_path / "s").rglob("*.parquet"))
-    assert ended.body == {"files": files, "rows": 50}
+    assert ended.result == {"files": files, "rows": 50}
 
 
 @pytest.mark.parametrize(
@@ -313,10 +315,10 @@ def test_serve_answers_until_it_is_interrupted(bufdir: Bufdir, data: Path) -> No
     with bufdir.begin("serve", "--port", str(port)) as server:
         body = _get(f"{address}/agg-001")
         server.send_signal(signal.SIGINT)
-        _, said = server.communicate(timeout=30)
+        _, err = server.communicate(timeout=30)
 
     assert body == bufdir("show", "agg-001", "--json").body
-    assert "Traceback" not in said
+    assert "Traceback" not in err
     assert server.returncode == 0
 
 
@@ -349,7 +351,7 @@ HEAVY = ("polars", "duckdb", "litestar", "pyarrow", "narwhals", "numpy")
 def test_commands_that_compute_nothing_load_no_engine_and_no_server(
     bufdir: Bufdir, data: Path, arguments: list[str]
 ) -> None:
-    """A quiet night is one of them."""
+    """A nightly run without changes is one of them."""
     export(data, people(2))
     bufdir("nightly")
     program = (

@@ -9,42 +9,26 @@ import signal
 import sqlite3
 import subprocess
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-import cli
 from pipeline import errors
 from pipeline.runs import lifecycle
-from pipeline.storage import run_queue
+from pipeline.storage import owners, run_queue
 from pipeline.storage.catalog import Catalog
-from tests.cli.conftest import PROGRAM, REPOSITORY, Bufdir, python
-from tests.pipeline.given import export, people
+from pipeline.terminal.confirmation import ConfirmationNeeded, Declined
+from pipeline.terminal.exit_codes import CRASH, FAILURES, INTERRUPT, USAGE
+from tests.cli.conftest import PLANTED, PROGRAM, REPOSITORY, Bufdir, python
+from tests.given import NOW, export, people
 
 if TYPE_CHECKING:
-    from tests.cli.conftest import Ended
-
-NOW = datetime(2025, 2, 1, 3, 30, tzinfo=UTC)
-
-PLANTED = """
-import sys
-import cli
-from pipeline.runs import nightly, lifecycle
-
-def run(work, *, full):
-    raise {error}
-
-nightly.run = run
-sys.argv = ["bufdir", "--data", *sys.argv[1:], "nightly"]
-cli.main()
-"""
-"""Our program with a fault in it."""
+    from tests.cli.conftest import Finished
 
 
-def refused(ended: Ended) -> str:
-    """The one sentence that a refused command has said."""
+def refused(ended: Finished) -> str:
+    """The one sentence that a refused command has printed."""
     assert ended.out == ""
     assert re.fullmatch(r"bufdir: .*\n", ended.err)
     return ended.err.removeprefix("bufdir: ").removesuffix("\n")
@@ -57,8 +41,16 @@ def test_every_expected_failure_has_its_exit_code() -> None:
         if issubclass(kind, errors.BufdirError) and kind is not errors.BufdirError
     }
 
-    assert set(cli.EXIT_CODES) == failures
-    assert set(cli.EXIT_CODES.values()) == {1, 2, 3, 75}
+    of_the_terminal = {ConfirmationNeeded, Declined}
+    assert set(FAILURES) == failures | of_the_terminal | {OSError}
+    assert {failure.code for failure in FAILURES.values()} == {1, 2, 3, 75}
+
+
+def test_every_expected_failure_has_a_type_of_its_own_for_programs() -> None:
+    types = [failure.type for failure in (*FAILURES.values(), USAGE, CRASH, INTERRUPT)]
+
+    assert len(set(types)) == len(types)
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", type_) for type_ in types)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +138,9 @@ def test_a_reader_that_has_seen_enough_costs_no_word_of_what_else_there_is_to_sa
         assert process.stdout
         assert process.stderr
         process.stdout.close()
-        said = process.stderr.read()
+        err = process.stderr.read()
 
-    assert said == "bufdir: export poor.parquet is refused: it is empty; export it again\n"
+    assert err == "bufdir: export poor.parquet is refused: it is empty; export it again\n"
     assert process.returncode == 3
 
 
@@ -157,9 +149,9 @@ def test_a_reader_that_has_seen_enough_is_no_failure(computed: Bufdir) -> None:
         assert process.stdout
         assert process.stderr
         process.stdout.close()
-        said = process.stderr.read()
+        err = process.stderr.read()
 
-    assert said == ""
+    assert err == ""
     assert process.returncode == 0
 
 
@@ -183,11 +175,14 @@ def test_a_folder_that_can_not_be_written_is_named(bufdir: Bufdir, data: Path) -
 
 def test_a_catalog_that_lost_its_tables_is_named(bufdir: Bufdir, data: Path) -> None:
     with Catalog.open(data) as catalog:
-        catalog.connection.execute("DROP TABLE snapshots")
+        catalog.execute("DROP TABLE snapshots")
 
     ended = bufdir("list")
 
-    assert refused(ended) == "the catalog can't be used: no such table: snapshots"
+    assert refused(ended) == (
+        f"{data}/catalog.sqlite is damaged: no such table: snapshots; "
+        "rebuild it with bufdir reindex"
+    )
     assert ended.code == 1
 
 
@@ -213,35 +208,35 @@ def _page_size(data: Path) -> int:
         connection.close()
 
 
-def test_a_fault_of_ours_is_one_sentence_that_names_the_file_with_its_traceback(
+def test_a_crash_is_one_sentence_that_names_the_file_with_its_traceback(
     data: Path,
 ) -> None:
     ended = python(PLANTED.format(error="ZeroDivisionError('planted')"), data)
 
     sentence = refused(ended)
-    assert sentence.startswith("this is a fault of ours (ZeroDivisionError); report it ")
-    (kept,) = (data / "faults").iterdir()
-    assert sentence.endswith(str(kept))
-    assert kept.read_text().endswith("ZeroDivisionError: planted\n")
+    assert sentence.startswith("the program crashed (ZeroDivisionError); report it ")
+    (crash,) = (data / "crashes").iterdir()
+    assert sentence.endswith(str(crash))
+    assert crash.read_text().endswith("ZeroDivisionError: planted\n")
     assert ended.code == 1
 
 
-def test_a_panic_of_an_engine_is_a_fault_like_others(data: Path) -> None:
+def test_a_panic_of_an_engine_is_a_crash_like_others(data: Path) -> None:
     ended = python(PLANTED.format(error="BaseException('panic')"), data)
 
-    assert "a fault of ours (BaseException)" in refused(ended)
+    assert "the program crashed (BaseException)" in refused(ended)
     assert ended.code == 1
 
 
-def test_a_fault_in_json_is_one_line_with_the_traceback(data: Path) -> None:
+def test_a_crash_in_json_is_one_line_with_the_traceback(data: Path) -> None:
     code = PLANTED.format(error="ZeroDivisionError('planted')")
 
     ended = python(code, data, BUFDIR_LOG__FORMAT="json")
 
     (event,) = [json.loads(line) for line in ended.err.splitlines()]
-    assert (event["event"], event["level"]) == ("fault", "error")
+    assert (event["event"], event["level"]) == ("unhandled_exception", "error")
     assert event["exception"].endswith("ZeroDivisionError: planted")
-    assert not (data / "faults").exists()
+    assert not (data / "crashes").exists()
     assert ended.code == 1
 
 
@@ -270,19 +265,19 @@ def test_a_refusal_in_json_is_one_line(bufdir: Bufdir, data: Path) -> None:
     assert ended.code == 2
 
 
-def test_the_traceback_of_a_fault_is_kept_elsewhere_where_the_data_folder_can_not_be_written(
+def test_the_traceback_of_a_crash_is_kept_elsewhere_where_the_data_folder_can_not_be_written(
     data: Path, tmp_path: Path
 ) -> None:
-    (data / "faults").write_text("in the way")
+    (data / "crashes").write_text("in the way")
 
     ended = python(PLANTED.format(error="KeyError()"), data, TMPDIR=str(tmp_path))
 
-    (kept,) = tmp_path.glob("bufdir-*.log")
-    assert refused(ended).endswith(str(kept))
-    assert kept.read_text().endswith("KeyError\n")
+    (crash,) = tmp_path.glob("bufdir-*.log")
+    assert refused(ended).endswith(str(crash))
+    assert crash.read_text().endswith("KeyError\n")
 
 
-def test_the_traceback_of_a_fault_is_kept_elsewhere_where_there_is_no_data_folder(
+def test_the_traceback_of_a_crash_is_kept_elsewhere_where_there_is_no_data_folder(
     tmp_path: Path,
 ) -> None:
     code = """
@@ -296,31 +291,31 @@ cli.main()
 """
     ended = python(code, TMPDIR=str(tmp_path))
 
-    (kept,) = tmp_path.glob("bufdir-*.log")
-    assert refused(ended).endswith(str(kept))
+    (crash,) = tmp_path.glob("bufdir-*.log")
+    assert refused(ended).endswith(str(crash))
 
 
-def test_an_interrupted_night_says_one_line_and_lets_the_next_one_in(
+def test_an_interrupted_nightly_run_says_one_line_and_lets_the_next_one_in(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, people(1))
-    with Catalog.open(data) as catalog, run_queue.owner(data) as name:
+    with Catalog.open(data) as catalog, owners.temporary(data) as name:
         (entry,) = lifecycle.ensure(catalog, [("org-1", "rp-2024-q4")], NOW)
-        (run,) = run_queue.claim(catalog, [entry.number], name, NOW)
-        with bufdir.begin("nightly") as night:
-            while not _a_night_waits(catalog):
+        (run,) = run_queue.acquire(catalog, [entry.number], name, NOW)
+        with bufdir.begin("nightly") as nightly:
+            while not _a_nightly_run_waits(catalog):
                 time.sleep(0.05)
-            night.send_signal(signal.SIGINT)
-            printed, said = night.communicate(timeout=30)
+            nightly.send_signal(signal.SIGINT)
+            printed, err = nightly.communicate(timeout=30)
         run_queue.end(catalog, run.id, NOW)
 
-    assert said == "bufdir: interrupted; what was published stands\n"
+    assert err == "bufdir: interrupted; what was published stays published\n"
     assert printed == ""
-    assert night.returncode == 130
+    assert nightly.returncode == 130
     assert bufdir("nightly").code == 0
 
 
-def _a_night_waits(catalog: Catalog) -> bool:
+def _a_nightly_run_waits(catalog: Catalog) -> bool:
     return any(run.number is None for run in run_queue.open_runs(catalog))
 
 

@@ -26,7 +26,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(model: type[BaseModel]) -> dict[str, Any]:
-    """The settings of a model, those of its sections inside."""
+    """Return the settings of a model, with those of its sections."""
     return {
         name: names(section) if (section := _section(field.annotation)) else None
         for name, field in model.model_fields.items()
@@ -40,7 +40,7 @@ def _section(annotation: object) -> type[BaseModel] | None:
 
 
 def names_in(table: dict[str, Any]) -> dict[str, Any]:
-    """The names of a TOML table, those of its tables inside; a mapping is one setting."""
+    """Return the names in a TOML table, with those of its tables; a mapping is one setting."""
     return {
         name: names_in(value) if isinstance(value, dict) and value else None
         for name, value in table.items()
@@ -66,4 +66,6 @@ def test_the_example_names_every_setting() -> None:
 def test_the_example_sets_nothing() -> None:
     live = [line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith("#")]
 
-    assert live == ["[export.columns]", "[export.categories]", "[runs]", "[log]"]
+    assert live == [
+        *("[breakdowns]", "[engine]", "[export.columns]", "[export.categories]", "[runs]", "[log]")
+    ]

@@ -1,4 +1,4 @@
-"""What a night says, and how it ends."""
+"""Output and exit code of nightly runs."""
 
 from __future__ import annotations
 
@@ -11,57 +11,60 @@ from pipeline.runs import lifecycle
 from pipeline.storage import run_queue
 from pipeline.storage.catalog import Catalog
 from tests.cli.conftest import TWO_QUARTERS
-from tests.pipeline.given import export, people, row, table, write
+from tests.given import NOW, export, people, row, table, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Bufdir
 
-NOW = datetime(2025, 2, 1, 3, 30, tzinfo=UTC)
 LATER = datetime(2099, 5, 1, tzinfo=UTC)
 
 
-def test_a_night_that_computes_says_so_in_one_line(bufdir: Bufdir, data: Path) -> None:
+def test_a_nightly_run_that_computes_says_so_in_one_line(bufdir: Bufdir, data: Path) -> None:
     export(data, [*people(1_200), row(hours=-1, activity_id="b")])
 
     ended = bufdir("nightly")
 
     assert (
-        ended.out == "nightly: 1 snapshot computed, 1 stands: 1 export, 1,201 rows, 1,200 counted\n"
+        ended.out
+        == "nightly: 1 snapshot computed, 1 current: 1 export, 1,201 rows, 1,200 counted\n"
     )
     assert ended.err == ""
     assert ended.code == 0
 
 
-def test_a_quiet_night_prints_one_line_in_all(bufdir: Bufdir, data: Path) -> None:
+def test_a_nightly_run_without_changes_prints_one_line_in_all(bufdir: Bufdir, data: Path) -> None:
     export(data, TWO_QUARTERS)
     bufdir("nightly")
 
     ended = bufdir("nightly")
 
     assert ended.out == (
-        "nightly: nothing has changed since the last night: 1 export, 3 rows, 2 snapshots stand\n"
+        "nightly: nothing changed since the last nightly run: "
+        "1 export, 3 rows, 2 snapshots current\n"
     )
     assert ended.err == ""
     assert ended.code == 0
 
 
-def test_a_full_night_computes_what_has_not_changed(bufdir: Bufdir, data: Path) -> None:
+def test_a_full_nightly_run_computes_what_has_not_changed(bufdir: Bufdir, data: Path) -> None:
     export(data, people(2))
     bufdir("nightly")
 
-    assert bufdir("nightly", "--full").out.startswith("nightly: 1 snapshot computed, 1 stands: ")
+    assert bufdir("nightly", "--full").out.startswith("nightly: 1 snapshot computed, 1 current: ")
 
 
-def test_a_night_without_exports_says_that_there_are_none(bufdir: Bufdir) -> None:
+def test_a_nightly_run_without_exports_says_that_there_are_none(bufdir: Bufdir) -> None:
     ended = bufdir("nightly")
 
-    assert ended.out == "nightly: no snapshots computed, 0 stand: no exports, no rows, 0 counted\n"
+    assert (
+        ended.out == "nightly: no snapshots computed, 0 current: no exports, no rows, 0 counted\n"
+    )
     assert ended.code == 0
 
 
-def test_a_night_without_the_folder_of_exports_names_it(bufdir: Bufdir, data: Path) -> None:
+def test_a_nightly_run_without_the_folder_of_exports_names_it(bufdir: Bufdir, data: Path) -> None:
     (data / "exports").rmdir()
 
     ended = bufdir("nightly")
@@ -78,7 +81,7 @@ def test_a_refused_export_is_named_and_the_others_are_counted(bufdir: Bufdir, da
 
     ended = bufdir("nightly")
 
-    assert ended.out.startswith("nightly: 1 snapshot computed, 1 stands: 2 exports, 2 rows, ")
+    assert ended.out.startswith("nightly: 1 snapshot computed, 1 current: 2 exports, 2 rows, ")
     assert ended.err.startswith(
         "bufdir: export poor.parquet (1 row) is refused: it lacks the required column hours"
     )
@@ -86,17 +89,17 @@ def test_a_refused_export_is_named_and_the_others_are_counted(bufdir: Bufdir, da
     assert ended.code == 3
 
 
-def test_a_refusal_is_told_again_every_night(bufdir: Bufdir, data: Path) -> None:
+def test_a_refusal_is_told_again_by_every_nightly_run(bufdir: Bufdir, data: Path) -> None:
     (data / "exports" / "empty.parquet").touch()
 
     first, second = bufdir("nightly"), bufdir("nightly")
 
-    assert "nothing has changed" in second.out
+    assert "nothing changed" in second.out
     assert first.err == second.err != ""
     assert first.code == second.code == 3
 
 
-def test_organisations_of_exports_that_are_refused_now_are_named_as_held(
+def test_organisations_of_exports_that_are_refused_now_are_named_as_blocked(
     bufdir: Bufdir, data: Path
 ) -> None:
     for number in (1, 2, 3):
@@ -108,30 +111,30 @@ def test_organisations_of_exports_that_are_refused_now_are_named_as_held(
 
     ended = bufdir("nightly")
 
-    assert ended.out.startswith("nightly: 1 snapshot computed, 3 stand: ")
+    assert ended.out.startswith("nightly: 1 snapshot computed, 3 current: ")
     assert ended.err.splitlines()[2:] == [
-        f"bufdir: 1 organisation left as before, because the refused export {number}.parquet used "
-        f"to name them: org-{number}"
+        "bufdir: 1 organisation blocked, with numbers as before, because the refused export "
+        f"{number}.parquet named them: org-{number}"
         for number in (2, 3)
     ]
     assert ended.code == 3
 
 
-def test_a_night_takes_up_what_was_asked_for_and_names_what_failed_of_it(
+def test_a_nightly_run_takes_up_what_was_asked_for_and_names_what_failed_of_it(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, people(2))
     with Catalog.open(data) as catalog:
-        lifecycle.create(catalog, "nobody", periods.parse("rp-2024"), NOW)
+        lifecycle.create(catalog, "absent", periods.parse("rp-2024"), NOW)
 
     ended = bufdir("nightly")
 
-    assert ended.out.startswith("nightly: 1 snapshot computed, 1 stands: ")
-    assert ended.err == "bufdir: agg-001 (nobody in rp-2024) failed: no export names nobody\n"
+    assert ended.out.startswith("nightly: 1 snapshot computed, 1 current: ")
+    assert ended.err == "bufdir: agg-001 (absent in rp-2024) failed: no export names absent\n"
     assert ended.code == 3
 
 
-def test_snapshots_that_no_export_touches_any_longer_are_named_and_stand(
+def test_snapshots_that_no_export_touches_any_longer_are_named_and_retained(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, people(2), "a.parquet")
@@ -141,10 +144,10 @@ def test_snapshots_that_no_export_touches_any_longer_are_named_and_stand(
 
     ended = bufdir("nightly")
 
-    assert ended.out.startswith("nightly: no snapshots computed, 2 stand: ")
+    assert ended.out.startswith("nightly: no snapshots computed, 2 current: ")
     assert ended.err == (
-        "bufdir: no export touches 1 snapshot any longer, whose numbers stand until run --force: "
-        "agg-002 (org-2 in rp-2024-q4)\n"
+        "bufdir: 1 snapshot retained, because no export has rows of them any longer; run --force "
+        "computes them again: agg-002 (org-2 in rp-2024-q4)\n"
     )
     assert ended.code == 0
 
@@ -154,7 +157,7 @@ def test_cells_of_periods_to_come_are_named(bufdir: Bufdir, data: Path) -> None:
 
     ended = bufdir("nightly")
 
-    assert ended.err == "bufdir: 1 cell left until the period begins: org-1 in rp-2099-q2\n"
+    assert ended.err == "bufdir: 1 cell deferred until the period begins: org-1 in rp-2099-q2\n"
     assert ended.code == 0
 
 
@@ -165,13 +168,13 @@ def test_ignored_columns_are_named_once(bufdir: Bufdir, data: Path) -> None:
     assert bufdir("nightly").err == "bufdir: columns that are ignored: note (in 2 exports)\n"
 
 
-def test_a_night_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
+def test_a_nightly_run_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
     export(data, [*people(2), *people(1, activity_id="b", started_at=LATER)])
     (data / "exports" / "empty.parquet").touch()
 
     ended = bufdir("nightly", "--json")
 
-    body = ended.body
+    body = ended.result
     ledger = body.pop("ledger")
     assert {line: rows for line, rows in ledger.items() if rows} == {"counted": 3}
     assert body == {
@@ -185,6 +188,7 @@ def test_a_night_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
                 "org_id": "org-1",
                 "reporting_period_id": "rp-2024-q4",
                 "outcome": "computed",
+                "reason": "first",
                 "version": 1,
                 "problem": None,
             }
@@ -192,26 +196,29 @@ def test_a_night_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
         "refused": {
             "empty.parquet": "export empty.parquet is refused: it is empty; export it again"
         },
-        "held": {},
-        "later": [{"org_id": "org-1", "reporting_period_id": "rp-2099-q2"}],
+        "blocked": {},
+        "deferred": [{"org_id": "org-1", "reporting_period_id": "rp-2099-q2"}],
         "ignored": {},
+        "other_files": [],
     }
     assert ended.code == 3
 
 
-def test_of_two_nights_at_once_the_second_ends_with_75(bufdir: Bufdir, data: Path) -> None:
+def test_of_two_nightly_runs_at_once_the_second_ends_with_75(bufdir: Bufdir, data: Path) -> None:
     export(data, people(2))
-    with Catalog.open(data) as catalog, run_queue.night(catalog, NOW):
+    with Catalog.open(data) as catalog, run_queue.nightly_run(catalog, lambda: NOW):
         ended = bufdir("nightly")
 
     assert ended.code == 75
     assert ended.out == ""
-    assert ended.err.startswith("bufdir: a night is already going on (process ")
+    assert ended.err.startswith("bufdir: a nightly run is already going on (process ")
     assert ended.err.endswith("); try again when it has ended\n")
     assert bufdir("nightly").out.startswith("nightly: 1 snapshot computed")
 
 
-def test_events_and_notes_are_one_json_line_each_when_asked_for(bufdir: Bufdir, data: Path) -> None:
+def test_events_and_diagnostics_are_one_json_line_each_when_asked_for(
+    bufdir: Bufdir, data: Path
+) -> None:
     export(data, people(2))
     (data / "exports" / "empty.parquet").touch()
     (data / "bufdir.toml").write_text('[log]\nformat = "json"\n')
@@ -231,7 +238,9 @@ def test_events_and_notes_are_one_json_line_each_when_asked_for(bufdir: Bufdir, 
     assert ended.out.startswith("nightly: 1 snapshot computed, ")
 
 
-def test_a_quiet_night_prints_one_line_when_it_logs_json_too(bufdir: Bufdir, data: Path) -> None:
+def test_a_nightly_run_without_changes_prints_one_line_when_it_logs_json_too(
+    bufdir: Bufdir, data: Path
+) -> None:
     export(data, people(2))
     bufdir("nightly")
 
@@ -239,3 +248,24 @@ def test_a_quiet_night_prints_one_line_when_it_logs_json_too(bufdir: Bufdir, dat
 
     assert ended.out.count("\n") == 1
     assert ended.err == ""
+
+
+def test_a_cache_that_cannot_be_used_is_reported_and_the_run_succeeds(
+    bufdir: Bufdir, data: Path
+) -> None:
+    export(data, people(2))
+    (data / "cache").write_bytes(b"no folder")
+    ended = bufdir("nightly")
+    assert ended.code == 0
+    assert "the cache can't be used, which costs time and changes no number" in ended.err
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_files_that_are_no_exports_are_named_once(bufdir: Bufdir, data: Path) -> None:
+    export(data, people(2))
+    (data / "exports" / "notes.txt").write_text("not an export")
+    assert "1 file in exports/ not read, no .parquet: notes.txt" in bufdir("nightly").err
+    assert bufdir("nightly").err == ""
+    (data / "exports" / "more.csv").write_text("not an export either")
+    assert "more.csv" in bufdir("nightly").err
+    assert bufdir("nightly", "--full").err == ""

@@ -9,7 +9,9 @@ import pytest
 
 from pipeline.model.ledger import LEDGER, REASONS
 from pipeline.model.listing import Sort, Status
-from tests.pipeline.given import export, people
+from pipeline.model.metrics import METRICS
+from pipeline.terminal.layout import METRIC_HEADINGS
+from tests.given import export, people, table, write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +22,7 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def timeless(value: Any) -> Any:
-    """The same, with a word where there is an instant."""
+    """Replace each instant in a text by a word."""
     if isinstance(value, dict):
         return {name: timeless(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -209,21 +211,43 @@ def test_metrics_for_people_are_the_categories_alone(computed: Bufdir) -> None:
     assert len(ended.out.splitlines()) == 6
 
 
+def test_metrics_for_people_list_every_metric_by_every_breakdown(
+    bufdir: Bufdir, data: Path
+) -> None:
+    (data / "bufdir.toml").write_text('[breakdowns]\ncounty = "Fylke"\n')
+    county = ["Oslo", "Oslo", None, "Troms"]
+    write(data, table(people(4)).append_column("Fylke", [county]), "a.parquet")
+    bufdir("nightly")
+
+    ended = bufdir("show", "agg-001", "--metrics")
+
+    by_category, by_county = ended.out.split("\n\n")
+    assert by_category.splitlines()[0].split() == ["category", *METRIC_HEADINGS]
+    assert [line.split() for line in by_county.splitlines()] == [
+        ["county", "participations", "people", "hours", "activities"],
+        ["(none)", "1", "1", "2", "1"],
+        ["Oslo", "2", "2", "4", "1"],
+        ["Troms", "1", "1", "2", "1"],
+        ["all", "4", "4", "8", "1"],
+    ]
+    assert len(METRIC_HEADINGS) == len(METRICS)
+
+
 def test_a_snapshot_that_failed_is_shown_with_its_error_and_has_no_metrics(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, people(1))
-    bufdir("run", "--period", "rp-2024-q4", "--org", "nobody")
+    bufdir("run", "--period", "rp-2024-q4", "--org", "absent")
 
     shown, body = bufdir("show", "agg-001"), bufdir("show", "agg-001", "--json").body
     metrics = bufdir("show", "agg-001", "--metrics")
 
-    assert "error         no export names nobody" in shown.out.splitlines()
+    assert "error         no export names absent" in shown.out.splitlines()
     assert shown.code == 0
     assert list(body)[-1] == "error"
     assert (body["status"], body["participant_count"]) == ("failed", None)
     assert metrics.err == (
-        "bufdir: snapshot agg-001 has no numbers yet: its first run failed; mend the cause and "
+        "bufdir: snapshot agg-001 has no numbers yet: its first run failed; fix the cause and "
         "start it again\n"
     )
     assert (metrics.code, metrics.out) == (3, "")

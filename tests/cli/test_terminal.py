@@ -1,59 +1,29 @@
-"""What a terminal shows, and what is kept from everything that is none."""
+"""Output on a terminal, and output that is only for one."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import struct
 import subprocess
-import termios
-import threading
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.runs.context import Night, Outcome
+from pipeline.model.states import Outcome, Reason
+from pipeline.runs.context import NightlyResult, SnapshotResult
 from pipeline.terminal import sentences
-from tests.pipeline.given import export, people
+from tests.cli.conftest import terminal
+from tests.given import export, people
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from tests.cli.conftest import Bufdir, Ended
+    from tests.cli.conftest import Bufdir, Finished
 
 ESCAPE = "\x1b"
 
 
-@contextmanager
-def terminal(columns: int) -> Iterator[tuple[int, list[str]]]:
-    """A terminal's end for programs, and what it has shown once the block has ended."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    shown: list[str] = []
-    reader = threading.Thread(target=_read, args=(ours, shown))
-    reader.start()
-    try:
-        yield theirs, shown
-    finally:
-        os.close(theirs)
-        reader.join(timeout=30)
-        os.close(ours)
-
-
-def _read(descriptor: int, shown: list[str]) -> None:
-    """Read until the last program has let go; a terminal that nobody reads stops its programs."""
-    content = b""
-    with suppress(OSError):
-        while piece := os.read(descriptor, 65_536):
-            content += piece
-    shown.append(content.decode().replace("\r\n", "\n"))
-
-
-def on_terminal(bufdir: Bufdir, *arguments: str | Path) -> tuple[str, Ended]:
-    """What a terminal shows of a command that has its stderr there, and the rest of it."""
+def on_terminal(bufdir: Bufdir, *arguments: str | Path) -> tuple[str, Finished]:
+    """Run a command with its stderr on a terminal; return what is shown, and the rest."""
     with terminal(columns=80) as (end, shown):
         ended = bufdir.into(subprocess.PIPE, *arguments, err=end)
     return shown[0], ended
@@ -62,13 +32,13 @@ def on_terminal(bufdir: Bufdir, *arguments: str | Path) -> tuple[str, Ended]:
 def all_on_terminal(
     bufdir: Bufdir, *arguments: str, columns: int = 120, **variables: str
 ) -> Sequence[str]:
-    """The lines that a terminal shows of a command that prints everything there."""
+    """Run a command that prints everything on a terminal; return the lines that are shown."""
     with terminal(columns) as (end, shown):
-        bufdir.into(end, *arguments, err=end, **variables)
+        bufdir.into(end, *arguments, err=end, stdin=subprocess.DEVNULL, **variables)
     return shown[0].splitlines()
 
 
-def test_a_night_shows_a_progress_bar_on_a_terminal_and_none_in_its_result(
+def test_a_nightly_run_shows_a_progress_bar_on_a_terminal_and_none_in_its_result(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, people(2))
@@ -78,7 +48,7 @@ def test_a_night_shows_a_progress_bar_on_a_terminal_and_none_in_its_result(
     assert "Reading exports" in shown
     assert "Publishing snapshots" in shown
     assert "100%" in shown
-    assert ended.out == "nightly: 1 snapshot computed, 1 stands: 1 export, 2 rows, 2 counted\n"
+    assert ended.out == "nightly: 1 snapshot computed, 1 current: 1 export, 2 rows, 2 counted\n"
 
 
 def test_a_sample_shows_how_far_it_is(bufdir: Bufdir, tmp_path: Path) -> None:
@@ -159,10 +129,10 @@ def test_whoever_forces_colours_gets_whole_lines_off_a_terminal_all_the_same(
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(0, "no rows"), (1, "1 row"), (2, "2 rows"), (12_345, "12,345 rows")]
+    ("number", "text"), [(0, "no rows"), (1, "1 row"), (2, "2 rows"), (12_345, "12,345 rows")]
 )
-def test_numbers_of_things_are_read_as_people_say_them(number: int, said: str) -> None:
-    assert sentences.counted(number, "row") == said
+def test_numbers_of_things_are_read_as_people_write_them(number: int, text: str) -> None:
+    assert sentences.counted(number, "row") == text
 
 
 def test_of_many_names_the_first_ten_are_said() -> None:
@@ -172,20 +142,20 @@ def test_of_many_names_the_first_ten_are_said() -> None:
     assert sentences.some(names) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 1,190 more"
 
 
-def test_snapshots_that_were_deleted_during_a_night_are_named() -> None:
-    deleted = Outcome("agg-003", "org-1", "rp-2024-q4", "deleted", 2)
-    night = Night(
+def test_snapshots_that_were_deleted_during_a_nightly_run_are_named() -> None:
+    deleted = SnapshotResult("agg-003", "org-1", "rp-2024-q4", Outcome.DELETED, Reason.ROWS, 2)
+    result = NightlyResult(
         changed=True,
         files=1,
         rows=1,
         outcomes=[deleted],
-        held={},
-        later=(),
+        blocked={},
+        deferred=(),
         refused={},
         ignored={},
         ledger={},
     )
 
-    (note,) = sentences.notes_of_night(night)
+    (diagnostic,) = sentences.diagnostics_of_nightly(result)
 
-    assert note.sentence == "deleted while they were computed, and left so: agg-003"
+    assert diagnostic.message == "deleted during the run, and not published again: agg-003"

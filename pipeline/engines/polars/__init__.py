@@ -1,1 +1,76 @@
-"""The default engine: Polars."""
+"""The engine Polars, the default: two passes over the files, a few batches in memory at a time.
+
+The way of the data: `scan` opens and types batches, `batches` decides what is read, `partials`
+sums up each batch, `survey` combines the batches. `hashing` and `distinct` count different values
+without their rows. `cache` lets the next nightly run read only what changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from pipeline.engines import ScanRequest, UnreadableExports
+from pipeline.engines.polars import partials, scan, survey
+from pipeline.engines.polars.cache import Cache
+from pipeline.model.columns import ORG_ID
+from pipeline.model.ledger import ORGANISATION_PATTERN
+from pipeline.model.states import EngineName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.engines import CacheAccess, EventSink
+    from pipeline.engines.polars.survey import PolarsSurvey
+
+
+def create(cache: CacheAccess | None, events: EventSink) -> Polars:
+    """Make the engine."""
+    return Polars(cache, events)
+
+
+@dataclass(frozen=True, slots=True)
+class Polars:
+    """The engine."""
+
+    access: CacheAccess | None
+    """The access to its cache; None is without a cache."""
+    events: EventSink
+    """The receiver of what goes wrong with the cache."""
+    name: EngineName = EngineName.POLARS
+
+    def survey(self, request: ScanRequest) -> PolarsSurvey:
+        """Read the exports and validate every row."""
+        cache = None if self.access is None else Cache(self.access, request.terms, self.events)
+        try:
+            return survey.survey(request, cache)
+        except scan.READ_ERRORS as error:
+            raise _unreadable(request, error) from error
+
+    def organisations(self, request: ScanRequest) -> frozenset[str]:
+        """Find the valid organisations that any row names."""
+        rows = scan.scan(scan.whole(request.exports), request)
+        try:
+            named = rows.select(pl.col(ORG_ID).unique()).collect(engine="streaming")
+        except scan.READ_ERRORS as error:
+            raise _unreadable(request, error) from error
+        valid = pl.col(ORG_ID).str.contains(ORGANISATION_PATTERN)
+        return frozenset(named.filter(valid).get_column(ORG_ID).to_list())
+
+    def has_same_content(self, request: ScanRequest, checksums: Mapping[str, str]) -> bool:
+        """Return whether each export still has this content checksum."""
+        try:
+            return all(
+                partials.content_checksum(export, request) == checksums.get(export.file.name)
+                for export in request.exports
+            )
+        except scan.READ_ERRORS as error:
+            raise _unreadable(request, error) from error
+
+
+def _unreadable(request: ScanRequest, error: Exception) -> Exception:
+    """Find the exports that cannot be read, each by itself; the error itself where all can."""
+    refused = scan.unreadable(request)
+    return UnreadableExports(refused) if refused else error

@@ -1,9 +1,9 @@
-"""How many different ids there are, without the rows that have them.
+"""The different ids of counted rows, without the rows, and their exact number.
 
-Numbers of different ids do not add up, so the ids themselves are kept: as 128 bits of hash, without
-repetition, month by month. Beside its hash each has a 64-bit number: organisation first, then what
-there is room for of the hash, category last; so that one sort tells how many there are in all and
-in each category. Where several ids have one number, their whole hashes tell them apart.
+Numbers of different ids do not add up, so the ids are stored: as 128 bits of hash, each once a
+month and value of a breakdown. Each also has a 64-bit number: the organisation, then as much of the
+hash as fits, then the value. One sort by these numbers counts the ids in all and of each value.
+Where several ids have one number, their whole hashes distinguish them.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 import msgspec
 import polars as pl
 
-from pipeline.definitions.steps import MONTH
+from pipeline.definitions.steps import MONTH, VALUE
 from pipeline.engines.polars import hashing
-from pipeline.model.columns import CATEGORY, ORG_ID
-from pipeline.model.metrics import Aggregation, over
+from pipeline.engines.quarantine import name_at
+from pipeline.model.columns import KEY, ORG_ID
+from pipeline.model.metrics import Aggregation, metrics_by
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     from pipeline.model.metrics import Metric
 
-ORG_PLACE: Final = "org_place"
-"""The place of the row's organisation among those of the batch."""
-CATEGORY_PLACE: Final = "category_place"
-"""The place of the row's category among all that count."""
+ORG_NUMBER: Final = "org_number"
+"""The position of the row's organisation among those of the batch."""
+VALUE_NUMBER: Final = "value_number"
+"""The position of the row's value among all of the breakdown."""
 
 NUMBER: Final = "number"
 HASH: Final = ("hash_0", "hash_1")
 """The two halves of an id's hash."""
 COLUMNS: Final = (NUMBER, *HASH)
-"""Of a frame of ids: 64 bits each."""
+"""The columns of a frame of ids: 64 bits each."""
 
 _HALVES: Final = tuple(map(pl.col, HASH))
 _ALL: Final = (pl.col(NUMBER), *_HALVES)
@@ -42,64 +43,64 @@ _BITS: Final = 64
 _FEW: Final = 8
 """One organisation in so many is picked out of the ids; more are not."""
 _MONTH_BITS: Final = 5
-"""At least: for batches of few months to be laid alike."""
+"""At least so many, so that batches of few months have the same layout."""
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """What an id's number is made of: organisation, hash, category, from the top."""
+    """The bits of an id's number: organisation, hash, value, from the top."""
 
     organisation_bits: int
     hash_bits: int
-    category_bits: int
+    value_bits: int
 
     @classmethod
-    def of(cls, organisations: int, categories: int, months: int) -> Self:
-        """As much of the hash as leaves room for so many months before all else."""
-        organisation_bits, category_bits = (
-            max(1, (count - 1).bit_length()) for count in (organisations, categories)
+    def of(cls, organisations: int, values: int, months: int) -> Self:
+        """Use as much of the hash as leaves room for so many months above everything else."""
+        organisation_bits, value_bits = (
+            max(1, (count - 1).bit_length()) for count in (organisations, values)
         )
         month_bits = max(_MONTH_BITS, (months - 1).bit_length())
-        hash_bits = _BITS - month_bits - organisation_bits - category_bits
-        return cls(organisation_bits, hash_bits, category_bits)
+        hash_bits = max(1, _BITS - month_bits - organisation_bits - value_bits)
+        return cls(organisation_bits, hash_bits, value_bits)
 
     @property
     def bits(self) -> int:
-        """Of the whole number."""
-        return self.organisation_bits + self.hash_bits + self.category_bits
+        """The bits of the whole number."""
+        return self.organisation_bits + self.hash_bits + self.value_bits
 
-    def number(self, organisation: pl.Expr, id_hash: pl.Expr, category: pl.Expr) -> pl.Expr:
-        """The number of an id with these places and this first half of its hash."""
+    def number(self, organisation: pl.Expr, id_hash: pl.Expr, value: pl.Expr) -> pl.Expr:
+        """Give the number of an id with these positions and this first half of its hash."""
         top = id_hash.floordiv(2 ** (_BITS - self.hash_bits))
         of_organisation = organisation.cast(pl.UInt64).mul(2**self.hash_bits) + top
-        return of_organisation.mul(2**self.category_bits) + category.cast(pl.UInt64)
+        return of_organisation.mul(2**self.value_bits) + value.cast(pl.UInt64)
 
     def organisation(self, number: pl.Expr) -> pl.Expr:
-        """Its place among the organisations."""
-        return number.floordiv(2 ** (self.hash_bits + self.category_bits))
+        """Give its position among the organisations."""
+        return number.floordiv(2 ** (self.hash_bits + self.value_bits))
 
-    def category(self, number: pl.Expr) -> pl.Expr:
-        """Its place among the categories."""
-        return number.mod(2**self.category_bits)
+    def value(self, number: pl.Expr) -> pl.Expr:
+        """Give its position among the values."""
+        return number.mod(2**self.value_bits)
 
-    def without_category(self, number: pl.Expr) -> pl.Expr:
-        """Organisation and hash only."""
-        return number.floordiv(2**self.category_bits)
+    def without_value(self, number: pl.Expr) -> pl.Expr:
+        """Give organisation and hash only."""
+        return number.floordiv(2**self.value_bits)
 
-    def cut(self, in_order: pl.DataFrame, runs: Sequence[range]) -> list[pl.DataFrame]:
-        """The ids of the organisations at these places."""
-        unit = 2 ** (self.hash_bits + self.category_bits)
-        edges = [edge * unit for run in runs for edge in (run.start, run.stop)]
-        spans = hashing.spans(in_order.get_column(NUMBER), edges)
+    def cut(self, in_order: pl.DataFrame, ranges: Sequence[range]) -> list[pl.DataFrame]:
+        """Cut out the ids of the organisations at these positions."""
+        unit = 2 ** (self.hash_bits + self.value_bits)
+        bounds = [bound * unit for run in ranges for bound in (run.start, run.stop)]
+        spans = hashing.spans(in_order.get_column(NUMBER), bounds)
         return [in_order.slice(*span) for span in spans[::2]]
 
 
 class Frames(Protocol):
-    """Where ids are: in memory, or in a file."""
+    """The place of ids: memory, or a file."""
 
     def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.DataFrame]]:
-        """By the column that the ids are of, those of these months in which a row counts.
+        """Give, by the column that the ids are of, a frame for each month in which a row counts.
 
-        For each month a frame with `COLUMNS`, each id and category once, by their numbers.
+        Each has `COLUMNS`, each id and value once, sorted by number.
         """
 
 
@@ -110,7 +111,7 @@ class FramesInMemory:
     by_name: Mapping[str, pl.DataFrame]
 
     def of_months(self, months: Iterable[int]) -> Mapping[str, Sequence[pl.DataFrame]]:
-        """By the column that the ids are of, those of these months in which a row counts."""
+        """Give, by the column that the ids are of, the frames of these months."""
         months = tuple(months)
         return {
             column: [self.by_name[name] for name in names_of(column, months, self.by_name)]
@@ -119,171 +120,181 @@ class FramesInMemory:
 
 
 def name_of(column: str, month: int) -> str:
-    """The name of a frame."""
+    """Name a frame."""
     return f"{column}-{month}"
 
 
-def names_of(column: str, months: Iterable[int], there: Container[str]) -> list[str]:
-    """The names of the frames of these months that are there."""
-    return [name for month in months if (name := name_of(column, month)) in there]
+def names_of(column: str, months: Iterable[int], existing: Container[str]) -> list[str]:
+    """Name the existing frames of these months."""
+    return [name for month in months if (name := name_of(column, month)) in existing]
 
 
 @dataclass(frozen=True, slots=True)
-class Ids:
-    """The different ids of some rows that count."""
+class DistinctIds:
+    """The different ids of some counted rows, by organisation, month and value of a breakdown."""
 
     organisations: Sequence[str]
-    """In order; numbers name an organisation by its place here."""
+    """Sorted; a number has an organisation's position here."""
+    values: Sequence[str]
+    """A number has a value's position here."""
     layout: Layout
     frames: Frames
 
 
-def collect(counted: pl.LazyFrame, organisations: Sequence[str], categories: int) -> Ids:
-    """The ids of these rows.
+def collect(
+    counted: pl.LazyFrame, organisations: Sequence[str], values: Sequence[str], value_number: str
+) -> DistinctIds:
+    """Collect the ids of these rows.
 
     Args:
-        counted: Rows that count, with `MONTH`, both places and hashed ids.
-        organisations: Those that the places are among.
-        categories: How many there are.
+        counted: Rows that count, with `MONTH`, both numbers and hashed ids.
+        organisations: The list that `ORG_NUMBER` is a position in.
+        values: The list that the column `value_number` is a position in.
+        value_number: The column with the position of the row's value.
     """
-    rows = counted.select(MONTH, ORG_PLACE, CATEGORY_PLACE, *hashing.ID_COLUMNS).collect()
+    has_null = [column for column in hashing.COUNTED if column not in KEY]
+    rows = counted.select(MONTH, ORG_NUMBER, value_number, *hashing.ID_COLUMNS, *has_null).collect()
     months = rows.get_column(MONTH).unique().sort().to_list()
-    layout = Layout.of(len(organisations), categories, len(months))
-    edges = [n * 2**layout.bits for n in range(len(months))]
+    layout = Layout.of(len(organisations), len(values), len(months))
+    bounds = [n * 2**layout.bits for n in range(len(months))]
     frames: dict[str, pl.DataFrame] = {}
     for column in hashing.COUNTED:
+        named = rows.filter(pl.col(column).is_not_null()) if column in has_null else rows
         halves = [pl.col(name) for name in hashing.id_columns(column)]
-        number = layout.number(pl.col(ORG_PLACE), halves[0], pl.col(CATEGORY_PLACE))
+        number = layout.number(pl.col(ORG_NUMBER), halves[0], pl.col(value_number))
         of_month = _nth(months) * 2**layout.bits + number
-        named = (half.alias(name) for half, name in zip(halves, HASH, strict=True))
-        ids = rows.select(of_month.alias(NUMBER), *named)
-        # Exports list an activity's people one after the other: many repeats stand together.
+        ids = named.select(
+            of_month.alias(NUMBER),
+            *(half.alias(name) for half, name in zip(halves, HASH, strict=True)),
+        )
+        # Exports list an activity's people one after the other: many repeats are neighbours.
         in_order = _each_once(hashing.by(NUMBER, _each_once(ids)))
-        spans = hashing.spans(in_order.get_column(NUMBER), edges)
+        spans = hashing.spans(in_order.get_column(NUMBER), bounds)
         within = in_order.with_columns(pl.col(NUMBER) % 2**layout.bits)
         for month_, span in zip(months, spans, strict=True):
             frames[name_of(column, month_)] = within.slice(*span)
-    return Ids(organisations, layout, FramesInMemory(frames))
+    return DistinctIds(organisations, values, layout, FramesInMemory(frames))
 
 
 def _nth(months: Sequence[int]) -> pl.Expr:
-    """The place of the row's month among these, by a table: a search takes five times as long."""
+    """Find the position of the row's month by a table: a search takes five times as long."""
     first = min(months, default=0)
     table = [0] * (max(months, default=0) - first + 1)
-    for place, month in enumerate(months):
-        table[month - first] = place
+    for position, month in enumerate(months):
+        table[month - first] = position
     return pl.lit(pl.Series(table, dtype=pl.UInt64)).gather(pl.col(MONTH) - first)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """Which ids are merged: of which months, organisations and categories, and how numbered."""
+class _Merge:
+    """The months, organisations and values whose ids are merged, and their common layout."""
 
     months: range
     organisations: Sequence[str]
-    categories: Sequence[str]
+    values: Sequence[str]
     layout: Layout
 
 
 def count(
-    parts: Sequence[Ids],
-    months: range,
-    organisations: Sequence[str],
-    categories: Sequence[str],
+    parts: Sequence[DistinctIds], months: range, organisations: Sequence[str]
 ) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
-    """For each metric, how many different ids: per organisation, and per category as well.
+    """Count different ids, for each metric: per organisation, and per organisation and `VALUE`.
 
     Args:
-        parts: The ids of all rows that count.
+        parts: The ids of all rows that count, of one breakdown.
         months: The period, as months one after the other.
-        organisations: Of these; there may be others in what comes back.
-        categories: All that count.
+        organisations: The organisations to count; the result may have others too.
     """
     organisations = _widened(organisations, parts)
-    layout = Layout.of(len(organisations), len(categories), len(months))
-    asked = _Asked(months, organisations, categories, layout)
-    numbered = [_numbered(part, asked) for part in parts]
-    return [_different(numbered, metric, asked) for metric in over(Aggregation.COUNT_DISTINCT)]
+    values = list(dict.fromkeys(chain.from_iterable(part.values for part in parts)))
+    layout = Layout.of(len(organisations), len(values), len(months))
+    merge = _Merge(months, organisations, values, layout)
+    numbered = [_numbered(part, merge) for part in parts]
+    return [
+        _different(numbered, metric, merge) for metric in metrics_by(Aggregation.COUNT_DISTINCT)
+    ]
 
 
-def _widened(organisations: Sequence[str], parts: Sequence[Ids]) -> Sequence[str]:
-    """Everybody, where many are asked for: to pick them out takes longer than to count all."""
-    everybody = max((part.organisations for part in parts), key=len)
-    is_many = len(organisations) * _FEW > len(everybody)
-    return everybody if is_many and set(organisations) <= set(everybody) else organisations
+def _widened(organisations: Sequence[str], parts: Sequence[DistinctIds]) -> Sequence[str]:
+    """Count all organisations where many are asked for: to select them takes longer."""
+    most = max((part.organisations for part in parts), key=len)
+    is_many = len(organisations) * _FEW > len(most)
+    return most if is_many and set(organisations) <= set(most) else organisations
 
 
-def _numbered(part: Ids, asked: _Asked) -> Mapping[str, Sequence[pl.DataFrame]]:
-    """The ids of one part that are asked for, numbered as it is asked, by column."""
-    if part.layout == asked.layout and part.organisations == asked.organisations:
-        return part.frames.of_months(asked.months)
-    wanted = {org_id: place for place, org_id in enumerate(asked.organisations)}
-    places = [wanted.get(org_id) for org_id in part.organisations]
-    runs = _runs(places)
-    if not runs:
+def _numbered(part: DistinctIds, merge: _Merge) -> Mapping[str, Sequence[pl.DataFrame]]:
+    """Give the ids of one part that are merged, numbered by the common layout, by column."""
+    has_layout = part.layout == merge.layout and list(part.values) == list(merge.values)
+    if has_layout and part.organisations == merge.organisations:
+        return part.frames.of_months(merge.months)
+    wanted = {org_id: position for position, org_id in enumerate(merge.organisations)}
+    positions = [wanted.get(org_id) for org_id in part.organisations]
+    ranges = _ranges(positions)
+    if not ranges:
         return dict.fromkeys(hashing.COUNTED, ())
     number, layout = pl.col(NUMBER), part.layout
-    place = pl.lit(pl.Series(places, dtype=pl.UInt64)).gather(layout.organisation(number))
-    anew = asked.layout.number(place, pl.col(HASH[0]), layout.category(number))
+    organisation = _translated(positions, layout.organisation(number))
+    values = {value: position for position, value in enumerate(merge.values)}
+    value = _translated([values[value] for value in part.values], layout.value(number))
+    renumbered = merge.layout.number(organisation, pl.col(HASH[0]), value)
     return {
         column: [
-            piece.with_columns(anew.alias(NUMBER))
+            piece.with_columns(renumbered.alias(NUMBER))
             for frame in frames
-            for piece in layout.cut(frame, runs)
+            for piece in layout.cut(frame, ranges)
         ]
-        for column, frames in part.frames.of_months(asked.months).items()
+        for column, frames in part.frames.of_months(merge.months).items()
     }
 
 
+def _translated(positions: Sequence[int | None], number: pl.Expr) -> pl.Expr:
+    return pl.lit(pl.Series(positions, dtype=pl.UInt64)).gather(number)
+
+
 def _different(
-    numbered: Sequence[Mapping[str, Sequence[pl.DataFrame]]], metric: Metric, asked: _Asked
+    numbered: Sequence[Mapping[str, Sequence[pl.DataFrame]]], metric: Metric, merge: _Merge
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """How many different ids, per organisation, and per organisation and category."""
-    layout, number = asked.layout, pl.col(NUMBER)
+    """Count different ids, per organisation, and per organisation and value."""
+    layout, number = merge.layout, pl.col(NUMBER)
     nothing = pl.DataFrame(schema=dict.fromkeys(COLUMNS, pl.UInt64))
     of_parts = chain.from_iterable(of_part[metric.column] for of_part in numbered)
-    in_order = _side_by_side(pl.concat([nothing, *of_parts]), layout)
+    in_order = _neighbours(pl.concat([nothing, *of_parts]), layout)
     of_organisation = layout.organisation(number).alias(ORG_ID)
-    of_category = layout.category(number).alias(CATEGORY)
+    of_value = layout.value(number).alias(VALUE)
     how_many = pl.len().cast(pl.Int64).alias(metric.name)
-    different = in_order.select(number.filter(_is_new(layout.without_category(number), *_HALVES)))
+    different = in_order.select(number.filter(_is_new(layout.without_value(number), *_HALVES)))
     totals = different.group_by(of_organisation).agg(how_many)
-    by_category = in_order.select(number.filter(_is_new(*_ALL)))
-    shares = by_category.group_by(of_organisation, of_category).agg(how_many)
-    organisation = name_at(ORG_ID, asked.organisations).alias(ORG_ID)
-    category = name_at(CATEGORY, asked.categories).alias(CATEGORY)
-    return totals.with_columns(organisation), shares.with_columns(organisation, category)
+    by_value = in_order.select(number.filter(_is_new(*_ALL)))
+    shares = by_value.group_by(of_organisation, of_value).agg(how_many)
+    organisation = name_at(ORG_ID, merge.organisations).alias(ORG_ID)
+    value = name_at(VALUE, merge.values).alias(VALUE)
+    return totals.with_columns(organisation), shares.with_columns(organisation, value)
 
 
-def _side_by_side(ids: pl.DataFrame, layout: Layout) -> pl.DataFrame:
-    """These ids so ordered that equal ones stand side by side, whatever their categories."""
+def _neighbours(ids: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """Sort these ids so that equal ones are neighbours, of any value."""
     in_order = hashing.by(NUMBER, ids)
-    of_id = layout.without_category(pl.col(NUMBER))
-    several_have_it = in_order.select((_is_new(*_HALVES) & ~_is_new(of_id)).any()).item()
-    # Ids that share a number may take turns.
-    return ids.sort(of_id, *HASH, NUMBER) if several_have_it else in_order
+    of_id = layout.without_value(pl.col(NUMBER))
+    is_shared = in_order.select((_is_new(*_HALVES) & ~_is_new(of_id)).any()).item()
+    # Ids that share a number may alternate.
+    return ids.sort(of_id, *HASH, NUMBER) if is_shared else in_order
 
 
 def _each_once(ids: pl.DataFrame) -> pl.DataFrame:
-    """These ids without those that repeat the row before."""
+    """Leave out ids that repeat the row before."""
     return ids.filter(_is_new(*_ALL))
 
 
 def _is_new(*parts: pl.Expr) -> pl.Expr:
-    """Whether any of this is another than in the row before."""
+    """Return whether any of this differs from the row before."""
     return pl.any_horizontal(part.ne_missing(part.shift(1)) for part in parts)
 
 
-def name_at(place: str, names: Sequence[str] | pl.Series) -> pl.Expr:
-    """A column of places among these names, as the names."""
-    return pl.lit(pl.Series(names, dtype=pl.String)).gather(pl.col(place))
-
-
-def _runs(places: Sequence[int | None]) -> list[range]:
-    """Where, among these, places stand without a gap."""
-    runs = []
-    for is_there, run in groupby(range(len(places)), key=lambda n: places[n] is not None):
-        if is_there:
+def _ranges(positions: Sequence[int | None]) -> list[range]:
+    """Find where, among these, positions follow each other without a gap."""
+    ranges = []
+    for exists, run in groupby(range(len(positions)), key=lambda n: positions[n] is not None):
+        if exists:
             first, *rest = run
-            runs.append(range(first, first + len(rest) + 1))
-    return runs
+            ranges.append(range(first, first + len(rest) + 1))
+    return ranges

@@ -1,292 +1,202 @@
-"""An excerpt of a batch of exports: all that any cell needs of it, so that it is read once.
+"""The partial aggregate of a batch of exports: all that any cell needs of it, read once.
 
-A row that is the only statement about its participation is judged at once, added to the batch's
-sums and counted by its ids, whatever other exports say. Rows of a contested participation are kept
-as they are: only all of them together tell which stands.
+A row that is the only statement about its participation is validated at once, added to the batch's
+sums and counted by its ids. Other exports can't change that. Rows of a participation with several
+statements are stored as they are: only all of them together decide which one is the latest.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import narwhals as nw
 import polars as pl
 
 from pipeline.definitions import rules, steps
-from pipeline.definitions.aggregates import expression
-from pipeline.definitions.steps import IS_LATEST, MONTH, REASON, ROWS
-from pipeline.engines.polars import distinct as ids
-from pipeline.engines.polars import hashing
-from pipeline.engines.polars import rejected as quarantine
-from pipeline.engines.polars import scan as files
-from pipeline.engines.polars.distinct import CATEGORY_PLACE, ORG_PLACE, name_at
-from pipeline.engines.polars.hashing import CONTENT, KEY_HASH
-from pipeline.model.columns import CATEGORY, FILE, KEY, ORG_ID, PARTICIPANT_ID, STARTED_AT
-from pipeline.model.ledger import LEDGER
-from pipeline.model.metrics import METRICS, Aggregation
-from pipeline.model.periods import MONTHS
+from pipeline.definitions.aggregates import IS_NEAR_HALF
+from pipeline.definitions.steps import IS_LATEST, MONTH, REASON, ROWS, VALUE
+from pipeline.engines import quarantine, row_hash
+from pipeline.engines.polars import hashing, scan
+from pipeline.engines.polars.distinct import ORG_NUMBER
+from pipeline.engines.polars.hashing import KEY_HASH
+from pipeline.engines.row_hash import CHECKSUM, ROW_HASH
+from pipeline.model.columns import FILE, KEY, ORG_ID, PARTICIPANT_ID, STARTED_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pipeline.engines import ScanRequest
-    from pipeline.engines.polars.distinct import Ids
+    from pipeline.engines.polars.distinct import DistinctIds
     from pipeline.engines.polars.scan import Split
     from pipeline.model.clock import Calendar
     from pipeline.sources.parquet import Export
+from pipeline.engines.polars.numbering import Numbering
+from pipeline.engines.polars.sums import SUMMED, counted_ids, shares, sums
 
-ADDED: Final = tuple(metric for metric in METRICS if metric.over is not Aggregation.COUNT_DISTINCT)
-"""Metrics that add up over groups without a row in common."""
-SUMMED: Final = (ROWS, *hashing.LANES, *(metric.name for metric in ADDED))
-"""All that sums hold of a group."""
-_IS_CONTESTED: Final = "is_contested"
-_GROUP: Final = "group"
+_HAS_SEVERAL: Final = "has_several"
+"""Whether the row's participation may have several statements."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Excerpt:
-    """What is kept of a batch; `FILE` is a part's place in it."""
+class Partial:
+    """The aggregate of a batch; `FILE` is the number of a split in it."""
 
-    parts: Sequence[Split]
+    splits: Sequence[Split]
+    rows_read: Sequence[int]
+    """The number of rows read of each split, of all organisations."""
     named: Sequence[Sequence[str]]
-    """The organisations that the rows of each part name, in order."""
-    digests: Sequence[Sequence[int]]
-    """Of each part, what its rows add up to in each lane: the same for the same rows."""
+    """The organisations that the rows of each split name, sorted."""
+    checksums: Sequence[int]
+    """The sum of the checksums of each split's rows: equal for equal rows in any order."""
     keys: Callable[[], pl.Series]
-    """The hashed keys of all rows that have one, in rising order; read when they are asked for."""
-    placed: pl.DataFrame
-    """How many rows were laid to each organisation and month before any was judged."""
+    """The hashed keys of all rows that have one, sorted; read when they are asked for."""
+    months: pl.DataFrame
+    """`ROWS` by organisation and month, counted before any row was validated."""
     sums: pl.DataFrame
-    """The `sums` of what is not contested."""
-    ids: Ids
-    """Of what counts and is not contested."""
-    contested: pl.DataFrame
+    """`SUMMED` by organisation, month, reason and category, of rows that are single statements."""
+    shares: Mapping[str, pl.DataFrame]
+    """By further breakdown: additive metrics by organisation, month and value, of the same rows."""
+    ids: Mapping[str, DistinctIds]
+    """By breakdown, the ids of the same rows, as far as they count."""
+    several: pl.DataFrame
     """The statements whose participation has several, or has had."""
-    left_out: pl.DataFrame
-    """The other rows that are kept to be looked at."""
+    rejected: pl.DataFrame
+    """The other rows for quarantine."""
 
     @property
     def rows(self) -> int:
-        """How many rows the batch holds."""
-        return sum(part.rows for part in self.parts)
+        """The number of rows in the batch."""
+        return sum(split.rows for split in self.splits)
 
     @property
-    def contested_keys(self) -> pl.Series:
-        """The hashed keys of the statements that are kept."""
-        return self.contested.get_column(KEY_HASH)
+    def several_keys(self) -> pl.Series:
+        """The hashed keys of `several`."""
+        return self.several.get_column(KEY_HASH)
 
-    def of(self, organisations: Collection[str]) -> Excerpt:
-        """The same, of these organisations only; but hashes stay everybody's."""
+    def of(self, organisations: Collection[str]) -> Partial:
+        """Select these organisations; keys and ids are still those of all."""
         wanted = pl.col(ORG_ID).is_in(list(organisations))
         return replace(
             self,
             named=[sorted(set(organisations).intersection(named)) for named in self.named],
-            placed=self.placed.filter(wanted),
+            months=self.months.filter(wanted),
             sums=self.sums.filter(wanted),
-            contested=self.contested.filter(wanted),
-            left_out=self.left_out.filter(wanted),
+            shares={name: share.filter(wanted) for name, share in self.shares.items()},
+            several=self.several.filter(wanted),
+            rejected=self.rejected.filter(wanted),
         )
 
 
 def keys(rows: pl.LazyFrame) -> pl.Series:
-    """The hashed keys of all rows that have one, in rising order."""
-    named = pl.all_horizontal(pl.col(*KEY).is_not_null())
+    """Hash the keys of all rows that have one; sorted."""
+    has_key = pl.all_horizontal(pl.col(*KEY).is_not_null())
     # Quicker than a filter.
-    found = rows.select(pl.when(named).then(hashing.key()).alias(KEY_HASH))
+    found = rows.select(pl.when(has_key).then(hashing.key()).alias(KEY_HASH))
     return hashing.in_order(found.collect(engine="streaming").get_column(KEY_HASH))
 
 
-def excerpt(
-    parts: Sequence[Split],
+def aggregate(
+    splits: Sequence[Split],
     rows: pl.LazyFrame,
     own_keys: pl.Series,
-    question: ScanRequest,
-    contested: pl.Series,
-) -> Excerpt:
-    """Read a batch to its end.
+    request: ScanRequest,
+    several: pl.Series,
+) -> Partial:
+    """Read a batch to its end and sum it up.
 
     Args:
-        parts: What it is made of.
+        splits: The splits of the batch.
         rows: A scan of them.
         own_keys: The `keys` of the rows.
-        question: By which rules.
-        contested: The hashed keys of which there may be several statements anywhere.
+        request: The terms and organisations.
+        several: The hashed keys that may have several statements anywhere.
     """
-    typed = rows.collect(engine="streaming")
-    organisations = _organisations(typed)
-    judged = _judged(typed, organisations, question, contested)
-    is_contested = pl.col(_IS_CONTESTED)
-    mine, alone = judged.lazy().filter(is_contested), judged.lazy().filter(~is_contested)
-    every_sum = sums(judged, organisations, question, CONTENT, {FILE: len(parts), _IS_CONTESTED: 2})
-    placed = every_sum.filter(pl.col(MONTH).is_not_null()).group_by(ORG_ID, MONTH)
-    of_alone = every_sum.filter(~is_contested).group_by(ORG_ID, MONTH, REASON, CATEGORY)
-    statement = (*typed.columns, MONTH, KEY_HASH, CONTENT, *hashing.ID_COLUMNS)
-    return Excerpt(
-        parts,
-        *_of_parts(every_sum, len(parts)),
+    # Collected before organisations are selected: a filter in the scan trusts statistics.
+    collected = rows.collect(engine="streaming")
+    typed = _of_organisations(collected, request.organisations)
+    numbers = Numbering.of(typed, request)
+    validated = _validated(typed, numbers, request, several)
+    is_several = pl.col(_HAS_SEVERAL)
+    own, single = validated.lazy().filter(is_several), validated.lazy().filter(~is_several)
+    by_split = {FILE: len(splits), _HAS_SEVERAL: 2}
+    every_sum = sums(validated, numbers, ROW_HASH, by_split)
+    months = every_sum.filter(pl.col(MONTH).is_not_null()).group_by(ORG_ID, MONTH)
+    of_single = every_sum.filter(~is_several).group_by(ORG_ID, MONTH, REASON, VALUE)
+    statement = (*typed.columns, MONTH, KEY_HASH, ROW_HASH, *hashing.ID_COLUMNS)
+    rows_read, named, checksums = _of_splits(every_sum, len(splits))
+    return Partial(
+        splits,
+        rows_read if typed is collected else _rows_read(collected, len(splits)),
+        named,
+        checksums,
         own_keys.clone,
-        placed.agg(pl.col(ROWS).sum()),
-        of_alone.agg(pl.col(SUMMED).sum()),
-        counted_ids(alone, organisations, question),
-        # Nobody needs to know who took part, only who is somebody else.
-        mine.select(statement).with_columns(hashing.wide(PARTICIPANT_ID)).collect(),
-        quarantine.kept(alone).collect(),
+        months.agg(pl.col(ROWS).sum()),
+        of_single.agg(pl.col(SUMMED).sum()),
+        shares(single, numbers),
+        counted_ids(single, numbers),
+        # Which person took part is not needed, only whether it is the same one.
+        own.select(statement).with_columns(hashing.wide(PARTICIPANT_ID)).collect(),
+        quarantine.select(single, request.terms.columns).collect(),
     )
 
 
-def _organisations(typed: pl.DataFrame) -> pl.Series:
-    """The organisations that the rows name and that can be one, in order."""
-    named = typed.lazy().select(pl.col(ORG_ID).unique().drop_nulls().sort())
-    vetted = files.native(steps.vet(nw.from_native(named)))
-    return vetted.filter(rules.HAS_VALID_ORG).collect().get_column(ORG_ID)
+def _of_organisations(rows: pl.DataFrame, wanted: Collection[str] | None) -> pl.DataFrame:
+    return rows if wanted is None else rows.filter(pl.col(ORG_ID).is_in(list(wanted)))
 
 
-def numbered(rows: pl.LazyFrame, organisations: pl.Series, question: ScanRequest) -> pl.LazyFrame:
-    """The same rows with their places among these organisations and the rules' categories.
-
-    Null where they are none of them. Groups are found quicker by numbers.
-    """
-    names = {
-        ORG_PLACE: pl.col(ORG_ID).cast(pl.Enum(organisations), strict=False),
-        CATEGORY_PLACE: pl.col(CATEGORY).cast(pl.Enum(question.rules.categories), strict=False),
-    }
-    return rows.with_columns(name.to_physical().alias(place) for place, name in names.items())
+def _rows_read(rows: pl.DataFrame, splits: int) -> list[int]:
+    counts = dict(rows.get_column(FILE).value_counts().iter_rows())
+    return [counts.get(split, 0) for split in range(splits)]
 
 
-def _judged(
-    typed: pl.DataFrame, organisations: pl.Series, question: ScanRequest, contested: pl.Series
+def _validated(
+    typed: pl.DataFrame, numbers: Numbering, request: ScanRequest, several: pl.Series
 ) -> pl.DataFrame:
-    """The same rows, numbered and hashed, each with its cell and the verdict on it if it stands."""
-    # As `breakdown.vet`, to which every organisation has been put once.
-    is_valid = pl.when(pl.col(ORG_ID).is_not_null()).then(pl.col(ORG_PLACE).is_not_null())
-    vetted = numbered(typed.lazy(), organisations, question).with_columns(
-        is_valid.alias(rules.HAS_VALID_ORG)
+    """Give each row its numbers and hashes, its cell, and the verdict on a single statement."""
+    known = {ORG_ID: numbers.organisation_hash}
+    # As `steps.check_organisations`, by which every organisation has been checked once.
+    is_valid = pl.when(pl.col(ORG_ID).is_not_null()).then(pl.col(ORG_NUMBER).is_not_null())
+    checked = numbers.add_to(typed.lazy()).with_columns(is_valid.alias(rules.HAS_VALID_ORG))
+    calendar = _calendar(typed, request.calendar)
+    placed = steps.assign_month(nw.from_native(checked), calendar, request.calendar)
+    has_several = pl.col(REASON).is_null() & pl.col(KEY_HASH).is_in(several.implode())
+    hashed = hashing.hashed(scan.native(placed), typed.schema, request.terms.columns, known)
+    marked = hashed.with_columns(
+        has_several.alias(_HAS_SEVERAL), pl.lit(value=True).alias(IS_LATEST)
     )
-    calendar = _calendar(typed, question.calendar)
-    laid = steps.place(nw.from_native(vetted), calendar, question.calendar)
-    is_contested = pl.col(REASON).is_null() & pl.col(KEY_HASH).is_in(contested.implode())
-    marked = hashing.hashed(files.native(laid)).with_columns(
-        is_contested.alias(_IS_CONTESTED), pl.lit(value=True).alias(IS_LATEST)
-    )
-    judged = files.native(steps.validate(nw.from_native(marked), question.rules))
-    return judged.collect(engine="streaming")
+    near = nw.from_native(typed.lazy()).select(IS_NEAR_HALF.any())
+    has_halves = bool(scan.native(near).collect(engine="streaming").item())
+    validated = steps.validate(nw.from_native(marked), request.terms, has_halves=has_halves)
+    return scan.native(validated).collect(engine="streaming")
 
 
 def _calendar(typed: pl.DataFrame, everything: Calendar) -> Calendar:
-    """The months that the rows lie in: a few, where all that there are would cost more."""
+    """Find the months in which the rows are: a few, where all that exist would cost more."""
     started = typed.get_column(STARTED_AT)
     inside = started.filter(started.is_between(everything.starts[0], everything.starts[-1] - 1))
     ends = inside.to_frame().select(low=pl.col(STARTED_AT).min(), high=pl.col(STARTED_AT).max())
     return everything.around(*ends.fill_null(0).row(0))
 
 
-def _of_parts(
-    every_sum: pl.DataFrame, parts: int
-) -> tuple[Sequence[Sequence[str]], Sequence[Sequence[int]]]:
-    """Of each part, which organisations it names, in order, and what its lanes add up to."""
+def _of_splits(
+    every_sum: pl.DataFrame, splits: int
+) -> tuple[list[int], list[list[str]], list[int]]:
+    """Find the rows of each split, the organisations that it names, the sum of its checksums."""
     groups = every_sum.group_by(FILE).agg(
-        pl.col(ORG_ID).drop_nulls().unique().sort(), pl.col(hashing.LANES).sum()
+        pl.col(ROWS).sum(), pl.col(ORG_ID).drop_nulls().unique().sort(), pl.col(CHECKSUM).sum()
     )
-    found = {place: (named, lanes) for place, named, *lanes in groups.iter_rows()}
-    nothing: tuple[list[str], list[int]] = ([], [0] * len(hashing.LANES))
-    of_parts = [found.get(place, nothing) for place in range(parts)]
-    return [named for named, _ in of_parts], [lanes for _, lanes in of_parts]
+    found = {split: of_split for split, *of_split in groups.iter_rows()}
+    nothing: list[Any] = [0, [], 0]
+    of_splits = [found.get(split, nothing) for split in range(splits)]
+    rows, named, checksums = ([one[part] for one in of_splits] for part in range(3))
+    return rows, named, checksums
 
 
-def digest(rows: pl.LazyFrame) -> Sequence[int]:
-    """What these rows add up to in each lane, as an excerpt of them would say."""
-    lanes = hashing.lanes(pl.col(CONTENT), pl.col(CONTENT))
-    return hashing.hashed(rows).select(lanes).sum().collect(engine="streaming").row(0)
-
-
-def said(export: Export, lanes: Sequence[int]) -> str:
-    """What an export says whose rows add up to this; columns that mean nothing to us are told."""
-    return "-".join(map(str, (export.rows, *lanes, *export.ignored)))
-
-
-def said_by_name(excerpts: Iterable[Excerpt]) -> dict[str, str]:
-    """What each export says: the lanes of its parts added up, as they are made, modulo 2^64."""
-    lanes: dict[Export, list[int]] = {}
-    for excerpt_ in excerpts:
-        for part, own in zip(excerpt_.parts, excerpt_.digests, strict=True):
-            known = lanes.setdefault(part.export, [0] * len(own))
-            lanes[part.export] = [(a + b) % 2**64 for a, b in zip(known, own, strict=True)]
-    return {export.file.name: said(export, found) for export, found in lanes.items()}
-
-
-def sums(
-    judged: pl.DataFrame,
-    organisations: pl.Series,
-    question: ScanRequest,
-    newest: str,
-    more: Mapping[str, int] | None = None,
-) -> pl.DataFrame:
-    """What rows add up to, per organisation, month, reason and category: all of `SUMMED`.
-
-    Args:
-        judged: Rows with a verdict, numbered.
-        organisations: Those that their places are among.
-        question: By which rules.
-        newest: The column with the content of the statement that stands for the row's
-            participation: it belongs to the cell that it takes a row from, too.
-        more: Columns by which they are told apart as well, and how many values each may have.
-    """
-    categories, more = question.rules.categories, more or {}
-    sizes = {
-        ORG_PLACE: len(organisations),
-        MONTH: MONTHS,
-        REASON: len(LEDGER),
-        CATEGORY_PLACE: len(categories),
-        **more,
-    }
-    lanes = hashing.lanes(pl.col(CONTENT), pl.col(newest))
-    rows = judged.lazy().with_columns(_group(sizes).alias(_GROUP), *lanes)
-    groups = nw.from_native(rows).group_by(_GROUP)
-    added = [metric.name for metric in ADDED]
-    found = groups.agg(
-        nw.len().alias(ROWS),
-        nw.col(*hashing.LANES).sum(),
-        *(expression(metric).alias(metric.name) for metric in ADDED),
-    )
-    return (
-        files.native(found)
-        .select(*_ungrouped(sizes, judged.schema), *SUMMED)
-        .with_columns(
-            name_at(ORG_PLACE, organisations).alias(ORG_ID),
-            name_at(CATEGORY_PLACE, categories).alias(CATEGORY),
-            pl.col(ROWS, *added).cast(pl.Int64),
-        )
-        .select(ORG_ID, MONTH, REASON, CATEGORY, *more, *SUMMED)
-        .collect()
-    )
-
-
-def _group(sizes: Mapping[str, int]) -> pl.Expr:
-    """These columns as one number, by which groups are found in half the time.
-
-    Args:
-        sizes: How many values each may have, from 0; null is one more.
-    """
-    fits = math.prod(size + 1 for size in sizes.values()) < 2**63
-    group = pl.lit(0, pl.Int64 if fits else pl.Int128)
-    for column, size in sizes.items():
-        group = group * (size + 1) + pl.col(column).cast(pl.Int64).fill_null(size)
-    return group
-
-
-def _ungrouped(sizes: Mapping[str, int], schema: pl.Schema) -> list[pl.Expr]:
-    """The columns that `_group` made one number of."""
-    columns, rest = [], pl.col(_GROUP)
-    for column, size in reversed(list(sizes.items())):
-        value = rest.mod(size + 1)
-        columns.append(pl.when(value < size).then(value).cast(schema[column]).alias(column))
-        rest = rest.floordiv(size + 1)
-    return columns
-
-
-def counted_ids(judged: pl.LazyFrame, organisations: pl.Series, question: ScanRequest) -> Ids:
-    """The ids of those of these rows that count."""
-    counted = judged.filter(pl.col(REASON).is_null())
-    return ids.collect(counted, organisations.to_list(), len(question.rules.categories))
+def content_checksum(export: Export, request: ScanRequest) -> str:
+    """Read one export and give the checksum of its content."""
+    rows = scan.scan(scan.whole([export]), request)
+    names = row_hash.hashed_columns(request.terms.columns)
+    one = row_hash.row_hash(names, rows.collect_schema())
+    total = rows.select(row_hash.checksum(one, one).sum()).collect(engine="streaming").item()
+    return row_hash.content_checksum(export, total or 0)

@@ -1,7 +1,7 @@
-"""How Polars opens exports: lazily, in our columns, and which of them it can't read to the end.
+"""Exports as lazy Polars frames in our columns, and those that can't be read to their end.
 
-Owns how exports are cut into batches: many small files make one, a large file makes several, so
-that neither the number of files nor their size decides what a batch costs.
+Owns how exports are cut into batches. Many small files make one batch, a large file makes
+several. The cost of a batch therefore depends neither on the number of files nor on their size.
 """
 
 from __future__ import annotations
@@ -13,34 +13,45 @@ from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
 import polars as pl
+import polars.selectors as cs
+import pyarrow as pa
+from polars.io.plugins import register_io_source
 
 from pipeline.definitions.participations import typed
 from pipeline.errors import ExportRefused
-from pipeline.model.columns import COLUMNS, FILE, ORG_ID, ROW, ColumnMapping, Kind, Unit
+from pipeline.model.columns import FILE, ROW, ColumnMapping
+from pipeline.sources import batches, checksums
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pipeline.definitions.participations import Frame
     from pipeline.engines import ScanRequest
     from pipeline.sources.parquet import Export
 
-FAULTS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""What reading a damaged file ends in."""
+READ_ERRORS: Final = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    pa.ArrowException,
+    OSError,
+)
+"""The errors that reading a damaged file raises."""
 
 BATCH_ROWS: Final = 1_000_000
-"""Rows that are in memory at a time, for each thread."""
+"""The rows in memory at a time, for each thread."""
 
 # A zone may be an offset, such as +01:00, which Polars does not know; only ticks are read here.
 os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
 
 _ROW: Final = "\0row"
 """A name that no column of an export has."""
+_CASTS: Final = pl.ScanCastOptions(categorical_to_string="allow", datetime_cast="convert-timezone")
+"""Dictionaries are read as texts. Zones do not matter, because ticks are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Some consecutive rows of an export, or all."""
+    """Consecutive rows of an export, or all of them."""
 
     export: Export
     first: int
@@ -48,12 +59,12 @@ class Split:
 
 
 def whole(exports: Iterable[Export]) -> list[Split]:
-    """Each export as one part."""
+    """Make one split of each export."""
     return [Split(export, 0, export.rows) for export in exports]
 
 
 def cut(parts: Iterable[Split]) -> list[tuple[Split, ...]]:
-    """Batches of about `BATCH_ROWS` rows, from these parts in their order; at least one."""
+    """Cut these splits, in their order, into batches of about `BATCH_ROWS` rows; at least one."""
     batches: list[list[Split]] = [[]]
     room = BATCH_ROWS
     for part in parts:
@@ -67,62 +78,98 @@ def cut(parts: Iterable[Split]) -> list[tuple[Split, ...]]:
 
 
 def _pieces(part: Split) -> list[Split]:
-    """A part as pieces of equal size, none larger than a batch."""
+    """Cut a split into pieces of equal size, none larger than a batch."""
     count = max(1, -(-part.rows // BATCH_ROWS))
-    edges = [part.rows * n // count for n in range(count + 1)]
-    return [Split(part.export, part.first + begin, end - begin) for begin, end in pairwise(edges)]
+    bounds = [part.rows * n // count for n in range(count + 1)]
+    return [Split(part.export, part.first + begin, end - begin) for begin, end in pairwise(bounds)]
 
 
-def scan(parts: Sequence[Split], question: ScanRequest) -> pl.LazyFrame:
-    """One typed row per row of the parts, nothing read yet; `FILE` is the part's place."""
-    scans = [_scan(group, question) for group in _alike(parts)]
-    return pl.concat([_nothing(question), *scans])
+def scan(parts: Sequence[Split], request: ScanRequest) -> pl.LazyFrame:
+    """Plan one typed row per row of the splits, of all organisations; reads no rows yet.
+
+    `FILE` is the split's position. Verifies the checksums of pages in files that have any.
+
+    Raises:
+        OSError: A file is gone, or a page differs from its checksum.
+    """
+    for part in parts:
+        checksums.verify(part.export, part.first, part.rows)
+    scans = [_scan(group, request) for group in _alike(parts)]
+    return pl.concat([_nothing(request), *scans])
 
 
 def _alike(parts: Sequence[Split]) -> list[dict[int, Split]]:
-    """The parts by their places, in groups that are read as one.
+    """Group the splits, by position, that one scan can read.
 
-    A query over thousands of scans takes Polars minutes to plan; over one scan of as many files
-    it takes no time. Large files, and parts of them, are read alone.
+    Polars takes minutes to plan a query over thousands of scans, and no time over one scan of as
+    many files. Large files, and splits of them, are read alone.
     """
     groups: dict[object, dict[int, Split]] = {}
     for place, part in enumerate(parts):
-        is_small = part.rows == part.export.rows < BATCH_ROWS
+        is_small = part.rows == part.export.rows < BATCH_ROWS and part.export.is_native
         groups.setdefault(part.export.layout if is_small else place, {})[place] = part
     return list(groups.values())
 
 
-def _nothing(question: ScanRequest) -> pl.LazyFrame:
-    """No rows, in the columns that all have; so that no exports at all is no special case."""
+def _nothing(request: ScanRequest) -> pl.LazyFrame:
+    """Make a typed frame without rows, so that a folder without exports is no special case."""
     raw = pl.LazyFrame(schema={FILE: pl.Int32, ROW: pl.Int64})
-    return native(typed(nw.from_native(raw), ColumnMapping({}, {}), question.clock, {}))
+    return _typed(raw, ColumnMapping({}, {}), request)
 
 
-def _scan(group: Mapping[int, Split], question: ScanRequest) -> pl.LazyFrame:
+def _scan(group: Mapping[int, Split], request: ScanRequest) -> pl.LazyFrame:
+    place, part = next(iter(group.items()))
+    raw = _files(group) if part.export.is_native else _through_arrow(place, part)
+    return _typed(raw, part.export.mapping, request)
+
+
+def _typed(raw: pl.LazyFrame, mapping: ColumnMapping, request: ScanRequest) -> pl.LazyFrame:
+    terms = request.terms
+    return native(typed(nw.from_native(raw), mapping, request.clock, terms.mapping, terms.columns))
+
+
+def _files(group: Mapping[int, Split]) -> pl.LazyFrame:
+    """Scan the raw rows of files that Polars reads itself.
+
+    Uses the types that `footer` decided, never those that Polars infers. Ignores the statistics
+    of row groups, because wrong ones would leave out rows.
+    """
     alike = list(group.values())
     export = alike[0].export
-    paths = [part.export.file.path for part in alike]
-    raw = pl.scan_parquet(paths, row_index_name=_ROW, glob=False)
+    theirs = export.mapping.sources
+    raw = pl.scan_parquet(
+        [part.export.file.location for part in alike],
+        schema={theirs[ours]: _dtype(kind) for ours, kind in export.types.items()},
+        extra_columns="ignore",
+        cast_options=_CASTS,
+        row_index_name=_ROW,
+        glob=False,
+        hive_partitioning=False,
+        use_statistics=False,
+    )
     if len(alike) == 1:
         raw = raw.slice(alike[0].first, alike[0].rows)
-    if question.organisations is not None:
-        source = pl.col(export.shape.sources[ORG_ID])
-        raw = raw.filter(source.cast(pl.String).is_in(list(question.organisations)))
-    columns = [
-        _raw(column.kind, export, column.name).alias(column.name)
-        for column in COLUMNS
-        if column.name in export.shape.sources
-    ]
-    raw = raw.select(*columns, *_whence(group))
-    return native(typed(nw.from_native(raw), export.shape, question.clock, question.mapping))
+    columns = [_column(theirs[ours]).alias(ours) for ours in export.types]
+    ticks = [pl.col(ours).to_physical() for ours in export.mapping.instants]
+    return raw.select(*columns, *_whence(group)).with_columns(ticks)
+
+
+def _column(name: str) -> pl.Expr:
+    """Select the column of exactly this name; `pl.col` may read a name as a pattern."""
+    return cs.by_name(name).as_expr()
+
+
+def _dtype(kind: pa.DataType) -> pl.DataType:
+    """Return the Polars type of a column that Polars reads itself."""
+    return pl.DataFrame(pa.schema([("", kind)]).empty_table()).dtypes[0]
 
 
 def _whence(group: Mapping[int, Split]) -> tuple[pl.Expr, pl.Expr]:
-    """The place of each row's part, and the row's own in its file."""
+    """Compute the position of each row's split, and of the row in its file."""
     row = pl.col(_ROW).cast(pl.Int64)
     if len(group) == 1:
         return pl.lit(next(iter(group))).alias(FILE), row.alias(ROW)
-    # The rows of one scan are numbered through all its files.
+    # Polars numbers the rows of a scan through all its files.
     counts = (part.rows for part in list(group.values())[:-1])
     firsts = pl.lit(pl.Series(list(accumulate(counts, initial=0)), dtype=pl.Int64))
     nth = firsts.search_sorted(row, side="right") - 1
@@ -130,28 +177,41 @@ def _whence(group: Mapping[int, Split]) -> tuple[pl.Expr, pl.Expr]:
     return places.gather(nth).alias(FILE), (row - firsts.gather(nth)).alias(ROW)
 
 
-def _raw(kind: Kind, export: Export, name: str) -> pl.Expr:
-    column = pl.col(export.shape.sources[name])
-    if kind is not Kind.INSTANT or name not in export.shape.instants:
-        return column
-    is_day = export.shape.instants[name].unit is Unit.DAYS
-    # Arrow may have noted days as milliseconds, and Polars then reads them as instants.
-    return (column.cast(pl.Date) if is_day else column).to_physical()
+def _through_arrow(place: int, part: Split) -> pl.LazyFrame:
+    """Scan the raw rows of a file that Polars does not read itself."""
+    empty = pl.DataFrame(batches.schema(part.export).empty_table())
+    schema = {**empty.schema, FILE: pl.Int64(), ROW: pl.Int64()}
+
+    def frames(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        row = part.first
+        wanted = part.rows if rows is None else min(rows, part.rows)
+        for batch in batches.read(part.export, part.first, wanted):
+            frame = pl.DataFrame(batch).with_columns(
+                pl.lit(place, pl.Int64).alias(FILE),
+                pl.int_range(row, row + batch.num_rows).alias(ROW),
+            )
+            row += batch.num_rows
+            found = frame if predicate is None else frame.filter(predicate)
+            yield found if columns is None else found.select(columns)
+
+    return register_io_source(frames, schema=pl.Schema(schema))
 
 
 def native(frame: Frame) -> pl.LazyFrame:
-    """The Polars frame that a definition was applied to."""
+    """Unwrap the Polars frame that a definition was applied to."""
     unwrapped: pl.LazyFrame = frame.to_native()
     return unwrapped
 
 
-def damaged(question: ScanRequest) -> Mapping[Export, ExportRefused]:
-    """The files that can't be read to their end, found by reading each for itself."""
+def unreadable(request: ScanRequest) -> Mapping[Export, ExportRefused]:
+    """Find the files that can't be read to their end, by reading each alone."""
     found = {}
-    for part in whole(question.exports):
+    for part in whole(request.exports):
         try:
-            scan([part], question).select(pl.all().count()).collect(engine="streaming")
-        except FAULTS as error:
+            scan([part], request).select(pl.all().count()).collect(engine="streaming")
+        except READ_ERRORS as error:
             reason = str(error).splitlines()[0]
             problem = f"it can't be read to its end ({reason}); export or copy it again"
             found[part.export] = ExportRefused(part.export.file.name, problem, part.rows)

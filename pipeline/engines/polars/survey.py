@@ -1,8 +1,7 @@
-"""The default engine: Polars, in two passes over the files, a few batches in memory at a time.
+"""The survey of Polars: the batches of all exports combined.
 
-Participations that have one statement only, nearly all, are judged and counted batch by batch.
-Those that have several are found by their hashed keys in a first pass, kept apart, settled
-together, and counted with the others.
+Participations with one statement, nearly all, come from the batches' sums and ids. Statements of
+the others are compared here, all together.
 """
 
 from __future__ import annotations
@@ -11,249 +10,281 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import narwhals as nw
 import polars as pl
 
-from pipeline import engines
 from pipeline.definitions import steps
-from pipeline.definitions.steps import MONTH, PERIOD, REASON, ROWS
-from pipeline.engines.polars import batches as reading
-from pipeline.engines.polars import distinct as ids
-from pipeline.engines.polars import hashing
-from pipeline.engines.polars import partials as excerpts
-from pipeline.engines.polars import rejected as quarantine
-from pipeline.engines.polars import scan as files
-from pipeline.engines.polars.cache import CacheCorrupt, Found, Shelf
-from pipeline.engines.polars.hashing import CONTENT
-from pipeline.model.cells import Cell
-from pipeline.model.columns import CATEGORY, FILE, KEY, LATEST_BY, ORG_ID
-from pipeline.model.ledger import COUNTED, INCOMPLETE_REASONS, LEDGER, ORGANISATION_PATTERN, PLACES
-from pipeline.model.metrics import METRICS
+from pipeline.definitions.steps import MONTH, PERIOD, REASON, ROWS, VALUE
+from pipeline.engines import grouping, quarantine, row_hash
+from pipeline.engines.polars import batches, distinct, scan, sums
+from pipeline.engines.polars.batch_files import CacheCorrupt
+from pipeline.engines.polars.cache import Cached
+from pipeline.engines.polars.numbering import Numbering
+from pipeline.engines.polars.sums import ADDITIVE_NAMES
+from pipeline.engines.row_hash import CHECKSUM, MODULUS, ROW_HASH
+from pipeline.model import ledger
+from pipeline.model.breakdowns import BY_CATEGORY
+from pipeline.model.cells import Cell, CellContent
+from pipeline.model.columns import FILE, KEY, ORG_ID, latest_by
+from pipeline.model.ledger import COUNTED, INCOMPLETE_REASONS, LEDGER, LINE_NUMBERS
+from pipeline.model.metrics import Aggregation, metrics_by
 from pipeline.model.periods import KINDS, Period
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from pipeline.engines import ScanRequest
-    from pipeline.engines.polars.distinct import Ids
-    from pipeline.engines.polars.partials import Excerpt
-    from pipeline.model.cells import Breakdown
+    from pipeline.engines import RejectedRows, ScanRequest
+    from pipeline.engines.polars.cache import Cache
+    from pipeline.engines.polars.distinct import DistinctIds
+    from pipeline.engines.polars.partials import Partial
+    from pipeline.model.cells import CellNumbers
+    from pipeline.sources.parquet import Export
 
-FAULTS: Final = files.FAULTS
-damaged = files.damaged
-hashing_edition = hashing.edition
-
-_NEWEST: Final = "newest"
-"""The content of the statement that stands for the row's participation."""
-_PLACE: Final = pl.col(REASON).fill_null(PLACES[COUNTED])
+_LATEST_HASH: Final = "latest_hash"
+"""The row hash of the latest statement of the row's participation."""
+_LINE: Final = pl.col(REASON).fill_null(LINE_NUMBERS[COUNTED])
+_DISTINCT_NAMES: Final = tuple(metric.name for metric in metrics_by(Aggregation.COUNT_DISTINCT))
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a cell is computed from: how many rows lie in it, and a digest of what they say."""
+def survey(request: ScanRequest, cache: Cache | None) -> PolarsSurvey:
+    """Read the exports, as far as the cache has not what is needed."""
+    try:
+        cached = Cached() if cache is None else cache.find(request.exports)
+        read = batches.read(request, cached, cache)
+    except CacheCorrupt as error:
+        # Reported once: what a nightly run may skip is read instead.
+        if cache is not None:
+            cache.report(error)
+        read = batches.read(request, Cached(), cache)
+    return PolarsSurvey(request, read, _compare_statements(request, read), cache)
 
-    rows: int
-    digest: str
+
+def _compare_statements(request: ScanRequest, found: Sequence[Partial]) -> pl.DataFrame:
+    """Validate the statements of participations that have several; add `_LATEST_HASH` to each."""
+    order = latest_by(request.terms.columns)
+    several = pl.concat(_numbered_files(request, one, one.several) for one in found)
+    latest = nw.col(ROW_HASH).last().over(*KEY, order_by=order).alias(_LATEST_HASH)
+    undecided = nw.lit(None).cast(nw.Int8()).alias(REASON)
+    rows = nw.from_native(several.lazy()).with_columns(latest, undecided)
+    marked = steps.mark_latest(rows, request.terms.columns)
+    return scan.native(steps.validate(marked, request.terms)).collect()
 
 
-NOTHING: Final = Content(0, "nothing")
-"""The content of a cell in which no row lies."""
+def _numbered_files(request: ScanRequest, found: Partial, rows: pl.DataFrame) -> pl.DataFrame:
+    """Replace the number of a split in `FILE` by that of its export."""
+    exports = {export.file.name: number for number, export in enumerate(request.exports)}
+    numbers = pl.Series([exports[split.export.file.name] for split in found.splits], dtype=pl.Int32)
+    return rows.with_columns(pl.lit(numbers).gather(pl.col(FILE)).alias(FILE))
 
 
 @dataclass(frozen=True)
-class Judged:
-    """All rows of a question, each with its cell and its verdict; most of them only as counts."""
+class PolarsSurvey:
+    """All rows of a request; most of them only as sums and ids."""
 
-    question: ScanRequest
-    excerpts: Sequence[Excerpt]
-    settled: pl.DataFrame
-    """The statements of contested participations, judged; `FILE` is a place among the exports."""
-    shelf: Shelf | None
-    """Where the excerpts were laid."""
+    request: ScanRequest
+    partials: Sequence[Partial]
+    several: pl.DataFrame
+    """The validated statements of participations with several; `FILE` numbers the exports."""
+    cache: Cache | None
 
-    def keep(self) -> None:
-        """Let the next survey find what this one has read: no export has changed meanwhile."""
-        if self.shelf is not None:
-            self.shelf.keep(self.excerpts)
+    def __enter__(self) -> Self:
+        """Give the survey."""
+        return self
 
-    @property
-    def said(self) -> Mapping[str, str]:
-        """What each export says, in short: the same for the same rows in any order."""
-        return excerpts.said_by_name(self.excerpts)
+    def __exit__(self, *_: object) -> None:
+        """Leave files of the cache that were not committed to the next sweep."""
 
-    @cached_property
-    def _placed(self) -> pl.DataFrame:
-        """How many rows were laid to each organisation and month before any was judged."""
-        laid = pl.concat(excerpt.placed for excerpt in self.excerpts)
-        return laid.group_by(ORG_ID, MONTH).agg(pl.col(ROWS).sum())
-
-    @cached_property
-    def _settled_organisations(self) -> pl.Series:
-        return self.settled.get_column(ORG_ID).unique().sort()
-
-    @cached_property
-    def _numbered(self) -> pl.DataFrame:
-        settled = self.settled.lazy()
-        return excerpts.numbered(settled, self._settled_organisations, self.question).collect()
-
-    @cached_property
-    def _sums(self) -> pl.DataFrame:
-        """What all rows add up to, per organisation, month, reason and category."""
-        organisations = self._settled_organisations
-        settled = excerpts.sums(self._numbered, organisations, self.question, _NEWEST)
-        return pl.concat([*(excerpt.sums for excerpt in self.excerpts), settled])
-
-    @cached_property
-    def _ids(self) -> Sequence[Ids]:
-        """Of all rows that count."""
-        organisations = self._settled_organisations
-        settled = excerpts.counted_ids(self._numbered.lazy(), organisations, self.question)
-        return [*(excerpt.ids for excerpt in self.excerpts), settled]
+    def commit(self) -> None:
+        """Let the next survey find the batches of this one."""
+        if self.cache is not None:
+            self.cache.commit(self.partials)
 
     @property
-    def unplaced(self) -> Mapping[str, int]:
-        """Rows that lie in no cell, by reason."""
-        nowhere = self._by_reason(self._sums.filter(pl.col(MONTH).is_null()))
-        return {reason.name: nowhere.get(reason.name, 0) for reason in INCOMPLETE_REASONS}
-
-    @property
-    def ledger(self) -> Mapping[str, int]:
-        """All rows, by what became of them; zeros included."""
-        return dict.fromkeys(LEDGER, 0) | self._by_reason(self._sums)
-
-    @staticmethod
-    def _by_reason(sums: pl.DataFrame) -> dict[str, int]:
-        counts = sums.group_by(_PLACE).agg(pl.col(ROWS).sum())
-        return {LEDGER[place]: rows for place, rows in counts.iter_rows()}
-
-    @cached_property
-    def organisations(self) -> frozenset[str]:
-        """The organisations that any row names."""
-        return frozenset(chain.from_iterable(self.organisations_by_file))
+    def rows_by_file(self) -> Sequence[int]:
+        """Rows read of each export, in the order of the exports."""
+        counts = {export.file.name: 0 for export in self.request.exports}
+        for one in self.partials:
+            for split, rows in zip(one.splits, one.rows_read, strict=True):
+                counts[split.export.file.name] += rows
+        return list(counts.values())
 
     @cached_property
     def organisations_by_file(self) -> Sequence[Sequence[str]]:
-        """The organisations that the rows of each export name, in the order of the exports."""
-        named: dict[str, set[str]] = {export.file.name: set() for export in self.question.exports}
-        for excerpt in self.excerpts:
-            for part, organisations in zip(excerpt.parts, excerpt.named, strict=True):
-                named[part.export.file.name].update(organisations)
+        """The valid organisations that the rows of each export name, sorted."""
+        named: dict[str, set[str]] = {export.file.name: set() for export in self.request.exports}
+        for one in self.partials:
+            for split, organisations in zip(one.splits, one.named, strict=True):
+                named[split.export.file.name].update(organisations)
         return [sorted(organisations) for organisations in named.values()]
 
-    def contents(self, kind: str) -> Mapping[Cell, Content]:
-        """What each cell of a kind is computed from, in the order of the cells.
-
-        The same for the same rows, whichever files hold them and in whatever order; another as
-        soon as one row that lies in the cell, or supersedes one that does, is another.
-        """
-        cell = (ORG_ID, _period(kind))
-        read = self._placed.lazy().group_by(cell).agg(pl.col(ROWS).sum())
-        sums = self._sums.lazy().group_by(cell).agg(pl.col(*hashing.LANES).sum())
-        joined = read.join(sums, on=(ORG_ID, PERIOD)).sort(ORG_ID, PERIOD)
+    @property
+    def checksums(self) -> Mapping[str, str]:
+        """The content checksum of each export by name: equal for equal rows in any order."""
+        totals: dict[Export, int] = {}
+        for one in self.partials:
+            for split, total in zip(one.splits, one.checksums, strict=True):
+                totals[split.export] = (totals.get(split.export, 0) + total) % MODULUS
         return {
-            Cell(org_id, Period(kind, ordinal)): Content(rows, f"{rows}-{low:016x}{high:016x}")
-            for org_id, ordinal, rows, low, high in joined.collect().iter_rows()
+            export.file.name: row_hash.content_checksum(export, total)
+            for export, total in totals.items()
         }
 
-    def breakdowns(self, kind: str, cells: Collection[Cell] | None) -> Mapping[Cell, Breakdown]:
-        """The numbers of these cells of one kind, or of all; in the order of the cells."""
-        found: dict[Cell, Breakdown] = {}
-        for of_period in self.period_by_period(kind, cells):
-            found |= of_period
-        return {cell: found[cell] for cell in sorted(found)}
+    @property
+    def rows_without_cell(self) -> Mapping[str, int]:
+        """Rows that are in no cell, by ledger line."""
+        lines = self._by_line(self._sums.filter(pl.col(MONTH).is_null()))
+        return {line.name: lines.get(line.name, 0) for line in INCOMPLETE_REASONS}
 
-    def period_by_period(
-        self, kind: str, cells: Collection[Cell] | None
-    ) -> Iterator[Mapping[Cell, Breakdown]]:
-        """The same, a period at a time: the next are counted while the caller is at work."""
-        laid = self._sums.filter(pl.col(MONTH).is_not_null())
-        ledger = laid.group_by(ORG_ID, _period(kind), _PLACE).agg(pl.col(ROWS).sum())
-        if cells is not None:
-            ledger = ledger.join(_frame(cells), on=(ORG_ID, PERIOD), how="semi")
-        waiting = ledger.sort(PERIOD).partition_by(PERIOD)
-        of_period = partial(self._of_period, kind, self._ids)
+    @property
+    def ledger(self) -> Mapping[str, int]:
+        """Rows by ledger line, zeros included."""
+        return ledger.complete(self._by_line(self._sums))
+
+    @staticmethod
+    def _by_line(sums: pl.DataFrame) -> dict[str, int]:
+        counts = sums.group_by(_LINE).agg(pl.col(ROWS).sum())
+        return {LEDGER[line]: rows for line, rows in counts.iter_rows()}
+
+    def contents(self, kind: str) -> Mapping[Cell, CellContent]:
+        """Sum up the rows of each cell of a kind that has any, in the order of the cells."""
+        cell = (ORG_ID, _period(kind))
+        read = self._months.lazy().group_by(cell).agg(pl.col(ROWS).sum())
+        sums = self._sums.lazy().group_by(cell).agg(pl.col(CHECKSUM).sum())
+        joined = read.join(sums, on=(ORG_ID, PERIOD)).sort(ORG_ID, PERIOD)
+        return {
+            Cell(org_id, Period(kind, number)): CellContent(rows, row_hash.row_digest(rows, total))
+            for org_id, number, rows, total in joined.collect().iter_rows()
+        }
+
+    def count(self, kind: str, cells: Collection[Cell]) -> Iterator[Mapping[Cell, CellNumbers]]:
+        """Count these cells, a period at a time: the next are counted while the caller works."""
+        in_cells = self._sums.filter(pl.col(MONTH).is_not_null())
+        lines = in_cells.group_by(ORG_ID, _period(kind), _LINE).agg(pl.col(ROWS).sum())
+        waiting = (
+            lines.join(_frame(cells), on=(ORG_ID, PERIOD), how="semi")
+            .sort(PERIOD)
+            .partition_by(PERIOD)
+        )
         try:
-            with ThreadPoolExecutor(reading.AT_ONCE) as pool:
-                for found in pool.map(of_period, tuple(waiting)):
+            with ThreadPoolExecutor(batches.AT_ONCE) as pool:
+                for found in pool.map(partial(self._count_period, kind), tuple(waiting)):
                     del waiting[0]
                     yield found
         except CacheCorrupt:
-            # Somebody has taken excerpts away since they were found.
-            others = set(chain.from_iterable(_cells(kind, ledger) for ledger in waiting))
-            yield from self._anew.period_by_period(kind, others)
+            # Another process or a user has deleted files of the cache since they were found.
+            others = set(chain.from_iterable(_cells(kind, lines) for lines in waiting))
+            yield from self._again.count(kind, others)
+
+    def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
+        """Give the rows of these cells for quarantine, and those that are in no cell."""
+        columns = self.request.terms.columns
+        own = (_numbered_files(self.request, one, one.rejected) for one in self.partials)
+        rows = pl.concat([*own, quarantine.select(self.several.lazy(), columns).collect()])
+        names = [export.file.name for export in self.request.exports]
+        return quarantine.render(rows, names, cells, columns)
 
     @cached_property
-    def _anew(self) -> Judged:
-        """All read once more, and kept in memory."""
-        return survey(self.question)
+    def _again(self) -> PolarsSurvey:
+        """The survey of the same request, read once more and held in memory."""
+        return survey(self.request, None)
 
-    def _of_period(
-        self, kind: str, counted: Sequence[Ids], ledger: pl.DataFrame
-    ) -> Mapping[Cell, Breakdown]:
-        """The numbers of the cells of one period, which have this ledger.
+    @cached_property
+    def _months(self) -> pl.DataFrame:
+        """`ROWS` by organisation and month, counted before any row was validated."""
+        counts = pl.concat(one.months for one in self.partials)
+        return counts.group_by(ORG_ID, MONTH).agg(pl.col(ROWS).sum())
+
+    @cached_property
+    def _numbers(self) -> Numbering:
+        return Numbering.of(self.several, self.request)
+
+    @cached_property
+    def _numbered(self) -> pl.DataFrame:
+        return self._numbers.add_to(self.several.lazy()).collect()
+
+    @cached_property
+    def _sums(self) -> pl.DataFrame:
+        """The sums of all rows by organisation, month, reason and category."""
+        several = sums.sums(self._numbered, self._numbers, _LATEST_HASH)
+        return pl.concat([*(one.sums for one in self.partials), several])
+
+    @cached_property
+    def _shares(self) -> Mapping[str, pl.DataFrame]:
+        """The additive metrics of each breakdown, by organisation, month and value."""
+        several = sums.shares(self._numbered.lazy(), self._numbers)
+        further = {
+            name: pl.concat([*(one.shares[name] for one in self.partials), of_several])
+            for name, of_several in several.items()
+        }
+        return {BY_CATEGORY: self._sums.filter(pl.col(REASON).is_null()), **further}
+
+    @cached_property
+    def _ids(self) -> Mapping[str, Sequence[DistinctIds]]:
+        """The ids of all rows that count, by breakdown."""
+        several = sums.counted_ids(self._numbered.lazy(), self._numbers)
+        return {
+            name: [*(one.ids[name] for one in self.partials), of_several]
+            for name, of_several in several.items()
+        }
+
+    def _count_period(self, kind: str, lines: pl.DataFrame) -> Mapping[Cell, CellNumbers]:
+        """Count the cells of one period that have these ledger lines.
 
         Raises:
-            CacheCorrupt: Ids are gone or damaged.
+            CacheCorrupt: Ids are missing or corrupt.
         """
-        organisations = ledger.get_column(ORG_ID).unique().sort().to_list()
-        period = Period(kind, ledger.item(0, PERIOD))
-        totals, shares = self._count(counted, period, organisations)
-        numbers = [metric.name for metric in METRICS]
-        groups = engines.Groups(
-            totals.select(ORG_ID, PERIOD, *numbers).rows(),
-            shares.select(ORG_ID, PERIOD, CATEGORY, *numbers).rows(),
-            ledger.rows(),
+        organisations = lines.get_column(ORG_ID).unique().sort().to_list()
+        period = Period(kind, lines.item(0, PERIOD))
+        breakdowns = self.request.terms.breakdowns
+        by_value = {
+            one.name: self._count_breakdown(one.name, period, organisations) for one in breakdowns
+        }
+        totals = by_value[BY_CATEGORY][0]
+        groups = grouping.Groups(
+            totals.select(ORG_ID, PERIOD, *grouping.METRIC_NAMES).rows(),
+            {
+                name: shares.select(ORG_ID, PERIOD, VALUE, *grouping.METRIC_NAMES).rows()
+                for name, (_, shares) in by_value.items()
+            },
+            lines.rows(),
         )
-        return engines.breakdowns(kind, groups, self.question.rules.categories)
+        return grouping.fold(kind, groups, breakdowns)
 
-    def _count(
-        self, counted: Sequence[Ids], period: Period, organisations: Sequence[str]
+    def _count_breakdown(
+        self, breakdown: str, period: Period, organisations: Sequence[str]
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The metrics of one period: per organisation, and per organisation and category."""
+        """Compute the metrics of a period: per organisation, and per organisation and value."""
         months = period.months
-        here = self._sums.lazy().filter(
-            pl.col(MONTH).is_between(months[0], months[-1]),
-            pl.col(ORG_ID).is_in(organisations),
-            pl.col(REASON).is_null(),
+        here = (
+            self._shares[breakdown]
+            .lazy()
+            .filter(
+                pl.col(MONTH).is_between(months[0], months[-1]), pl.col(ORG_ID).is_in(organisations)
+            )
         )
-        added = pl.col(*(metric.name for metric in excerpts.ADDED)).sum()
+        added = pl.col(ADDITIVE_NAMES).sum()
         totals, shares = pl.collect_all(
-            [here.group_by(ORG_ID).agg(added), here.group_by(ORG_ID, CATEGORY).agg(added)]
+            [here.group_by(ORG_ID).agg(added), here.group_by(ORG_ID, VALUE).agg(added)]
         )
-        categories = self.question.rules.categories
-        for total, share in ids.count(counted, months, organisations, categories):
-            totals = totals.join(total, on=ORG_ID)
-            shares = shares.join(share, on=(ORG_ID, CATEGORY))
-        place = pl.lit(period.ordinal, pl.Int32).alias(PERIOD)
-        return totals.with_columns(place), shares.with_columns(place)
-
-    def left_out(self, cells: Iterable[Cell]) -> Mapping[tuple[str, int] | None, bytes]:
-        """The rows in these cells that are kept to be looked at, and those of no cell.
-
-        By organisation and month, under None what lies in no cell; a line of JSON for each row,
-        in the order of the files and of the rows in them.
-        """
-        everything = pl.concat(
-            [
-                *(_filed(self.question, excerpt, excerpt.left_out) for excerpt in self.excerpts),
-                quarantine.kept(self.settled.lazy()).collect(),
-            ]
-        )
-        names = [export.file.name for export in self.question.exports]
-        return quarantine.lines(everything, names, cells)
+        for total, share in distinct.count(self._ids[breakdown], months, organisations):
+            totals = totals.join(total, on=ORG_ID, how="left")
+            shares = shares.join(share, on=(ORG_ID, VALUE), how="left")
+        number = pl.lit(period.ordinal, pl.Int32).alias(PERIOD)
+        # No id, where the column is null in all rows of a group.
+        different = pl.col(_DISTINCT_NAMES).fill_null(0)
+        return totals.with_columns(number, different), shares.with_columns(number, different)
 
 
 def _period(kind: str) -> pl.Expr:
     return (pl.col(MONTH) // KINDS[kind]).alias(PERIOD)
 
 
-def _cells(kind: str, ledger: pl.DataFrame) -> set[Cell]:
-    """The cells that a ledger is of."""
-    places = ledger.select(ORG_ID, PERIOD).iter_rows()
-    return {Cell(org_id, Period(kind, ordinal)) for org_id, ordinal in places}
+def _cells(kind: str, lines: pl.DataFrame) -> set[Cell]:
+    """List the cells of ledger lines."""
+    pairs: Iterable[Any] = lines.select(ORG_ID, PERIOD).iter_rows()
+    return {Cell(org_id, Period(kind, number)) for org_id, number in pairs}
 
 
 def _frame(cells: Collection[Cell]) -> pl.DataFrame:
@@ -262,71 +293,3 @@ def _frame(cells: Collection[Cell]) -> pl.DataFrame:
         schema={ORG_ID: pl.String, PERIOD: pl.Int32},
         orient="row",
     )
-
-
-def survey(
-    question: ScanRequest, data: Path | None = None, *, reuse: bool = False, lay: bool = False
-) -> Judged:
-    """Read the exports, and give every row its cell and its verdict.
-
-    Args:
-        question: Which exports, and by which rules.
-        data: The data folder, in which an earlier reading may lie.
-        reuse: Not to read again what an earlier reading has read; where what it laid down is
-            damaged, all is read.
-        lay: To lay this reading there for the next, which finds it as soon as `Judged.keep` is
-            called.
-
-    Raises:
-        polars.exceptions.PolarsError, OSError: A file can't be read to its end; `damaged` tells
-            which.
-    """
-    shelf = None if data is None else Shelf(data, question)
-    target = shelf if lay else None
-    try:
-        found = Found() if shelf is None or not reuse else shelf.find(question.exports)
-        read = reading.read(question, found, target)
-    except CacheCorrupt:
-        read = reading.read(question, Found(), target)
-    return Judged(question, read, _settle(question, read), target)
-
-
-def say_the_same(question: ScanRequest, known: Mapping[str, str]) -> bool:
-    """Whether each of these exports says what is known of it, as `Judged.said` has it.
-
-    Raises:
-        polars.exceptions.PolarsError, OSError: A file can't be read to its end.
-    """
-    return all(
-        excerpts.said(export, excerpts.digest(files.scan(files.whole([export]), question)))
-        == known.get(export.file.name)
-        for export in question.exports
-    )
-
-
-def _settle(question: ScanRequest, found: Sequence[Excerpt]) -> pl.DataFrame:
-    """The statements of all contested participations, judged.
-
-    Each has, besides, the content of the statement that stands for its participation.
-    """
-    contested = pl.concat(_filed(question, excerpt, excerpt.contested) for excerpt in found)
-    newest = nw.col(CONTENT).last().over(*KEY, order_by=LATEST_BY).alias(_NEWEST)
-    undecided = nw.lit(None).cast(nw.Int8()).alias(REASON)
-    rows = nw.from_native(contested.lazy()).with_columns(newest, undecided)
-    judged = steps.validate(steps.mark_latest(rows), question.rules)
-    return files.native(judged).collect()
-
-
-def _filed(question: ScanRequest, excerpt: Excerpt, rows: pl.DataFrame) -> pl.DataFrame:
-    """The same rows; `FILE` is a place among the exports."""
-    exports = {export.file.name: place for place, export in enumerate(question.exports)}
-    places = pl.Series([exports[part.export.file.name] for part in excerpt.parts], dtype=pl.Int32)
-    return rows.with_columns(pl.lit(places).gather(pl.col(FILE)).alias(FILE))
-
-
-def organisations(question: ScanRequest) -> frozenset[str]:
-    """The organisations with a valid id that any row of the exports names."""
-    rows = files.scan(files.whole(question.exports), question)
-    named = rows.select(pl.col(ORG_ID).unique()).collect(engine="streaming")
-    valid = pl.col(ORG_ID).str.contains(ORGANISATION_PATTERN)
-    return frozenset(named.filter(valid).get_column(ORG_ID).to_list())

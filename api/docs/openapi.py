@@ -1,0 +1,145 @@
+"""The OpenAPI 3.1 document: the table of operations, and the schemas of the types in use.
+
+Litestar's generator is not used. It describes hours as exactly one of integer and number, which no
+whole number is, and omits patterns. msgspec, which parses and writes the bodies, is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version as installed_version
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from api.docs import examples
+from api.docs.operations import OPERATIONS, Operation, Reply
+from api.http import parsing, problems
+from api.http.problems import KINDS, Problem
+from api.snapshots.handlers import DOUBLED
+from pipeline.model import versions
+
+_SCHEMAS: Final = "#/components/schemas/"
+_ABOUT: Final = (
+    "Numbers that Norwegian voluntary organisations report to Bufdir: one snapshot for each "
+    f"organisation and period. Every path answers under {DOUBLED} as well. HEAD works wherever "
+    "GET does. Instants are UTC, to the second. Every error is a problem after RFC 9457."
+)
+
+
+@cache
+def document() -> Mapping[str, Any]:
+    """Return the whole document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for (path, method), operation in OPERATIONS.items():
+        paths.setdefault(path, {})[method] = _described(method, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Bufdir aggregations",
+            "version": installed_version("bufdir-aggregation"),
+            "description": _ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _schemas() -> Mapping[str, Any]:
+    bodies = [reply.body for known in OPERATIONS.values() for reply in known.replies.values()]
+    bodies += [known.body for known in OPERATIONS.values()]
+    types = [Problem, *(body for body in bodies if body is not None)]
+    _, schemas = msgspec.json.schema_components(types, ref_template=f"{_SCHEMAS}{{name}}")
+    return schemas
+
+
+def _described(method: str, operation: Operation) -> Mapping[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "description": operation.description,
+        "parameters": [*([_ID] if operation.of_snapshot else []), *_parameters(operation.query)],
+        "responses": {
+            **{str(status): _reply(reply) for status, reply in operation.replies.items()},
+            **_failures(operation),
+        },
+    }
+    if method == "get":
+        described["parameters"].append(_IF_NONE_MATCH)
+        described["responses"]["304"] = {"description": "The reply with this ETag is still valid."}
+    if operation.body is not None:
+        content = _content(operation.body, {"example": operation.example})
+        described["requestBody"] = {"required": operation.needs_body, "content": content}
+    return described
+
+
+_ID: Final = {
+    "name": "id",
+    "in": "path",
+    "required": True,
+    "description": "The snapshot's id. One of another form is a 422, an unknown one a 404.",
+    "schema": {"type": "string", "pattern": versions.ID_PATTERN, "examples": ["agg-001"]},
+}
+
+_IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The ETag of a reply that the client has.",
+    "schema": {"type": "string"},
+}
+
+
+def _parameters(query: type[Struct]) -> list[dict[str, Any]]:
+    parameters = []
+    for field in msgspec.structs.fields(query):
+        schema = msgspec.json.schema(field.type)
+        if field.default is not msgspec.UNSET:
+            schema["default"] = field.default
+        description = schema.pop("description")
+        parameters.append(
+            {"name": field.name, "in": "query", "description": description, "schema": schema}
+        )
+    return parameters
+
+
+def _reply(reply: Reply) -> Mapping[str, Any]:
+    headers = {
+        name: {"description": meaning, "schema": {"type": "string"}}
+        for name, meaning in reply.headers.items()
+    }
+    if reply.body is None:
+        content: Mapping[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
+    else:
+        content = _content(reply.body, reply.examples)
+    return {"description": reply.meaning, "headers": headers, "content": content}
+
+
+def _content(
+    body: type[Struct], shown: Mapping[str, object], media_type: str = parsing.JSON
+) -> Mapping[str, Any]:
+    return {
+        media_type: {
+            "schema": {"$ref": f"{_SCHEMAS}{body.__name__}"},
+            "examples": {name: {"value": value} for name, value in shown.items()},
+        }
+    }
+
+
+def _failures(operation: Operation) -> Mapping[str, Any]:
+    """Return the error replies by status; kinds of the same status share one."""
+    found: dict[str, dict[str, Problem]] = {}
+    for failure in sorted(operation.failures, key=lambda failure: KINDS[failure].status):
+        kind = KINDS[failure]
+        example = problems.body(examples.FAILURES[failure])
+        found.setdefault(str(int(kind.status)), {})[kind.title] = example
+    return {
+        status: {
+            "description": "; ".join(shown),
+            "content": _content(Problem, shown, problems.MEDIA_TYPE),
+        }
+        for status, shown in found.items()
+    }

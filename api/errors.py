@@ -1,0 +1,83 @@
+"""The expected failures that only the API has, on the base of the pipeline's.
+
+Owns no HTTP status: `api.http.problems` translates these and the pipeline's failures by one table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from pipeline.errors import BufdirError
+
+
+class FieldProblem(Struct, frozen=True):
+    """One field of a request that is wrong, and why."""
+
+    field: str
+    problem: str
+
+
+@dataclass(eq=False)
+class MalformedBody(BufdirError):
+    """A body that can't be parsed."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the body can't be read: {self.problem}; send one JSON object"
+
+
+@dataclass(eq=False)
+class UnsupportedMediaType(BufdirError):
+    """A body that is labelled as something other than JSON."""
+
+    header: str
+    given: str
+    expected: str
+
+    def __str__(self) -> str:
+        given = f"not {self.given}" if self.given else "which is missing"
+        return f"the body must be {self.expected} in UTF-8 by its {self.header}, {given}; send JSON"
+
+
+@dataclass(eq=False)
+class BodyTimeout(BufdirError):
+    """A body that did not arrive in time."""
+
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"the body did not arrive within {self.seconds} seconds; send it at once"
+
+
+@dataclass(eq=False)
+class InvalidRequest(BufdirError):
+    """A request that was parsed and is wrong; names each field."""
+
+    problems: tuple[FieldProblem, ...]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{wrong.field}: {wrong.problem}" for wrong in self.problems)
+
+
+@dataclass(eq=False)
+class NotReady(BufdirError):
+    """A server that can't read its catalog at the moment."""
+
+    def __str__(self) -> str:
+        return "the catalog can't be read; the log of the server describes why"
+
+
+@dataclass(eq=False)
+class RunCrashed(BufdirError):
+    """A run that failed by a fault of the program, not by its inputs."""
+
+    snapshot_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"the run of {self.snapshot_id} crashed by a fault of the program, which the log of "
+            "the server describes; the published version is unchanged"
+        )

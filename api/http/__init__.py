@@ -1,0 +1,1 @@
+"""HTTP for every operation: parsing of requests, problems, caching of replies, batching of I/O."""

@@ -1,0 +1,1 @@
+"""The six operations on snapshots: request types, handlers and replies."""

@@ -1,0 +1,130 @@
+"""The refresh of a snapshot: queues a run and waits for its end, without blocking other requests.
+
+A version that is fresh already is the reply, without a run. A run that had begun before the request
+may have read older exports, so the next run is the one that counts. Waits by polling the catalog,
+because any process may execute the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from anyio.to_thread import run_sync
+from msgspec import UNSET, UnsetType
+
+from api.errors import RunCrashed
+from api.jobs.endings import CRASHED_PROBLEM
+from api.snapshots.requests import RefreshBody
+from api.snapshots.service import Service
+from pipeline import settings
+from pipeline.errors import BufdirError, RunFailed
+from pipeline.model.states import RunState
+from pipeline.runs import lifecycle, staleness
+from pipeline.storage import run_queue
+from pipeline.storage.catalog import Catalog, Entry
+from pipeline.storage.run_queue import Run
+
+_FIRST_PAUSE_SECONDS: Final = 0.02
+_MAX_PAUSE_SECONDS: Final = 0.25
+_PAUSE_GROWTH: Final = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Queued:
+    """A run that was queued, and the snapshot as it was then."""
+
+    run: Run
+    entry: Entry
+
+
+async def refresh(service: Service, snapshot_id: str, body: RefreshBody) -> tuple[Entry, bool]:
+    """Refresh a snapshot; return it, and whether the run ended within the waiting time.
+
+    Raises:
+        InvalidValue: This is no id.
+        SnapshotNotFound: No snapshot has this id, or it was deleted.
+        CellMismatch: The body names another cell.
+        RunFailed: The run failed; the published version is unchanged.
+        RunCrashed: A fault of the program ended the run.
+    """
+    deadline = monotonic() + service.settings.runs.wait_seconds
+    fresh = await run_sync(_fresh, service, snapshot_id, body)
+    if fresh is not None:
+        return fresh, True
+    queued = await run_sync(_queue, service, snapshot_id, body)
+    earlier = queued.run.id if queued.run.state == RunState.RUNNING else None
+    while True:
+        service.wake()
+        ended = await _end(service, queued.run, deadline)
+        entry = await run_sync(_entry, service, snapshot_id)
+        if ended is None:
+            return entry, False
+        if ended.id != earlier:
+            if ended.error is not None:
+                raise _failure(service, entry, ended.error)
+            if entry.version > queued.entry.version or not body.force_refresh:
+                return entry, True
+        queued = await run_sync(_queue, service, snapshot_id, body)
+
+
+def _fresh(service: Service, snapshot_id: str, body: RefreshBody) -> Entry | None:
+    """Return the snapshot where a run is neither forced nor needed."""
+    with service.catalog() as catalog:
+        entry = catalog.get(snapshot_id)
+        lifecycle.check_same(entry, _optional(body.org_id), _optional(body.reporting_period_id))
+        fresh = not body.force_refresh and _is_fresh(service, catalog, entry)
+    return entry if fresh else None
+
+
+def _is_fresh(service: Service, catalog: Catalog, entry: Entry) -> bool:
+    """Return whether a snapshot's version certainly agrees with the exports of now."""
+    try:
+        # A run reads the settings again, so those from this worker's start do not count.
+        chosen = settings.load(service.data)
+        service.current(entry.id)
+        return staleness.is_fresh(catalog, chosen, entry)
+    except BufdirError:
+        return False  # a run will report the problem
+
+
+def _queue(service: Service, snapshot_id: str, body: RefreshBody) -> _Queued:
+    with service.catalog() as catalog, catalog.transaction():
+        entry = catalog.get(snapshot_id)
+        lifecycle.check_same(entry, _optional(body.org_id), _optional(body.reporting_period_id))
+        run = lifecycle.refresh(catalog, entry, service.now(), forced=body.force_refresh)
+    return _Queued(run, entry)
+
+
+def _optional(value: str | UnsetType) -> str | None:
+    return None if value is UNSET else value
+
+
+def _entry(service: Service, snapshot_id: str) -> Entry:
+    with service.catalog() as catalog:
+        return catalog.get(snapshot_id)
+
+
+async def _end(service: Service, run: Run, deadline: float) -> Run | None:
+    """Wait for the end of a run; None where the deadline passes or the server stops."""
+    pause = _FIRST_PAUSE_SECONDS
+    while (found := await run_sync(_find, service, run.id)).is_open:
+        left = deadline - monotonic()
+        if left <= 0 or service.is_stopping():
+            return None
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * _PAUSE_GROWTH, _MAX_PAUSE_SECONDS)
+    return found
+
+
+def _find(service: Service, run_id: int) -> Run:
+    with service.catalog() as catalog:
+        return run_queue.find(catalog, run_id)
+
+
+def _failure(service: Service, entry: Entry, problem: str) -> Exception:
+    if problem == CRASHED_PROBLEM:
+        return RunCrashed(entry.id)
+    return RunFailed(entry.id, service.public(problem))

@@ -1,0 +1,88 @@
+"""The context of every handler: the data folder, the settings, the clock and the dispatcher.
+
+Each request opens the catalog for itself, so that it never sees an older state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+
+from api.snapshots.sorted_ids import SortedIdCache
+from pipeline.errors import SnapshotNotReady, StoreDamaged
+from pipeline.model.versions import Version
+from pipeline.settings import Settings
+from pipeline.storage import version_files
+from pipeline.storage.catalog import BUSY_SECONDS, Catalog, Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The parts of one worker that handlers use."""
+
+    data: Path
+    settings: Settings
+    wake: Callable[[], None]
+    """The function that makes the dispatcher look for queued runs at once."""
+    is_stopping: Callable[[], bool]
+    """Whether the server is about to stop, so that requests may not wait."""
+    sorted_ids: SortedIdCache
+
+    def catalog(self, busy_seconds: float = BUSY_SECONDS) -> Catalog:
+        """Open the catalog for one request; the caller closes it."""
+        return Catalog.open(self.data, busy_seconds=busy_seconds)
+
+    def now(self) -> datetime:
+        """Return the present instant."""
+        return datetime.now(UTC)
+
+    def public(self, sentence: str) -> str:
+        """Remove the path of the data folder from a run's message."""
+        return sentence.replace(f"{self.data}/", "")
+
+    def current(self, snapshot_id: str) -> tuple[Entry, Version | None]:
+        """Return a snapshot and its current version; None where it has none yet.
+
+        Raises:
+            InvalidValue: This is no id.
+            SnapshotNotFound: No snapshot has this id, or it was deleted.
+            StoreDamaged: Its version can't be read.
+        """
+        with self.catalog() as catalog:
+            entry = catalog.get(snapshot_id)
+        if not entry.version:
+            return entry, None
+        try:
+            return entry, _version(self.data, entry.number, entry.version, entry.refreshed_at)
+        except StoreDamaged:
+            # If a deletion removed the files meanwhile, the catalog has no entry any more.
+            with self.catalog() as catalog:
+                catalog.get(snapshot_id)
+            raise
+
+    def published(self, snapshot_id: str) -> Version:
+        """Return a snapshot's current version.
+
+        Raises:
+            SnapshotNotReady: It has none yet.
+            InvalidValue: This is no id.
+            SnapshotNotFound: No snapshot has this id, or it was deleted.
+            StoreDamaged: Its version can't be read.
+        """
+        entry, version = self.current(snapshot_id)
+        if version is None:
+            raise SnapshotNotReady(entry.id, entry.status)
+        return version
+
+
+@lru_cache(maxsize=1024)
+def _version(data: Path, number: int, version: int, refreshed_at: datetime | None) -> Version:
+    """Read a version, which never changes.
+
+    Its instant is part of the key: a restored backup may have another version of this number.
+    """
+    del refreshed_at
+    return version_files.read(data, number, version)

@@ -1,0 +1,55 @@
+"""The engine DuckDB: the same definitions over its own reading of the files.
+
+A second implementation, to compare Polars with, and an engine in its own right. Has no cache.
+The way of the data: `scan` reads files into a table of typed rows, `tables` hashes and validates
+them, `survey` answers from the validated rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.engines.duckdb import scan, tables
+from pipeline.model.states import EngineName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.engines import CacheAccess, EventSink, ScanRequest
+    from pipeline.engines.duckdb.survey import DuckDBSurvey
+
+
+def create(cache: CacheAccess | None, events: EventSink) -> DuckDB:
+    """Make the engine; it has no cache and reports no events."""
+    del cache, events
+    return DuckDB()
+
+
+@dataclass(frozen=True, slots=True)
+class DuckDB:
+    """The engine."""
+
+    name: EngineName = EngineName.DUCKDB
+
+    def survey(self, request: ScanRequest) -> DuckDBSurvey:
+        """Read the exports into tables of a database in memory, and validate every row."""
+        connection = scan.connect()
+        try:
+            return tables.survey(connection, request)
+        except scan.READ_ERRORS as error:
+            connection.close()
+            raise scan.unreadable(request, error) from error
+        except BaseException:
+            connection.close()
+            raise
+
+    def organisations(self, request: ScanRequest) -> frozenset[str]:
+        """Find the valid organisations that any row names."""
+        with self.survey(request) as found:
+            return frozenset(org_id for named in found.organisations_by_file for org_id in named)
+
+    def has_same_content(self, request: ScanRequest, checksums: Mapping[str, str]) -> bool:
+        """Return whether each export still has this content checksum."""
+        with self.survey(request) as found:
+            return all(checksums.get(name) == known for name, known in found.checksums.items())

@@ -1,0 +1,116 @@
+"""Quarantined rows: their columns, and their format.
+
+Writes one line of JSON a row, with its file, its position there, its ledger line and its values.
+Never writes the participant.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from pipeline.definitions.steps import MONTH, REASON
+from pipeline.model.columns import FILE, ORG_ID, PARTICIPANT_ID, ROW, Kind
+from pipeline.model.ledger import LEDGER, LINE_NUMBERS, QUARANTINED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipeline.engines import RejectedRows
+    from pipeline.model.cells import Cell
+    from pipeline.model.columns import Column
+
+LINES: Final = tuple(LINE_NUMBERS[line] for line in QUARANTINED)
+"""The numbers of the ledger lines whose rows are written."""
+
+_JSON: Final = "json"
+_YEAR_1_US: Final = -62_135_596_800_000_000
+_YEAR_9999_US: Final = 253_402_300_799_999_999
+"""The first and the last microsecond that ISO 8601 writes with four digits of a year."""
+
+
+def columns(read: Iterable[Column]) -> tuple[str, ...]:
+    """Name the columns of validated rows from which `render` writes."""
+    return *(column.name for column in _shown(read)), FILE, ROW, MONTH, REASON
+
+
+def _shown(read: Iterable[Column]) -> list[Column]:
+    return [column for column in read if column.name != PARTICIPANT_ID]
+
+
+def select(validated: pl.LazyFrame, read: Iterable[Column]) -> pl.LazyFrame:
+    """Select the rows that are written, with the columns that are needed."""
+    return validated.filter(pl.col(REASON).is_in(LINES)).select(columns(read))
+
+
+def render(
+    rows: pl.DataFrame, names: Sequence[str], cells: Iterable[Cell], read: Iterable[Column]
+) -> RejectedRows:
+    """Write a line of JSON for each of these rows that is in one of the cells, or in none at all.
+
+    Args:
+        rows: Rows as from `select`.
+        names: The names of the files, in the order of their numbers in `FILE`.
+        cells: The cells whose rows are wanted.
+        read: The columns that were read.
+
+    Returns:
+        By organisation and month, under None the rows in no cell; in the order of the files and
+        of the rows in them.
+    """
+    has_no_cell = pl.col(MONTH).is_null()
+    wanted = rows.join(_months(cells), on=(ORG_ID, MONTH), how="semi")
+    lines = (
+        pl.concat([wanted, rows.filter(has_no_cell)])
+        .sort(FILE, ROW)
+        .select(
+            pl.when(~has_no_cell).then(ORG_ID).alias(ORG_ID),
+            MONTH,
+            _line(names, _shown(read)).alias(_JSON),
+        )
+        .group_by(ORG_ID, MONTH, maintain_order=True)
+        .agg(pl.col(_JSON).str.join("\n"))
+    )
+    return {
+        None if month is None else (org_id, month): f"{text}\n".encode()
+        for org_id, month, text in lines.iter_rows()
+    }
+
+
+def _months(cells: Iterable[Cell]) -> pl.DataFrame:
+    """List the organisations and months of these cells."""
+    months = {(cell.org_id, month) for cell in cells for month in cell.period.months}
+    return pl.DataFrame(list(months), schema={ORG_ID: pl.String, MONTH: pl.Int32}, orient="row")
+
+
+def _line(names: Sequence[str], shown: Iterable[Column]) -> pl.Expr:
+    return pl.struct(
+        name_at(REASON, LEDGER).alias(REASON),
+        name_at(FILE, names).alias(FILE),
+        pl.col(ROW),
+        *map(_readable, shown),
+    ).struct.json_encode()
+
+
+def _readable(column: Column) -> pl.Expr:
+    """Show a value as people read it: instants as ISO 8601; hours as text, which may be NaN.
+
+    An instant that no calendar has is shown as it was stored, in microseconds since 1970.
+    """
+    value = pl.col(column.name)
+    if column.kind is Kind.INSTANT:
+        first, last = pl.lit(_YEAR_1_US), pl.lit(_YEAR_9999_US)
+        known = pl.from_epoch(value.clip(first, last), "us")
+        return (
+            pl.when(value.is_between(first, last))
+            .then(known.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ"))
+            .otherwise(value.cast(pl.String))
+            .alias(column.name)
+        )
+    return value.cast(pl.String) if column.kind is Kind.NUMBER else value
+
+
+def name_at(number: str, names: Sequence[str] | pl.Series) -> pl.Expr:
+    """Give a column of numbers among these names as the names."""
+    return pl.lit(pl.Series(names, dtype=pl.String)).gather(pl.col(number))

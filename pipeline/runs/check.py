@@ -1,0 +1,109 @@
+"""Check: validates exports without publishing, and reports the plan of a nightly run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.runs import gather, staleness
+from pipeline.runs.gather import RunInputs
+from pipeline.runs.plan import plan
+from pipeline.sources import exports
+from pipeline.storage import nightly_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pipeline.runs.context import RunContext
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """The verdict on one export."""
+
+    name: str
+    rows: int | None
+    problem: str | None
+    """The reason for which it would be refused; None where it would be accepted."""
+    ignored: Sequence[str]
+    """Columns that are not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The verdict on exports; their ledger is that of these files alone."""
+
+    files: Sequence[CheckedFile]
+    rows: int
+    cells: int
+    """Organisations and configured periods that have a row."""
+    ledger: Mapping[str, int]
+    """All rows by ledger line."""
+    rows_without_cell: Mapping[str, int]
+    """The rows among them that are in no cell, by ledger line."""
+    plan: Mapping[str, int]
+    """How many cells a nightly run would compute, leave, retain, block; empty for named files."""
+
+
+def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResult:
+    """Judge the exports, or these files wherever they are; write nothing.
+
+    Raises:
+        ExportsMissing: No files are named, and there is no exports folder.
+        ExportsChanged, LedgerBroken: As `gather`.
+    """
+    with _gathered(context, paths) as inputs:
+        survey, found = inputs.survey, inputs.exports
+        accepted = [
+            CheckedFile(export.file.name, export.rows, None, export.ignored)
+            for export in found.accepted
+        ]
+        refused = [
+            CheckedFile(file.name, error.rows, str(error), ())
+            for file, error in found.refused.items()
+        ]
+        return CheckResult(
+            files=sorted([*accepted, *refused], key=lambda file: file.name),
+            rows=found.rows,
+            cells=sum(len(survey.contents(kind)) for kind in context.settings.periods),
+            ledger=survey.ledger,
+            rows_without_cell=survey.rows_without_cell,
+            plan=_planned(context, inputs) if paths is None else {},
+        )
+
+
+@contextmanager
+def _gathered(context: RunContext, paths: Sequence[Path] | None) -> Iterator[RunInputs]:
+    engine = context.engine()
+    if paths is None:
+        with gather.gather(context, engine) as inputs:
+            yield inputs
+        return
+    found, survey = gather.survey_files(context, engine, _files(paths))
+    with survey:
+        gather.check_ledger(found, survey, is_complete=True)
+        yield RunInputs(found, survey)
+
+
+def _files(paths: Iterable[Path]) -> list[exports.File]:
+    files = [exports.look_at(path, path.as_posix()) for path in paths]
+    return sorted(files, key=lambda file: file.name)
+
+
+def _planned(context: RunContext, inputs: RunInputs) -> Mapping[str, int]:
+    """Count the decisions of the next nightly run by action."""
+    record = nightly_record.read(context.catalog) or nightly_record.EMPTY
+    found = [file.name for file in inputs.exports.files]
+    planned = plan(
+        inputs.survey,
+        gather.find_published(context, context.catalog.entries().values()),
+        staleness.blocked_organisations(record.files, found, inputs.exports.problems),
+        {},
+        terms=context.settings.terms,
+        now=context.clock(),
+        kinds=context.settings.periods,
+    )
+    return dict(Counter(str(one.action) for one in planned.decisions))

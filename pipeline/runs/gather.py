@@ -1,0 +1,135 @@
+"""The inputs of a run: the exports as they were at one time, accepted or refused, and surveyed."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pipeline.engines import ScanRequest, UnreadableExports
+from pipeline.errors import ExportsChanged, LedgerBroken
+from pipeline.runs.plan import Published, cell_of
+from pipeline.sources import exports, parquet
+from pipeline.storage import version_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from pipeline.engines import Engine, Survey
+    from pipeline.model.cells import Cell
+    from pipeline.runs.context import RunContext
+    from pipeline.sources.exports import File
+    from pipeline.sources.parquet import Exports
+    from pipeline.storage.catalog import Entry
+
+_ATTEMPTS: Final = 3
+"""How often exports are read that change while they are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunInputs:
+    """The exports as they were at one time, and the survey of their rows."""
+
+    exports: Exports
+    survey: Survey
+    other_files: Sequence[str] = ()
+    """Files in the exports folder that are no exports."""
+
+    @property
+    def organisations_by_name(self) -> Mapping[str, Sequence[str]]:
+        """The organisations that each accepted file names, among those that were asked for."""
+        files = (export.file.name for export in self.exports.accepted)
+        return dict(zip(files, self.survey.organisations_by_file, strict=True))
+
+    def check_unchanged(self) -> None:
+        """See that the exports are still as they were read.
+
+        Raises:
+            ExportsChanged: They are not.
+        """
+        changed = exports.changed(self.exports.files)
+        if changed:
+            raise ExportsChanged(changed)
+
+
+@contextmanager
+def gather(
+    context: RunContext, engine: Engine, organisations: Collection[str] | None = None
+) -> Iterator[RunInputs]:
+    """Read the exports, of these organisations or of all, and check the ledger.
+
+    The engine commits its cache for the next run only after that check.
+
+    Raises:
+        ExportsMissing: There is no exports folder.
+        ExportsUnreadable: A folder cannot be listed.
+        ExportsChanged: Files changed each time they were read.
+        LedgerBroken: Rows were read that are not accounted for.
+    """
+    changed: tuple[str, ...] = ()
+    for _ in range(_ATTEMPTS):
+        listing = exports.list_files(context.data)
+        found, survey = survey_files(context, engine, listing.files, organisations)
+        with survey:
+            changed = exports.changed(listing.files)
+            if not changed:
+                check_ledger(found, survey, is_complete=organisations is None)
+                survey.commit()
+                context.events("exports_read", files=len(found.accepted), rows=found.rows)
+                yield RunInputs(found, survey, listing.others)
+                return
+        context.events("exports_changed_while_read", files=changed)
+    raise ExportsChanged(changed)
+
+
+def survey_files(
+    context: RunContext,
+    engine: Engine,
+    files: Iterable[File],
+    organisations: Collection[str] | None = None,
+) -> tuple[Exports, Survey]:
+    """Survey these files; refuse the damaged ones and continue with the others."""
+    found = open_files(context, files)
+    terms = context.settings.terms
+    while True:
+        try:
+            return found, engine.survey(ScanRequest(found.accepted, terms, organisations))
+        except UnreadableExports as error:
+            found = found.without(error.refused)
+
+
+def open_files(context: RunContext, files: Iterable[File]) -> Exports:
+    """Accept or refuse these files by their footers."""
+    settings = context.settings
+    return parquet.read(files, settings.columns, settings.terms.columns)
+
+
+def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:
+    """See that every row of the accepted exports was read and is on the ledger.
+
+    Args:
+        found: The exports, with the number of rows in their footers.
+        survey: The survey of them.
+        is_complete: Whether all organisations were asked for.
+
+    Raises:
+        LedgerBroken: A file gave fewer or more rows, or rows are not accounted for.
+    """
+    for export, rows in zip(found.accepted, survey.rows_by_file, strict=True):
+        if rows != export.rows:
+            raise LedgerBroken(f"export {export.file.name}", export.rows, rows)
+    accounted = sum(survey.ledger.values())
+    if is_complete and accounted != found.rows:
+        raise LedgerBroken("the exports", found.rows, accounted)
+
+
+def find_published(context: RunContext, entries: Iterable[Entry]) -> dict[Cell, Published]:
+    """Look at the version files of these snapshots."""
+    return {
+        cell_of(entry): Published(
+            entry,
+            not entry.version
+            or version_files.is_readable(context.data, entry.number, entry.version),
+        )
+        for entry in entries
+    }

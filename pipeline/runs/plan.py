@@ -1,0 +1,219 @@
+"""The plan of a run: what is computed, unchanged, retained, blocked, deferred or failed, and why.
+
+Pure: from values to values, without a file, a clock or an engine. It is the one decision for
+nightly runs, runs by hand, refreshes and checks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.model import periods, versions
+from pipeline.model.cells import NO_CONTENT, Cell
+from pipeline.model.states import Action, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from pipeline.model.cells import CellContent
+    from pipeline.model.terms import Terms
+    from pipeline.storage.catalog import Entry
+
+
+Asked = bool | None
+"""Whether the run that was asked for is forced; None where none was asked for."""
+
+
+class SurveyedCells(Protocol):
+    """The part of a survey that decides: who is named, and what each cell's rows are."""
+
+    @property
+    def organisations_by_file(self) -> Sequence[Sequence[str]]:
+        """The valid organisations that the rows of each export name."""
+
+    def contents(self, kind: str) -> Mapping[Cell, CellContent]:
+        """Sum up the rows of each cell of a kind that has any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A snapshot as a run finds it."""
+
+    entry: Entry
+    is_readable: bool = True
+    """Whether its version file can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The action of a run for one cell, and its reason."""
+
+    cell: Cell
+    action: Action
+    reason: Reason
+    entry: Entry | None
+    """Its snapshot, where it has one."""
+    content: CellContent
+    detail: str = ""
+    """The refused export because of which it is blocked."""
+
+    @property
+    def problem(self) -> str | None:
+        """The problem and its remedy, where an operator has to act; else None."""
+        if self.action not in {Action.BLOCK, Action.FAIL}:
+            return None
+        match self.reason:
+            case Reason.REFUSED_EXPORT:
+                return (
+                    f"export {self.detail}, which names {self.cell.org_id}, is refused now; fix "
+                    "or remove it, or force the run to count without it"
+                )
+            case Reason.UNREADABLE:
+                return (
+                    "its version file is missing or corrupt, and no export has its rows any "
+                    "longer; restore the file from a backup, or force the run to count without it"
+                )
+            case _:
+                return f"no export names {self.cell.org_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decisions of a run, in the order of their cells: newest period first."""
+
+    decisions: Sequence[Decision]
+    terms_digest: str
+
+    def with_action(self, *actions: Action) -> list[Decision]:
+        """Select the decisions with one of these actions."""
+        return [one for one in self.decisions if one.action in actions]
+
+
+def plan(  # noqa: PLR0913 (each is one thing that decides)
+    survey: SurveyedCells,
+    entries: Mapping[Cell, Published],
+    blocked: Mapping[str, str],
+    runs: Mapping[int, bool],
+    *,
+    terms: Terms,
+    now: datetime,
+    kinds: Collection[str] = (),
+    force: bool = False,
+) -> Plan:
+    """Decide about every cell that has a snapshot here, and every cell of these kinds with rows.
+
+    Args:
+        survey: The rows of the exports.
+        entries: The snapshots to decide about, by cell.
+        blocked: Organisations that a refused export named, and that export.
+        runs: The runs asked for by snapshot number, and whether each is forced: it counts without
+            a refused export, and after all rows are gone.
+        terms: The terms of the run.
+        now: The present.
+        kinds: Kinds of period of which every cell with rows is wanted.
+        force: Compute what is up to date, too.
+    """
+    contents = {
+        kind: survey.contents(kind)
+        for kind in dict.fromkeys([*kinds, *(cell.period.kind for cell in entries)])
+    }
+    named = {org_id for of_file in survey.organisations_by_file for org_id in of_file}
+    wanted = {*entries, *(cell for kind in kinds for cell in contents[kind])}
+    decide = _Rules(named, blocked, terms, now, force=force)
+    decisions = [
+        decision
+        for cell in sorted(wanted, key=_newest_first)
+        for decision in decide(
+            cell,
+            contents[cell.period.kind].get(cell, NO_CONTENT),
+            entries.get(cell),
+            _asked(entries.get(cell), runs),
+        )
+    ]
+    return Plan(decisions, terms.digest)
+
+
+def cell_of(entry: Entry) -> Cell:
+    """Give the cell of a snapshot."""
+    return Cell(entry.org_id, periods.parse(entry.reporting_period_id))
+
+
+def _asked(published: Published | None, runs: Mapping[int, bool]) -> Asked:
+    """Find the run of a snapshot."""
+    return None if published is None else runs.get(published.entry.number)
+
+
+def _newest_first(cell: Cell) -> tuple[int, int, str]:
+    """Sort new snapshots: people look at the latest period most, and then at its longest kind."""
+    months = cell.period.months
+    return -months.start, -len(months), cell.org_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The rules in the order in which they are tried."""
+
+    named: Collection[str]
+    blocked: Mapping[str, str]
+    terms: Terms
+    now: datetime
+    force: bool
+
+    def __call__(
+        self, cell: Cell, content: CellContent, published: Published | None, asked: Asked
+    ) -> Iterator[Decision]:
+        """Decide about one cell; nothing where no run asks and there is nothing to count."""
+        entry = published.entry if published else None
+        version = entry.version if entry else 0
+        if not version and asked is None and cell.org_id not in self.named:
+            return
+        action, reason = self._decide(cell, content, published, asked)
+        detail = self.blocked[cell.org_id] if action is Action.BLOCK else ""
+        yield Decision(cell, action, reason, entry, content, detail)
+
+    def _decide(
+        self, cell: Cell, content: CellContent, published: Published | None, asked: Asked
+    ) -> tuple[Action, Reason]:
+        if cell.period.start(self.terms.zone) > self.now:
+            return Action.DEFER, Reason.NOT_BEGUN
+        if cell.org_id in self.blocked and not asked:
+            return Action.BLOCK, Reason.REFUSED_EXPORT
+        if published is None or not published.entry.version:
+            is_named = cell.org_id in self.named
+            first = Action.COMPUTE, Reason.FIRST
+            return first if is_named else (Action.FAIL, Reason.NO_EXPORT)
+        if asked:
+            return Action.COMPUTE, Reason.FORCED
+        return self._decide_version(cell, content, published)
+
+    def _decide_version(
+        self, cell: Cell, content: CellContent, published: Published
+    ) -> tuple[Action, Reason]:
+        if cell.org_id not in self.named:
+            return _without_rows(published, Reason.NO_EXPORT)
+        if published.entry.rows and not content.rows:
+            return _without_rows(published, Reason.NO_ROWS_LEFT)
+        return self._compared(cell, content, published)
+
+    def _compared(
+        self, cell: Cell, content: CellContent, published: Published
+    ) -> tuple[Action, Reason]:
+        """Compare a version with the rows and terms of now."""
+        entry = published.entry
+        if entry.digest != versions.digest(cell, content, self.terms.digest):
+            is_by_terms = entry.terms_digest != self.terms.digest
+            return Action.COMPUTE, Reason.TERMS if is_by_terms else Reason.ROWS
+        if self.force:
+            return Action.COMPUTE, Reason.FORCED
+        if not published.is_readable:
+            return Action.COMPUTE, Reason.UNREADABLE
+        return Action.LEAVE, Reason.SAME
+
+
+def _without_rows(published: Published, reason: Reason) -> tuple[Action, Reason]:
+    """Retain what exports had: they may be deleted by law, and the numbers stay."""
+    if not published.is_readable:
+        return Action.FAIL, Reason.UNREADABLE
+    return Action.RETAIN, reason

@@ -1,0 +1,123 @@
+"""Runs by hand and refreshes: compute some cells now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pipeline.engines import ScanRequest, UnreadableExports
+from pipeline.errors import BufdirError
+from pipeline.model import versions
+from pipeline.runs import gather, lifecycle, publish, staleness
+from pipeline.runs.context import RunResult
+from pipeline.runs.plan import plan
+from pipeline.sources import exports
+from pipeline.storage import nightly_record, owners, run_queue, version_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pipeline.model.periods import Period
+    from pipeline.runs.context import RunContext
+    from pipeline.storage.catalog import Entry
+    from pipeline.storage.run_queue import Run
+
+
+def run_cells(
+    context: RunContext,
+    wanted: Sequence[Period],
+    organisations: Sequence[str] | None,
+    *,
+    force: bool = False,
+) -> RunResult:
+    """Compute cells now: these periods of these organisations, or of all that exports name.
+
+    Raises:
+        InvalidValue: An organisation's id has another form.
+        PeriodNotBegun: A period is in the future.
+        Busy: A nightly run, or another process's run of one of the cells, is going on.
+        ExportsMissing, ExportsChanged, LedgerBroken: As `gather`.
+    """
+    now = context.clock()
+    for period in wanted:
+        lifecycle.check_begun(period, context.settings.zone, now)
+    if organisations is None:
+        named = _named_organisations(context)
+    else:
+        named = [versions.check_organisation(org_id) for org_id in organisations]
+    cells = [(org_id, period.id) for period in wanted for org_id in named]
+    with owners.temporary(context.data) as owner:
+        with context.catalog.transaction():
+            entries = lifecycle.ensure(context.catalog, cells, now)
+            numbers = [entry.number for entry in entries]
+            acquired = run_queue.acquire(context.catalog, numbers, owner, now)
+        try:
+            return refresh(context, acquired, force=force)
+        except BaseException as error:
+            # Only this process knows of the runs, so no other would take them up soon.
+            _end(context, acquired, f"it was ended by {type(error).__name__}")
+            raise
+
+
+def _named_organisations(context: RunContext) -> list[str]:
+    """Find the organisations that any export names, sorted."""
+    found = gather.open_files(context, exports.find(context.data))
+    engine, terms = context.engine(), context.settings.terms
+    while True:
+        try:
+            return sorted(engine.organisations(ScanRequest(found.accepted, terms)))
+        except UnreadableExports as error:
+            found = found.without(error.refused)
+
+
+def refresh(context: RunContext, runs: Sequence[Run], *, force: bool = False) -> RunResult:
+    """Compute the snapshots of these acquired runs, each that is stale or forced, and end them.
+
+    Raises:
+        BufdirError: The exports can't be read; all the runs have failed with that. After anything
+            else they are still acquired: the caller ends them, or they are requeued.
+    """
+    try:
+        return _refresh(context, runs, force=force)
+    except BufdirError as error:
+        _end(context, runs, str(error))
+        raise
+
+
+def _end(context: RunContext, runs: Iterable[Run], problem: str) -> None:
+    for run in runs:
+        run_queue.end(context.catalog, run.id, context.clock(), problem)
+
+
+def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunResult:
+    catalog, settings = context.catalog, context.settings
+    for entry in _entries(context, runs):
+        version_files.sweep_snapshot(context.data, entry.number, entry.version)
+    is_forced = force or any(run.forced for run in runs)
+    engine = context.engine(reads_cache=not is_forced)
+    organisations = {entry.org_id for entry in _entries(context, runs)}
+    with gather.gather(context, engine, organisations) as inputs:
+        record = nightly_record.read(catalog) or nightly_record.EMPTY
+        found = [file.name for file in inputs.exports.files]
+        planned = plan(
+            inputs.survey,
+            gather.find_published(context, _entries(context, runs)),
+            staleness.blocked_organisations(record.files, found, inputs.exports.problems),
+            {run.number or 0: force or _is_forced(context, run) for run in runs},
+            terms=settings.terms,
+            now=context.clock(),
+        )
+        inputs_digest = staleness.inputs_digest(settings, inputs.exports.files)
+        results = publish.execute(context, inputs, planned, runs, inputs_digest)
+        nightly_record.add_organisations(catalog, inputs.organisations_by_name)
+        places = {versions.snapshot_id(run.number or 0): place for place, run in enumerate(runs)}
+        results.sort(key=lambda one: places[one.id])
+        return RunResult(results, inputs.exports.problems)
+
+
+def _entries(context: RunContext, runs: Iterable[Run]) -> list[Entry]:
+    return [context.catalog.get(versions.snapshot_id(run.number or 0)) for run in runs]
+
+
+def _is_forced(context: RunContext, run: Run) -> bool:
+    """Return whether the run is forced by now; a request after its start can force it too."""
+    return run_queue.find(context.catalog, run.id).forced

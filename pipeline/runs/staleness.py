@@ -1,0 +1,121 @@
+"""Whether anything has changed: compares what is published with the exports and settings of now.
+
+Opens no export and loads no engine: the names and fingerprints of files, the settings and the
+catalog are enough, so the API can ask and a quiet nightly run costs nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import TYPE_CHECKING
+
+from pipeline.model.terms import digest_of
+from pipeline.sources import exports
+from pipeline.storage import nightly_record, version_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from pipeline.settings import Settings
+    from pipeline.sources.exports import File
+    from pipeline.storage.catalog import Catalog, Entry
+    from pipeline.storage.nightly_record import FileRecord, NightlyRecord
+
+
+def settings_digest(settings: Settings) -> str:
+    """Sum up the settings and definitions that decide what a nightly run publishes."""
+    return digest_of(
+        settings.terms.digest,
+        sorted(settings.terms.mapping.items()),
+        sorted(settings.columns.items()),
+        settings.periods,
+    )
+
+
+def inputs_digest(settings: Settings, files: Iterable[File]) -> str:
+    """Sum up what numbers follow from: the settings, and the state of every export."""
+    found = sorted((file.name, astuple(file.fingerprint)) for file in files)
+    return digest_of(settings_digest(settings), found)
+
+
+def is_fresh(catalog: Catalog, settings: Settings, entry: Entry) -> bool:
+    """Return whether a snapshot's version certainly follows from the exports and settings of now.
+
+    False is no more than a doubt: a run looks at the rows.
+
+    Raises:
+        ExportsMissing: There is no exports folder.
+        ExportsUnreadable: A folder cannot be listed.
+    """
+    if not entry.version or entry.inputs is None:
+        return False
+    record = nightly_record.read(catalog)
+    if record is not None and entry.org_id in record.blocked:
+        return False
+    return entry.inputs == inputs_digest(settings, exports.find(catalog.data))
+
+
+def is_quiet(
+    catalog: Catalog,
+    record: NightlyRecord,
+    settings: Settings,
+    files: Iterable[File],
+    now: datetime,
+) -> bool:
+    """Return whether a nightly run over these files would publish what is published."""
+    return record.inputs == inputs_digest(settings, files) and is_published(catalog, record, now)
+
+
+def is_published(catalog: Catalog, record: NightlyRecord, now: datetime) -> bool:
+    """Return whether all that the last nightly run decided is what is published now.
+
+    No other run has published since, no version file is missing, and no period has begun whose
+    rows were deferred.
+    """
+    if record.until is not None and record.until <= now:
+        return False
+    entries = [entry for entry in catalog.entries().values() if entry.version]
+    undisturbed = all(
+        entry.inputs == record.inputs for entry in entries if entry.org_id not in record.blocked
+    )
+    return undisturbed and all(
+        version_files.exists(catalog.data, entry.number, entry.version) for entry in entries
+    )
+
+
+def rewritten(record: NightlyRecord, settings: Settings, files: Sequence[File]) -> Sequence[File]:
+    """Select the files that are no longer as the last nightly run read them.
+
+    Empty where something else has changed too: settings, files that came or went, a refused one.
+    """
+    if record.terms != settings_digest(settings) or record.files.keys() != {f.name for f in files}:
+        return ()
+    changed = [file for file in files if not _is_same(file, record.files[file.name])]
+    return changed if all(record.files[file.name].problem is None for file in changed) else ()
+
+
+def _is_same(file: File, known: FileRecord) -> bool:
+    return astuple(file.fingerprint) == tuple(known.fingerprint)
+
+
+def blocked_organisations(
+    known: Mapping[str, FileRecord], found: Collection[str], refused: Iterable[str]
+) -> Mapping[str, str]:
+    """Find the organisations whose numbers would be too small without a refused export.
+
+    They are those that the file named before. A refused file that is new is taken for the
+    successor of every file that has gone: a torn delivery under a new name.
+
+    Args:
+        known: The files as the last nightly run found them, by name.
+        found: The names of all files that exist now.
+        refused: The names of the refused ones.
+    """
+    gone = [file.organisations for name, file in known.items() if name not in found]
+    return {
+        org_id: name
+        for name in refused
+        for organisations in ([known[name].organisations] if name in known else gone)
+        for org_id in organisations
+    }

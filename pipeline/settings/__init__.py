@@ -1,0 +1,31 @@
+"""The one configuration: `bufdir.toml` in the data folder, and `BUFDIR_*` variables over it.
+
+Read once, when a command starts, and passed on as a value. Refuses what it does not know, by name.
+"""
+
+from pipeline.settings.provenance import EffectiveSetting, SettingSource, effective
+from pipeline.settings.reading import DATA_VARIABLE, FILE, PREFIX, load
+from pipeline.settings.schema import (
+    EngineSettings,
+    ExportSettings,
+    Kind,
+    LogSettings,
+    RunSettings,
+    Settings,
+)
+
+__all__ = [
+    "DATA_VARIABLE",
+    "FILE",
+    "PREFIX",
+    "EffectiveSetting",
+    "EngineSettings",
+    "ExportSettings",
+    "Kind",
+    "LogSettings",
+    "RunSettings",
+    "SettingSource",
+    "Settings",
+    "effective",
+    "load",
+]

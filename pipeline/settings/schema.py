@@ -1,0 +1,207 @@
+"""Types of the settings: each with its default and its bounds."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+# Plugins of other packages must not change a setting, and searching for them takes time.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from pipeline.model.columns import COLUMNS
+from pipeline.model.states import EngineName
+from pipeline.model.terms import Terms
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+_ZONE: Final = re.compile(r"(?!posix|right/)[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
+"""The form of a zone's name; the database has other files too, such as posixrules."""
+
+Kind = Literal["year", "half-year", "tertial", "quarter", "month"]
+Code = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f][^\x00-\x1f]{0,63}$")]
+ColumnName = Annotated[str, Field(min_length=1)]
+BreakdownName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(values)) < len(values):
+        msg = "names one value twice; name each once"
+        raise ValueError(msg)
+    return values
+
+
+def _known_zone(name: str) -> str:
+    if not _is_zone(name):
+        msg = "is no time zone; it may be any name of the IANA database, such as Europe/Oslo"
+        raise ValueError(msg)
+    return name
+
+
+def _is_zone(name: str) -> bool:
+    """Look a zone up in the database; listing all zones takes as long as the program's start."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return _ZONE.fullmatch(name) is not None
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        msg = "it must be a number"
+        raise ValueError(msg)  # noqa: TRY004 (pydantic refuses a value only by ValueError)
+    return value
+
+
+_NoFlag: Final = BeforeValidator(_no_flag)
+"""Refuses true, which Python would take for 1."""
+
+
+def _conflict(name: str, problem: str) -> PydanticCustomError:
+    """Build the refusal of settings that contradict each other, under the name of one of them."""
+    return PydanticCustomError("conflict", "{problem}", {"name": name, "problem": problem})
+
+
+def _known_columns(columns: dict[str, str]) -> dict[str, str]:
+    known = [column.name for column in COLUMNS]
+    for name in columns:
+        if name not in known:
+            problem = f"{name!r}: it may be {', '.join(map(repr, known))}"
+            raise _conflict(f"export.columns.{name}", problem)
+    return columns
+
+
+class Section(BaseModel):
+    """A table of the settings file; unknown names in it are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ExportSettings(Section):
+    """Mappings from the organisation's own names to ours."""
+
+    columns: Annotated[dict[str, ColumnName], AfterValidator(_known_columns)] = {}
+    """Our column to theirs; a column that is not listed has our name."""
+    categories: dict[str, str] = {}
+    """Their category to ours; our codes always mean themselves."""
+
+    @model_validator(mode="after")
+    def _one_column_each(self) -> Self:
+        theirs = [self.columns.get(ours.name, ours.name) for ours in COLUMNS]
+        twice = sorted({name for name in theirs if theirs.count(name) > 1})
+        if twice:
+            raise _conflict(
+                "export.columns",
+                f"{twice[0]!r} is read as two of our columns; each needs one of its own, and "
+                "has our name unless a line here renames it",
+            )
+        return self
+
+
+class RunSettings(Section):
+    """The bounds of a run in a child process."""
+
+    at_once: Annotated[int, Field(ge=1, le=64), _NoFlag] = 2
+    """Child processes of one API at the same time."""
+    memory_mb: Annotated[int, Field(ge=256, le=1_048_576), _NoFlag] = 4096
+    """Mebibytes of memory that one run may use."""
+    seconds: Annotated[int, Field(ge=1, le=86_400), _NoFlag] = 600
+    """Seconds that one run may take."""
+    wait_seconds: Annotated[float, Field(ge=0, le=600), _NoFlag] = 30
+    """Seconds that a PUT waits for its run."""
+
+
+class LogSettings(Section):
+    """The form of logs on stderr."""
+
+    format: Literal["text", "json"] = "text"
+
+
+class EngineSettings(Section):
+    """The engine that reads exports and counts rows."""
+
+    name: EngineName = EngineName.POLARS
+
+
+class Settings(Section):
+    """All settings, each with its default."""
+
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "Europe/Oslo"
+    periods: Annotated[tuple[Kind, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+        "quarter",
+    )
+    """The kinds of period that nightly runs compute."""
+    categories: Annotated[tuple[Code, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+        "foreldre_barn",
+        "ungdom",
+        "eldre",
+        "funksjonsnedsettelse",
+    )
+    """The category codes that count, in the order of display."""
+    max_hours: Annotated[float, Field(gt=0, le=8784, allow_inf_nan=False), _NoFlag] = 24
+    """The most hours that one participation may have; a leap year has 8784."""
+    breakdowns: dict[BreakdownName, ColumnName] = {}
+    """The breakdowns in addition to category: their names in snapshots, and their columns."""
+    engine: EngineSettings = EngineSettings()
+    export: ExportSettings = ExportSettings()
+    runs: RunSettings = RunSettings()
+    log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _categories_lead_to_known_ones(self) -> Self:
+        for theirs, ours in self.export.categories.items():
+            if ours not in self.categories:
+                raise _conflict(
+                    "export.categories",
+                    f"{theirs!r} is mapped to {ours!r}, which is not in categories; it may be one "
+                    f"of {', '.join(self.categories)}",
+                )
+            if theirs in self.categories and theirs != ours:
+                raise _conflict(
+                    "export.categories",
+                    f"{theirs!r} is one of our codes and always means itself; remove the line",
+                )
+        return self
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Our column to theirs, where the names differ."""
+        further = zip(self.terms.further_columns, self.breakdowns.values(), strict=True)
+        return {**self.export.columns, **{ours.name: theirs for ours, theirs in further}}
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which periods begin and end."""
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def terms(self) -> Terms:
+        """All that decides a number apart from the rows."""
+        return Terms(
+            self.zone,
+            self.categories,
+            self.max_hours,
+            self.export.categories,
+            tuple(self.breakdowns),
+        )
+
+
+def fields_of(field: FieldInfo) -> Mapping[str, FieldInfo]:
+    """List the settings of a section by name; none where the field is no section."""
+    kind = field.annotation
+    return kind.model_fields if isinstance(kind, type) and issubclass(kind, Section) else {}

@@ -1,0 +1,144 @@
+"""The reads of the catalog: one snapshot, a page of them, their order, all of them."""
+
+from __future__ import annotations
+
+from array import array
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from pipeline.errors import SnapshotNotFound
+from pipeline.model import versions
+from pipeline.model.states import SnapshotStatus
+from pipeline.storage.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pipeline.model.listing import Listing
+
+AMONG: Final = "number IN (SELECT value FROM json_each(?))"
+"""A condition over any count of numbers, see `json_of`: SQLite bounds the count of parameters."""
+_COLUMN: Final = {"participant_count": "participations"}
+"""The column that lists are sorted by, where it has another name than the order."""
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A snapshot as the catalog knows it; the numbers are None while there is no version."""
+
+    number: int
+    org_id: str
+    reporting_period_id: str
+    status: SnapshotStatus
+    version: int
+    """The current version; 0 while there is none."""
+    created_at: datetime
+    refreshed_at: datetime | None
+    digest: str | None
+    rows: int | None
+    """The rows of the cell, counted or not."""
+    participations: int | None
+    seconds: int | None
+    activities: int | None
+    error: str | None
+    row_digest: str | None
+    terms_digest: str | None
+    inputs: str | None
+    """The digest of terms and export files by which a run last decided this snapshot."""
+
+    @property
+    def id(self) -> str:
+        """The snapshot's id."""
+        return versions.snapshot_id(self.number)
+
+
+class EntryReads(Database):
+    """Reads that change nothing; the numbers of all are as of one moment."""
+
+    def get(self, snapshot_id: str) -> Entry:
+        """Read the snapshot with this id.
+
+        Raises:
+            InvalidValue: The id can't be one.
+            SnapshotNotFound: There is none, or no longer.
+        """
+        number = versions.snapshot_number(snapshot_id)
+        found = self._entries("SELECT * FROM snapshots WHERE number = ?", (number,))
+        # Another way of writing the same number, agg-0001, is the id of nothing.
+        if not found or versions.snapshot_id(number) != snapshot_id:
+            raise SnapshotNotFound(snapshot_id)
+        return found[0]
+
+    def of_cell(self, org_id: str, period_id: str) -> Entry | None:
+        """Read the snapshot of a cell, where there is one."""
+        found = self._entries(
+            "SELECT * FROM snapshots WHERE org_id = ? AND reporting_period_id = ?",
+            (org_id, period_id),
+        )
+        return found[0] if found else None
+
+    def list(self, listing: Listing) -> tuple[Sequence[Entry], int]:
+        """Read one page of snapshots, and how many there are on all pages, as of one moment."""
+        where, given, order = _listed(listing)
+        page: dict[str, str | int] = {
+            "limit": -1 if listing.limit is None else listing.limit,
+            "offset": listing.offset,
+        }
+        with self.transaction("DEFERRED"):
+            ((total,),) = self.execute(f"SELECT count(*) FROM snapshots WHERE true{where}", given)
+            entries = self._entries(
+                f"SELECT * FROM snapshots WHERE true{where} "
+                f"ORDER BY {order}, number LIMIT :limit OFFSET :offset",
+                given | page,
+            )
+        return entries, int(total)
+
+    def order(self, listing: Listing) -> array[int]:
+        """Read the numbers of all snapshots that are listed, in order."""
+        where, given, order = _listed(listing)
+        rows = self.execute(
+            f"SELECT number FROM snapshots WHERE true{where} ORDER BY {order}, number", given
+        )
+        return array("q", (number for (number,) in rows))
+
+    def at(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        """Read the snapshots with these numbers, in this order."""
+        entries = self._entries(f"SELECT * FROM snapshots WHERE {AMONG}", (json_of(numbers),))
+        found = {entry.number: entry for entry in entries}
+        return [found[number] for number in numbers]
+
+    def entries(self) -> Mapping[tuple[str, str], Entry]:
+        """Read all snapshots, by organisation and period."""
+        entries = self._entries("SELECT * FROM snapshots ORDER BY number")
+        return {(entry.org_id, entry.reporting_period_id): entry for entry in entries}
+
+    def current_versions(self) -> Mapping[int, int]:
+        """Read the current version of every snapshot; 0 where there is none yet."""
+        rows = self.execute("SELECT number, version FROM snapshots")
+        return {row["number"]: row["version"] for row in rows}
+
+    def _entries(
+        self, sql: str, params: Sequence[object] | Mapping[str, object] = ()
+    ) -> Sequence[Entry]:
+        return [self.decode(row, Entry) for row in self.execute(sql, params)]
+
+
+def json_of(numbers: Sequence[int]) -> str:
+    """Write numbers as JSON, for `AMONG`."""
+    return msgspec.json.encode(list(numbers)).decode()
+
+
+def _listed(listing: Listing) -> tuple[str, dict[str, str | int], str]:
+    """Write the condition of a list, its values by name, and its order."""
+    filters = {
+        "org_id": listing.org_id,
+        "reporting_period_id": listing.reporting_period_id,
+        "status": listing.status,
+    }
+    given: dict[str, str | int] = {
+        name: value for name, value in filters.items() if value is not None
+    }
+    where = "".join(f" AND {name} = :{name}" for name in given)
+    name = listing.sort.removeprefix("-")
+    return where, given, f"{_COLUMN.get(name, name)} {'ASC' if name == listing.sort else 'DESC'}"

@@ -1,0 +1,120 @@
+"""Options and arguments of single commands, each with its help and its completion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.model import listing
+from pipeline.model.states import EngineName
+from pipeline.terminal.completion import ids_of_catalog
+
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
+Id = Annotated[
+    str, typer.Argument(metavar="ID", help="Such as agg-001.", autocompletion=ids_of_catalog)
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ID",
+        help="All if none is named.",
+        autocompletion=ids_of_catalog,
+        show_default=False,
+    ),
+]
+Full = Annotated[bool, typer.Option("--full", help="Compute every snapshot again.")]
+Engine = Annotated[
+    EngineName | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help=f"{' or '.join(EngineName)}. Default: the setting engine.name.",
+        show_default=False,
+    ),
+]
+OtherEngine = Annotated[
+    EngineName | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help=f"{' or '.join(EngineName)}. Default: the one that the setting engine.name is not.",
+        show_default=False,
+    ),
+]
+Periods = Annotated[
+    list[str],
+    typer.Option("--period", metavar="P", help="A period, or a range of them; repeatable."),
+]
+Organisations = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--org",
+        metavar="O",
+        help="An organisation; repeatable. Default: all that exports name.",
+        show_default=False,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Compute what has not changed, too.")]
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="FILE",
+        help="Export files in any folder. Default: all in exports/ of the data folder.",
+        exists=True,
+        dir_okay=False,
+        show_default=False,
+    ),
+]
+Organisation = Annotated[
+    str | None, typer.Option("--org", metavar="O", help="Of this organisation.")
+]
+Period = Annotated[str | None, typer.Option("--period", metavar="P", help="Of this period.")]
+Status = Annotated[
+    listing.Status | None,
+    typer.Option("--status", metavar="S", help="In this state: processing, completed or failed."),
+]
+Sort = Annotated[
+    listing.Sort,
+    typer.Option(
+        "--sort",
+        metavar="NAME",
+        help="By created_at, refreshed_at, org_id, reporting_period_id or participant_count; "
+        "with a - before it in descending order.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=1,
+        max=10**9,
+        help="At most this many. Default: all.",
+        show_default=False,
+    ),
+]
+Metrics = Annotated[bool, typer.Option("--metrics", help="Only the numbers, by every breakdown.")]
+Host = Annotated[str, typer.Option("--host", metavar="NAME", help="The address to listen on.")]
+Port = Annotated[
+    int,
+    typer.Option("--port", metavar="N", min=0, max=65535, help="The port; 0 takes any free one."),
+]
+Workers = Annotated[
+    int,
+    typer.Option("--workers", metavar="N", min=1, max=64, help="Processes that answer requests."),
+]
+SampleFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The folder to write to; made if missing.")
+]
+SampleRows = Annotated[
+    int, typer.Option("--rows", metavar="N", max=10**10, help="Rows of all files together.")
+]
+SampleOrganisations = Annotated[
+    int, typer.Option("--orgs", metavar="N", max=10**6, help="Organisations.")
+]
+SampleFiles = Annotated[int, typer.Option("--files", metavar="N", max=10**6, help="Files.")]
+SampleSeed = Annotated[
+    int, typer.Option("--seed", metavar="S", max=2**62, help="Another seed gives other rows.")
+]

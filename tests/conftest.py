@@ -1,0 +1,87 @@
+"""Fixtures of all tests: data folders, the catalog, and the engines."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pipeline.storage.catalog import Catalog
+from tests import given
+from tests.given import (
+    EARLIER,
+    MAPPING,
+    OTHER,
+    Q2,
+    Q3,
+    Q4,
+    SPRING,
+    SUMMER,
+    DataFolder,
+    computed,
+    people,
+    row,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+settings.register_profile(
+    "bounded",
+    max_examples=40,
+    deadline=None,
+    derandomize="CI" in os.environ,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("bounded")
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.upper().startswith("BUFDIR_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "data" / "exports").mkdir(parents=True)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def folder(data: Path) -> DataFolder:
+    return DataFolder(data)
+
+
+@pytest.fixture(params=["polars", "duckdb"])
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def populated(folder: DataFolder) -> DataFolder:
+    """A data folder with four cells in three files, after its first nightly run."""
+    folder.settings = given.settings(export={"categories": MAPPING})
+    folder.export(people(3, updated_at=EARLIER), "autumn.parquet")
+    folder.export(
+        [
+            row(
+                participant_id="s1", started_at=SUMMER, updated_at=EARLIER, bufdir_category="Klubb"
+            ),
+            row(participant_id="s2", started_at=SPRING, updated_at=EARLIER),
+        ],
+        "summer.parquet",
+    )
+    folder.export(people(2, org_id="org-2", bufdir_category="Eldretreff"), "other.parquet")
+    assert computed(folder.nightly()) == {Q2, Q3, Q4, OTHER}
+    return folder
+
+
+@pytest.fixture
+def catalog(data: Path) -> Iterator[Catalog]:
+    with Catalog.open(data) as opened:
+        yield opened

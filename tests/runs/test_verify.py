@@ -1,0 +1,176 @@
+"""Snapshots recomputed on the second engine and compared, number by number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from pipeline.errors import InvalidValue, LedgerBroken, SnapshotNotFound
+from pipeline.model import periods, versions
+from pipeline.model.cells import CellContent
+from pipeline.model.states import Action, Reason
+from pipeline.runs import gather, lifecycle, publish
+from pipeline.runs import verify as verifying
+from pipeline.runs.plan import Decision, Plan, cell_of
+from pipeline.runs.run import run_cells
+from pipeline.storage import version_files
+from tests.given import CELL, NOW, Q4, SUMMER, DataFolder, people, row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipeline.runs.verify import VerifiedSnapshot
+
+
+@pytest.fixture
+def populated(folder: DataFolder) -> DataFolder:
+    folder.export([*people(3), row(participant_id="x", hours=None)], "a.parquet")
+    folder.export([row(org_id="org-2"), row(started_at=SUMMER, participant_id="s")], "b.parquet")
+    folder.nightly()
+    return folder
+
+
+def verify(folder: DataFolder, ids: Sequence[str] | None = None) -> dict[str, VerifiedSnapshot]:
+    with folder.context() as context:
+        return {one.id: one for one in verifying.verify(context, ids).snapshots}
+
+
+def verdicts(folder: DataFolder, ids: Sequence[str] | None = None) -> dict[str, str]:
+    return {id_: one.verdict for id_, one in verify(folder, ids).items()}
+
+
+def tamper(folder: DataFolder, changes: dict[str, Any]) -> None:
+    """Change fields of a published version in its file."""
+    version = folder.published()[CELL]
+    changed = msgspec.structs.replace(version, **changes)
+    version_files.write({version_files.version_path(folder.data, 1, 1): versions.encode(changed)})
+
+
+def test_what_a_nightly_run_published_the_second_engine_gives_too(populated: DataFolder) -> None:
+    assert verdicts(populated) == {"agg-001": "match", "agg-002": "match", "agg-003": "match"}
+
+
+def test_a_catalog_that_lists_other_numbers_than_were_published_is_reported(
+    populated: DataFolder,
+) -> None:
+    with populated.context() as context:
+        context.catalog.execute("UPDATE snapshots SET seconds = 1 WHERE number = 1")
+    assert verdicts(populated)["agg-001"] == "catalog_mismatch"
+
+
+def test_refused_exports_are_named_by_verify(populated: DataFolder) -> None:
+    (populated.data / "exports" / "c.parquet").write_bytes(b"")
+    with populated.context() as context:
+        verified = verifying.verify(context)
+    assert list(verified.refused) == ["c.parquet"]
+    assert {one.verdict for one in verified.snapshots} == {"match"}
+
+
+def test_some_snapshots_can_be_verified_alone_and_once(populated: DataFolder) -> None:
+    assert verdicts(populated, ["agg-003", "agg-001", "agg-003"]) == {
+        "agg-003": "match",
+        "agg-001": "match",
+    }
+
+
+def test_every_number_that_differs_is_named_with_both(populated: DataFolder) -> None:
+    version = populated.published()[CELL]
+    tamper(
+        populated,
+        {
+            "total": {**version.total, "people": 99},
+            "categories": version.categories
+            | {"eldre": {**version.categories["eldre"], "seconds": 7}},
+            "ledger": version.ledger | {"hours_missing": 0, "deleted": 1},
+        },
+    )
+    found = verify(populated)["agg-001"]
+    assert found.verdict == "mismatch"
+    assert {(one.name, one.published, one.recomputed) for one in found.differences} == {
+        ("total.people", 99, 3),
+        ("categories.eldre.seconds", 7, 0),
+        ("ledger.hours_missing", 0, 1),
+        ("ledger.deleted", 1, 0),
+    }
+    assert verdicts(populated)["agg-002"] == "match"
+
+
+def test_a_category_that_a_version_lacks_differs_where_it_counts(populated: DataFolder) -> None:
+    version = populated.published()[CELL]
+    fewer = {name: share for name, share in version.categories.items() if name != "ungdom"}
+    tamper(populated, {"categories": fewer})
+    names = [one.name for one in verify(populated)["agg-001"].differences]
+    assert names == [
+        f"categories.ungdom.{metric}"
+        for metric in ("participations", "people", "seconds", "activities")
+    ]
+
+
+def test_a_snapshot_whose_exports_have_changed_is_stale_and_not_wrong(
+    populated: DataFolder,
+) -> None:
+    populated.export(people(5), "a.parquet")
+    assert verdicts(populated) == {"agg-001": "stale", "agg-002": "match", "agg-003": "match"}
+    assert verify(populated)["agg-001"].differences == ()
+
+
+def test_a_snapshot_whose_exports_are_gone_is_reported_so(populated: DataFolder) -> None:
+    (populated.data / "exports" / "b.parquet").unlink()
+    assert verdicts(populated) == {
+        "agg-001": "match",
+        "agg-002": "source_missing",
+        "agg-003": "source_missing",
+    }
+
+
+def test_a_snapshot_without_a_version_is_unpublished(populated: DataFolder) -> None:
+    with populated.context() as context:
+        lifecycle.create(context.catalog, "org-1", periods.parse("rp-2024"), NOW)
+    assert verdicts(populated)["agg-004"] == "unpublished"
+
+
+def test_a_snapshot_of_zeros_is_verified_too(populated: DataFolder) -> None:
+    with populated.context() as context:
+        run_cells(context, [periods.parse("rp-2020")], ["org-1"])
+    assert verdicts(populated)["agg-004"] == "match"
+
+
+def test_a_snapshot_whose_file_is_damaged_is_damaged(populated: DataFolder) -> None:
+    version_files.version_path(populated.data, 1, 1).write_bytes(b"{")
+    assert verdicts(populated) == {"agg-001": "corrupt", "agg-002": "match", "agg-003": "match"}
+
+
+def test_verifying_an_unknown_snapshot_is_refused(populated: DataFolder) -> None:
+    with pytest.raises(SnapshotNotFound):
+        verify(populated, ["agg-009"])
+    with pytest.raises(InvalidValue):
+        verify(populated, ["nine"])
+
+
+def test_verifying_nothing_is_nothing(folder: DataFolder) -> None:
+    assert verdicts(folder) == {}
+
+
+def test_verifying_changes_nothing(populated: DataFolder) -> None:
+    before = (populated.files(), populated.published())
+    verify(populated)
+    assert (populated.files(), populated.published()) == before
+
+
+def test_a_ledger_that_does_not_add_up_publishes_nothing(populated: DataFolder) -> None:
+    with populated.context() as context:
+        entry = context.catalog.get("agg-001")
+        cell = cell_of(entry)
+        wrong = Decision(cell, Action.COMPUTE, Reason.ROWS, entry, CellContent(5, "wrong"))
+        with gather.gather(context, context.engine()) as inputs:
+            assert inputs.survey.contents("quarter")[cell].rows == 4
+            with pytest.raises(LedgerBroken) as broken:
+                publish.execute(context, inputs, Plan([wrong], "terms"), [], "inputs")
+    assert populated.versions()[Q4] == 1
+    assert "snapshots/agg-001/v2.json" not in populated.files()
+    assert str(broken.value) == (
+        "the ledger of org-1 in rp-2024-q4 does not add up: 5 rows read, 4 accounted for; "
+        "nothing was published, report this as a bug"
+    )

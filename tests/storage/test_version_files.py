@@ -1,0 +1,61 @@
+"""Version files: written in one step, and refused when damaged."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.errors import StoreDamaged
+from pipeline.model import versions
+from pipeline.storage import version_files
+from tests.given import CELL, DataFolder, people, row
+
+
+def test_a_version_file_is_indented_json_and_decodes_to_the_version(folder: DataFolder) -> None:
+    folder.export([row(), row(participant_id="p2", bufdir_category="eldre")])
+    folder.nightly()
+    content = version_files.version_path(folder.data, 1, 1).read_bytes()
+    version = versions.decode(content)
+    assert version == folder.published()[CELL]
+    assert versions.encode(version) == content
+    assert content.startswith(b'{\n  "schema_version": 2,\n  "id": "agg-001",\n  "version": 1,\n')
+    assert content.endswith(b"}\n")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"{}", b"[]", b"null", b"\xff\xfe", b'{"id": "agg-001", "version": "one"}'],
+)
+def test_a_damaged_version_file_is_named_with_what_to_do(
+    folder: DataFolder, content: bytes
+) -> None:
+    folder.export(people(1))
+    folder.nightly()
+    path = version_files.version_path(folder.data, 1, 1)
+    path.write_bytes(content)
+    with pytest.raises(StoreDamaged) as damaged:
+        version_files.read(folder.data, 1, 1)
+    assert damaged.value.file == str(path)
+    assert "restore it from a backup, or compute it again with run --force" in str(damaged.value)
+
+
+def test_a_version_with_an_unknown_field_is_damaged(folder: DataFolder) -> None:
+    folder.export(people(1))
+    folder.nightly()
+    path = version_files.version_path(folder.data, 1, 1)
+    path.write_bytes(path.read_bytes().replace(b'"digest"', b'"digestion"'))
+    with pytest.raises(StoreDamaged, match=r"unknown field `digestion`|missing required"):
+        version_files.read(folder.data, 1, 1)
+
+
+def test_a_missing_version_file_is_damaged_too(folder: DataFolder) -> None:
+    with pytest.raises(StoreDamaged, match="No such file or directory"):
+        version_files.read(folder.data, 1, 1)
+
+
+def test_a_writer_that_fails_leaves_no_half_file(folder: DataFolder) -> None:
+    path = folder.data / "snapshots" / "agg-001" / "v1.json"
+    path.mkdir(parents=True)
+    (path / "in the way").write_bytes(b"")
+    with pytest.raises(OSError, match="v1"):
+        version_files.write({path: b"{}"})
+    assert [entry.name for entry in path.parent.iterdir()] == ["v1.json"]
