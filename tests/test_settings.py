@@ -313,3 +313,9 @@ def test_a_code_may_be_mapped_to_itself(data: Path) -> None:
     assert load(data, '[export.categories]\neldre = "eldre"').export.categories == {
         "eldre": "eldre"
     }
+
+
+@pytest.mark.parametrize("name", ["category", "total", "all", "Age", '"a b"', "a" * 33])
+def test_a_breakdown_with_a_reserved_or_odd_name_is_refused(data: Path, name: str) -> None:
+    refusal = refused(data, f'[breakdowns]\n{name} = "age"')
+    assert refusal.name == f"breakdowns.{name.strip(chr(34))}"

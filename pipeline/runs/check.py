@@ -100,7 +100,7 @@ def _planned(context: RunContext, inputs: RunInputs) -> Mapping[str, int]:
     planned = plan(
         inputs.survey,
         gather.find_published(context, context.catalog.entries().values()),
-        staleness.blocked_organisations(record.files, found, inputs.exports.problems),
+        staleness.find_blocked(record, found, inputs.exports.problems),
         {},
         terms=context.settings.terms,
         now=context.clock(),

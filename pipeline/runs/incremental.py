@@ -34,9 +34,13 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
     """
     engine = context.engine(reads_cache=not full, writes_cache=True)
     with gather.gather(context, engine) as inputs:
-        known = beginning.record.files
         found = [file.name for file in inputs.exports.files]
-        blocked = staleness.blocked_organisations(known, found, inputs.exports.problems)
+        of_refused = staleness.organisations_of_refused(
+            beginning.record.files, found, inputs.exports.problems
+        )
+        blocked = staleness.blocked_organisations(of_refused)
+        # Before anything is published: if this run is killed, the next one still knows.
+        nightly_record.add_organisations(context.catalog, inputs.organisations_by_name)
         waiting = _waiting(context)
         planned = plan(
             inputs.survey,
@@ -48,14 +52,14 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             kinds=context.settings.periods,
             force=full,
         )
-        if planned.with_action(Action.COMPUTE) or not beginning.is_current:
+        if planned.with_action(Action.COMPUTE) or waiting or not beginning.is_current:
             _sweep(context)
         inputs_digest = staleness.inputs_digest(context.settings, inputs.exports.files)
-        results = publish.execute(context, inputs, planned, waiting, inputs_digest)
         unplaced = inputs.survey.rejected_rows([]).get(None, b"")
         version_files.write({version_files.unplaced_path(context.data): unplaced})
+        results = publish.execute(context, inputs, planned, waiting, inputs_digest)
         deferred = [one.cell for one in planned.with_action(Action.DEFER)]
-        record = _record(context, beginning, inputs, blocked, planned)
+        record = _record(context, beginning, inputs, of_refused, planned)
         nightly_record.write(context.catalog, record)
         return NightlyResult(
             changed=True,
@@ -98,7 +102,7 @@ def _record(
     context: RunContext,
     beginning: Beginning,
     inputs: RunInputs,
-    blocked: Mapping[str, str],
+    of_refused: Mapping[str, Sequence[str]],
     planned: Plan,
 ) -> NightlyRecord:
     """Make the record with which the next nightly run compares."""
@@ -110,11 +114,11 @@ def _record(
         ended_at=context.clock(),
         terms=staleness.settings_digest(settings),
         inputs=staleness.inputs_digest(settings, inputs.exports.files),
-        files={**_accepted(inputs), **_refused(beginning, inputs, blocked)},
+        files={**_accepted(inputs), **_refused(inputs, of_refused)},
         until=min((cell.period.start(settings.zone) for cell in deferred), default=None),
         ignored_columns=tuple(sorted(ignored)),
         other_files=tuple(inputs.other_files),
-        blocked=dict(blocked),
+        blocked=dict(staleness.blocked_organisations(of_refused)),
         retained=len(planned.with_action(Action.RETAIN)),
     )
 
@@ -133,20 +137,11 @@ def _accepted(inputs: RunInputs) -> dict[str, FileRecord]:
     }
 
 
-def _refused(
-    beginning: Beginning, inputs: RunInputs, blocked: Mapping[str, str]
-) -> dict[str, FileRecord]:
-    """Record refused files with the organisations that are blocked because of them."""
-    known = beginning.record.files
+def _refused(inputs: RunInputs, of_refused: Mapping[str, Sequence[str]]) -> dict[str, FileRecord]:
+    """Record each refused file with the organisations that are blocked because of it."""
     return {
         file.name: FileRecord(
-            file.fingerprint.values,
-            error.rows,
-            str(error),
-            known[file.name].organisations
-            if file.name in known
-            else tuple(org_id for org_id, name in blocked.items() if name == file.name),
-            None,
+            file.fingerprint.values, error.rows, str(error), tuple(of_refused[file.name]), None
         )
         for file, error in inputs.exports.refused.items()
     }

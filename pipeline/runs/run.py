@@ -101,14 +101,14 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
         planned = plan(
             inputs.survey,
             gather.find_published(context, _entries(context, runs)),
-            staleness.blocked_organisations(record.files, found, inputs.exports.problems),
+            staleness.find_blocked(record, found, inputs.exports.problems),
             {run.number or 0: force or _is_forced(context, run) for run in runs},
             terms=settings.terms,
             now=context.clock(),
         )
         inputs_digest = staleness.inputs_digest(settings, inputs.exports.files)
-        results = publish.execute(context, inputs, planned, runs, inputs_digest)
         nightly_record.add_organisations(catalog, inputs.organisations_by_name)
+        results = publish.execute(context, inputs, planned, runs, inputs_digest)
         places = {versions.snapshot_id(run.number or 0): place for place, run in enumerate(runs)}
         results.sort(key=lambda one: places[one.id])
         return RunResult(results, inputs.exports.problems)

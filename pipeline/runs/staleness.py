@@ -99,10 +99,10 @@ def _is_same(file: File, known: FileRecord) -> bool:
     return astuple(file.fingerprint) == tuple(known.fingerprint)
 
 
-def blocked_organisations(
+def organisations_of_refused(
     known: Mapping[str, FileRecord], found: Collection[str], refused: Iterable[str]
-) -> Mapping[str, str]:
-    """Find the organisations whose numbers would be too small without a refused export.
+) -> Mapping[str, Sequence[str]]:
+    """Find, for each refused export, the organisations whose numbers would be too small without it.
 
     They are those that the file named before. A refused file that is new is taken for the
     successor of every file that has gone: a torn delivery under a new name.
@@ -113,9 +113,17 @@ def blocked_organisations(
         refused: The names of the refused ones.
     """
     gone = [file.organisations for name, file in known.items() if name not in found]
-    return {
-        org_id: name
-        for name in refused
-        for organisations in ([known[name].organisations] if name in known else gone)
-        for org_id in organisations
-    }
+    of_gone = sorted({org_id for organisations in gone for org_id in organisations})
+    return {name: known[name].organisations if name in known else of_gone for name in refused}
+
+
+def blocked_organisations(of_refused: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
+    """Give each blocked organisation, with one of the refused exports because of which it is."""
+    return {org_id: name for name, named in of_refused.items() for org_id in named}
+
+
+def find_blocked(
+    record: NightlyRecord, found: Iterable[str], refused: Iterable[str]
+) -> Mapping[str, str]:
+    """Find the blocked organisations, each with a refused export because of which it is."""
+    return blocked_organisations(organisations_of_refused(record.files, list(found), refused))

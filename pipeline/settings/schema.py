@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from pipeline.model.breakdowns import BY_CATEGORY
 from pipeline.model.columns import COLUMNS
 from pipeline.model.states import EngineName
 from pipeline.model.terms import Terms
@@ -35,7 +36,9 @@ _ZONE: Final = re.compile(r"(?!posix|right/)[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
 Kind = Literal["year", "half-year", "tertial", "quarter", "month"]
 Code = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f][^\x00-\x1f]{0,63}$")]
 ColumnName = Annotated[str, Field(min_length=1)]
-BreakdownName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+_BREAKDOWN: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
+_RESERVED: Final = frozenset({BY_CATEGORY, "categories", "total", "all"})
+"""Names that version files and tables have for other groups."""
 
 
 def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -84,6 +87,17 @@ def _known_columns(columns: dict[str, str]) -> dict[str, str]:
             problem = f"{name!r}: it may be {', '.join(map(repr, known))}"
             raise _conflict(f"export.columns.{name}", problem)
     return columns
+
+
+def _breakdown_names(breakdowns: dict[str, str]) -> dict[str, str]:
+    for name in breakdowns:
+        if _BREAKDOWN.fullmatch(name) is None:
+            problem = "it must be 1 to 32 of a to z, 0 to 9 and _, the first a letter"
+            raise _conflict(f"breakdowns.{name}", problem)
+        if name in _RESERVED:
+            problem = "is the name of another group of numbers; choose another name"
+            raise _conflict(f"breakdowns.{name}", problem)
+    return breakdowns
 
 
 class Section(BaseModel):
@@ -155,7 +169,7 @@ class Settings(Section):
     """The category codes that count, in the order of display."""
     max_hours: Annotated[float, Field(gt=0, le=8784, allow_inf_nan=False), _NoFlag] = 24
     """The most hours that one participation may have; a leap year has 8784."""
-    breakdowns: dict[BreakdownName, ColumnName] = {}
+    breakdowns: Annotated[dict[str, ColumnName], AfterValidator(_breakdown_names)] = {}
     """The breakdowns in addition to category: their names in snapshots, and their columns."""
     engine: EngineSettings = EngineSettings()
     export: ExportSettings = ExportSettings()

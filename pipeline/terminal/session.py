@@ -58,13 +58,17 @@ def run_context(
 
     Raises:
         InvalidSetting: A line or a variable is unknown or does not hold.
+        ExportsMissing: There is no exports folder; only without `read_only`.
         StoreUnusable, StoreDamaged: The catalog can't be opened.
     """
     from pipeline.runs.context import RunContext
+    from pipeline.sources import exports
     from pipeline.storage.catalog import Catalog
     from pipeline.terminal import progress
 
     chosen = _with_engine(load_settings(reporter, data), engine)
+    if not read_only:
+        exports.check_folder(data)  # before a catalog is created
     open_catalog = Catalog.open_read_only if read_only else Catalog.open
     with open_catalog(data) as catalog, progress.event_sink(reporter) as sink:
         yield RunContext(data, chosen, catalog, now, sink)

@@ -269,3 +269,11 @@ def test_files_that_are_no_exports_are_named_once(bufdir: Bufdir, data: Path) ->
     (data / "exports" / "more.csv").write_text("not an export either")
     assert "more.csv" in bufdir("nightly").err
     assert bufdir("nightly", "--full").err == ""
+
+
+def test_a_nightly_run_without_an_exports_folder_creates_nothing(
+    bufdir: Bufdir, data: Path
+) -> None:
+    (data / "exports").rmdir()
+    assert bufdir("nightly").code == 2
+    assert list(data.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -164,3 +165,16 @@ def test_every_engine_gives_the_same_digest_with_a_further_breakdown(
     )
     assert of_engine(data, other, COUNTY) == of_engine(data, EngineName.POLARS, COUNTY)
     assert of_engine(data, other, COUNTY)["contents"] != of_engine(data, other)["contents"]
+
+
+def test_a_page_that_differs_from_its_checksum_refuses_its_file(engine: str, data: Path) -> None:
+    options: dict[str, Any] = {"compression": "none", "use_dictionary": False}
+    path = export(
+        data, [row(hours=4.0)], write_page_checksum=True, write_statistics=False, **options
+    )
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack("<d", 4.0), struct.pack("<d", 23.0), 1))
+    with pytest.raises(UnreadableExports) as refused:
+        opened(engine).survey(scan_request(data))
+    (problem,) = map(str, refused.value.refused.values())
+    assert "the checksum of a page of column hours is not that of its bytes" in problem

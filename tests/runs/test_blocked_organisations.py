@@ -16,6 +16,7 @@ from tests.given import (
     Q4,
     DataFolder,
     computed,
+    nightly_with,
     outcomes_by_cell,
     people,
     row,
@@ -117,3 +118,35 @@ def test_a_file_that_was_always_refused_blocks_no_organisation(folder: DataFolde
     result = folder.nightly()
     assert (result.blocked, computed(result)) == ({}, {Q4})
     assert set(folder.nightly().refused) == {"bad.parquet"}
+
+
+def test_a_torn_successor_blocks_while_another_one_is_repaired(folder: DataFolder) -> None:
+    old = folder.export(people(5, activity_id="old"), "x.parquet")
+    folder.export(people(2), "c.parquet")
+    folder.nightly()
+    old.unlink()
+    for name in ("y1.parquet", "y2.parquet"):
+        (folder.data / "exports" / name).write_bytes(b"torn")
+    assert set(folder.nightly().blocked) == {"org-1"}
+    folder.export(people(1, org_id="org-2"), "y2.parquet")
+    assert dict(folder.nightly().blocked) == {"org-1": "y1.parquet"}
+    assert folder.published()[CELL].total["participations"] == 7
+
+
+def test_a_nightly_run_that_fails_knows_the_organisations_that_it_read(
+    folder: DataFolder,
+) -> None:
+    folder.export(people(2), "c.parquet")
+    folder.nightly()
+    path = folder.export(people(5, activity_id="more"), "x.parquet")
+
+    def fail(event: str, **_: object) -> None:
+        if event == "snapshots_published":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        nightly_with(folder, fail)
+    assert folder.published()[CELL].total["participations"] == 7
+    path.write_bytes(b"torn")
+    assert dict(folder.nightly().blocked) == {"org-1": "x.parquet"}
+    assert folder.published()[CELL].total["participations"] == 7

@@ -7,7 +7,7 @@ import sys
 
 from pipeline.model import periods
 from pipeline.runs import lifecycle
-from pipeline.storage import run_queue
+from pipeline.storage import run_queue, version_files
 from tests.given import NOW, DataFolder, computed, people
 from tests.processes import queued, taker
 
@@ -66,3 +66,16 @@ with Catalog.open(Path(sys.argv[1])) as catalog, owners.temporary(Path(sys.argv[
         assert run is not None
         assert (run.state, run.error) == ("failed", "it went wrong")
     assert folder.versions() == {"org-0 rp-2024-q4": 1}
+
+
+def test_an_orphan_of_a_killed_run_is_deleted_by_the_next_nightly_run(
+    populated: DataFolder,
+) -> None:
+    current = version_files.version_path(populated.data, 1, 1)
+    with populated.context() as context:
+        run_queue.enqueue(context.catalog, 1, forced=False, now=NOW)
+        assert run_queue.acquire_queued(context.catalog, "1-dead", 9) is not None
+    orphan = version_files.version_path(populated.data, 1, 2)
+    orphan.write_bytes(current.read_bytes())
+    populated.nightly()
+    assert not orphan.exists()

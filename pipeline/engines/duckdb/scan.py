@@ -17,7 +17,7 @@ from pipeline.model.columns import (
     ColumnMapping,
     Unit,
 )
-from pipeline.sources import batches
+from pipeline.sources import batches, checksums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,9 +50,13 @@ def connect() -> duckdb.DuckDBPyConnection:
 def scan(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> Frame:
     """Read the exports into a table: one typed row per row, of all organisations.
 
+    Verifies the checksums of pages in files that have any.
+
     Raises:
-        duckdb.Error: A file can't be read to its end.
+        duckdb.Error, OSError: A file can't be read to its end, or a page differs from its checksum.
     """
+    for export in request.exports:
+        checksums.verify(export, 0, export.rows)
     _relation(_nothing(connection, request)).create(SCANNED)
     # Wrong statistics of row groups would leave out rows, or decide conditions.
     connection.execute("SET disabled_optimizers = 'filter_pushdown,statistics_propagation'")
