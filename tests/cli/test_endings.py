@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def refused(ended: Finished) -> str:
-    """The one sentence that a refused command has printed."""
+    """Return the one sentence that a refused command has printed."""
     assert ended.out == ""
     assert re.fullmatch(r"bufdir: .*\n", ended.err)
     return ended.err.removeprefix("bufdir: ").removesuffix("\n")
