@@ -56,17 +56,6 @@ def is_fresh(catalog: Catalog, settings: Settings, entry: Entry) -> bool:
     return entry.inputs == inputs_digest(settings, exports.find(catalog.data))
 
 
-def is_quiet(
-    catalog: Catalog,
-    record: NightlyRecord,
-    settings: Settings,
-    files: Iterable[File],
-    now: datetime,
-) -> bool:
-    """Return whether a nightly run over these files would publish what is published."""
-    return record.inputs == inputs_digest(settings, files) and is_published(catalog, record, now)
-
-
 def is_published(catalog: Catalog, record: NightlyRecord, now: datetime) -> bool:
     """Return whether all that the last nightly run decided is what is published now.
 
