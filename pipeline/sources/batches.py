@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.model.columns import NANOSECONDS_OF, Unit
@@ -147,9 +146,7 @@ def _uuids(column: pa.Array) -> pa.Array:
     texts = np.full((rows, 36), ord("-"), np.uint8)
     places = [place for place in range(36) if place not in _HYPHENS]
     texts[:, places] = digits[halves]
-    fixed = pa.Array.from_buffers(pa.binary(36), rows, [None, pa.py_buffer(texts.tobytes())])
-    known = fixed.cast(pa.binary()).cast(pa.string())
-    return pc.if_else(column.is_valid(), known, pa.scalar(None, pa.string()))
+    return pa.array(texts.view("S36").ravel(), pa.string(), mask=_is_null(column))
 
 
 def _split(batch: pa.RecordBatch, theirs: str) -> tuple[pa.Array, pa.Array]:
@@ -159,11 +156,18 @@ def _split(batch: pa.RecordBatch, theirs: str) -> tuple[pa.Array, pa.Array]:
     microseconds is still right. Instants beyond the range of microseconds become the last one.
     """
     seconds, micros, nanos = (
-        batch[f"{theirs}\0{unit}"].cast(pa.int64()) for unit in ("s", "us", "ns")
+        batch[f"{theirs}\0{unit}"].cast(pa.int64()).fill_null(0).to_numpy()
+        for unit in ("s", "us", "ns")
     )
-    valid = seconds.is_valid()
-    far = pc.greater(pc.abs(seconds), _FAR)
-    clipped = pc.multiply(pc.min_element_wise(pc.max_element_wise(seconds, -_FAR), _FAR), 1_000_000)
-    whole = pc.if_else(far, clipped, micros)
-    beyond = pc.subtract(nanos, pc.multiply(micros, 1000))  # both wrap around alike
-    return whole, pc.if_else(valid, pc.if_else(far, 0, beyond), pa.scalar(None, pa.int64()))
+    is_far = np.abs(seconds) > _FAR
+    clipped = np.clip(seconds, -_FAR, _FAR) * 1_000_000
+    beyond = nanos - micros * 1000  # both wrap around alike
+    mask = _is_null(batch[f"{theirs}\0s"])
+    return (
+        pa.array(np.where(is_far, clipped, micros), mask=mask),
+        pa.array(np.where(is_far, 0, beyond), mask=mask),
+    )
+
+
+def _is_null(column: pa.Array) -> Any:
+    """Return an array of booleans for NumPy, which has no nulls of its own."""
