@@ -45,7 +45,7 @@ def main() -> None:
     """Run the command that the arguments name, and exit with its code."""
     # Objects loaded by now are never freed; searching them for garbage would slow short commands.
     gc.freeze()
-    # A command loads many modules more and leaves few cycles behind: searching less often is enough.
+    # A command loads many more modules and leaves few cycles: searching less often is enough.
     gc.set_threshold(100_000, 50, 100)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.engines import CacheAccess, ScanRequest, open_engine
-from pipeline.model import periods
+from pipeline.model import periods, versions
 from pipeline.model.states import EngineName
 from pipeline.runs import gather, nightly
 from pipeline.runs.context import CACHE, RunContext
@@ -251,6 +251,12 @@ class DataFolder:
         paths = (path for path in self.data.rglob("*") if path.is_file())
         names = (path.relative_to(self.data).as_posix() for path in paths)
         return {name for name in names if name.startswith(("snapshots/", "quarantine/"))}
+
+
+def as_newer_release(path: Path) -> None:
+    """Change a version file to one of the next schema version, with a field that is new in it."""
+    newer = {"schema_version": versions.SCHEMA_VERSION + 1, "unheard_of": None}
+    path.write_bytes(msgspec.json.encode(msgspec.json.decode(path.read_bytes()) | newer))
 
 
 def outcomes_by_cell(result: NightlyResult) -> dict[str, str]:

@@ -34,6 +34,16 @@ class RunSource(StrEnum):
     """The value is what every release has written to the catalog."""
 
 
+class FileState(StrEnum):
+    """The state of a published version's file."""
+
+    READABLE = "readable"
+    UNREADABLE = "unreadable"
+    """It is missing or corrupt."""
+    NEWER = "newer"
+    """A newer release wrote it."""
+
+
 class Outcome(StrEnum):
     """The result of a run for one snapshot."""
 
@@ -69,6 +79,8 @@ class Reason(StrEnum):
     TERMS = "terms"
     FORCED = "forced"
     UNREADABLE = "unreadable_version"
+    NEWER = "newer_version"
+    """A newer release wrote its version file."""
     SAME = "same"
     NO_ROWS_LEFT = "no_rows_left"
     NO_EXPORT = "no_export"
@@ -88,6 +100,8 @@ class Verdict(StrEnum):
     UNPUBLISHED = "unpublished"
     CORRUPT = "corrupt"
     """The version file cannot be read."""
+    NEWER = "newer"
+    """A newer release wrote the version file."""
     CATALOG_MISMATCH = "catalog_mismatch"
     """The catalog lists other numbers than the version file holds."""
 

@@ -15,7 +15,7 @@ import msgspec
 from pipeline.errors import InvalidValue
 from pipeline.model.ledger import ORGANISATION_PATTERN
 from pipeline.model.metrics import Numbers
-from pipeline.model.states import Reason
+from pipeline.model.states import EngineName, Reason
 from pipeline.model.terms import digest_of
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The instant at which the snapshot was created, UTC."""
     refreshed_at: datetime
     """The instant at which this version was computed, UTC."""
+    engine: EngineName
+    """The engine that counted it."""
     cause: Reason | None
     """The reason for which it was computed; null where an earlier release wrote none."""
     digest: str
@@ -73,8 +75,15 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
-    """Add what schema version 2 added: the cause, the parts of the digest, the breakdowns."""
-    return {"cause": None, "row_digest": None, "terms_digest": None, "breakdowns": {}, **content}
+    """Add what schema version 2 added: engine, cause, the parts of the digest, breakdowns."""
+    added: dict[str, Any] = {
+        "cause": None,
+        "row_digest": None,
+        "terms_digest": None,
+        "breakdowns": {},
+    }
+    # No other engine published anything before.
+    return {"engine": EngineName.POLARS, **added, **content}
 
 
 _UPGRADES: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {1: _from_schema_1}
@@ -132,6 +141,7 @@ def version(  # noqa: PLR0913 (each is one field of the version)
     cell: Cell,
     created_at: datetime,
     refreshed_at: datetime,
+    engine: EngineName,
     cause: Reason,
     content: CellContent,
     terms: Terms,
@@ -149,6 +159,7 @@ def version(  # noqa: PLR0913 (each is one field of the version)
         period_end=cell.period.end(terms.zone),
         created_at=created_at,
         refreshed_at=refreshed_at,
+        engine=engine,
         cause=cause,
         digest=digest(cell, content, terms.digest),
         row_digest=content.digest,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.runs import gather, staleness
+from pipeline.runs import blocking, gather
 from pipeline.runs.gather import RunInputs
 from pipeline.runs.plan import plan
 from pipeline.sources import exports
@@ -96,11 +96,12 @@ def _files(paths: Iterable[Path]) -> list[exports.File]:
 def _planned(context: RunContext, inputs: RunInputs) -> Mapping[str, int]:
     """Count the decisions of the next nightly run by action."""
     record = nightly_record.read(context.catalog) or nightly_record.EMPTY
-    found = [file.name for file in inputs.exports.files]
+    entries = gather.find_published(context, context.catalog.entries().values())
+    of_refused = blocking.organisations_of_refused(record, inputs, entries)
     planned = plan(
         inputs.survey,
-        gather.find_published(context, context.catalog.entries().values()),
-        staleness.find_blocked(record, found, inputs.exports.problems),
+        entries,
+        blocking.blocked_organisations(of_refused),
         {},
         terms=context.settings.terms,
         now=context.clock(),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.storage import nightly_record
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pipeline.engines import Engine, EventSink
     from pipeline.model.cells import Cell
-    from pipeline.model.states import Outcome, Reason
+    from pipeline.model.states import EngineName, Outcome, Reason
     from pipeline.settings import Settings
     from pipeline.storage.catalog import Catalog, Entry
     from pipeline.storage.nightly_record import NightlyRecord
@@ -32,6 +32,10 @@ class RunContext:
     catalog: Catalog
     clock: Callable[[], datetime]
     events: EventSink
+
+    def with_engine(self, name: EngineName) -> Self:
+        """Give the same context with another engine than the one of the settings."""
+        return replace(self, settings=self.settings.with_engine(name))
 
     def engine(self, *, reads_cache: bool = True, writes_cache: bool = False) -> Engine:
         """Load the engine of the settings.

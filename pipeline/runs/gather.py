@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsChanged, LedgerBroken
+from pipeline.model.states import FileState
 from pipeline.runs.plan import Published, cell_of
 from pipeline.sources import exports, parquet
 from pipeline.storage import version_files
@@ -128,8 +129,9 @@ def find_published(context: RunContext, entries: Iterable[Entry]) -> dict[Cell, 
     return {
         cell_of(entry): Published(
             entry,
-            not entry.version
-            or version_files.is_readable(context.data, entry.number, entry.version),
+            version_files.state(context.data, entry.number, entry.version)
+            if entry.version
+            else FileState.READABLE,
         )
         for entry in entries
     }

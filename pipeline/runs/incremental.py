@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.model.states import Action
-from pipeline.runs import gather, publish, staleness
+from pipeline.runs import blocking, gather, publish, staleness
 from pipeline.runs.context import NightlyResult
 from pipeline.runs.plan import plan
 from pipeline.storage import nightly_record, run_queue, version_files
@@ -34,17 +34,15 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
     """
     engine = context.engine(reads_cache=not full, writes_cache=True)
     with gather.gather(context, engine) as inputs:
-        found = [file.name for file in inputs.exports.files]
-        of_refused = staleness.organisations_of_refused(
-            beginning.record.files, found, inputs.exports.problems
-        )
-        blocked = staleness.blocked_organisations(of_refused)
+        entries = gather.find_published(context, context.catalog.entries().values())
+        of_refused = blocking.organisations_of_refused(beginning.record, inputs, entries)
+        blocked = blocking.blocked_organisations(of_refused)
         # Before anything is published: if this run is killed, the next one still knows.
         nightly_record.add_organisations(context.catalog, inputs.organisations_by_name)
         waiting = _waiting(context)
         planned = plan(
             inputs.survey,
-            gather.find_published(context, context.catalog.entries().values()),
+            entries,
             blocked,
             {run.number: run.forced for run in waiting if run.number is not None},
             terms=context.settings.terms,
@@ -118,7 +116,7 @@ def _record(
         until=min((cell.period.start(settings.zone) for cell in deferred), default=None),
         ignored_columns=tuple(sorted(ignored)),
         other_files=tuple(inputs.other_files),
-        blocked=dict(staleness.blocked_organisations(of_refused)),
+        blocked=dict(blocking.blocked_organisations(of_refused)),
         retained=len(planned.with_action(Action.RETAIN)),
     )
 

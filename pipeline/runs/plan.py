@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pipeline.model import periods, versions
 from pipeline.model.cells import NO_CONTENT, Cell
-from pipeline.model.states import Action, Reason
+from pipeline.model.states import Action, FileState, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -42,8 +42,8 @@ class Published:
     """A snapshot as a run finds it."""
 
     entry: Entry
-    is_readable: bool = True
-    """Whether its version file can be read."""
+    file: FileState = FileState.READABLE
+    """The state of its version file, where it has a version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,11 @@ class Decision:
                 return (
                     "its version file is missing or corrupt, and no export has its rows any "
                     "longer; restore the file from a backup, or force the run to count without it"
+                )
+            case Reason.NEWER:
+                return (
+                    "a newer release of this program wrote its version file; use that release, or "
+                    "restore an older backup"
                 )
             case _:
                 return f"no export names {self.cell.org_id}"
@@ -178,6 +183,8 @@ class _Rules:
     ) -> tuple[Action, Reason]:
         if cell.period.start(self.terms.zone) > self.now:
             return Action.DEFER, Reason.NOT_BEGUN
+        if published and published.file is FileState.NEWER:
+            return Action.FAIL, Reason.NEWER
         if cell.org_id in self.blocked and not asked:
             return Action.BLOCK, Reason.REFUSED_EXPORT
         if published is None or not published.entry.version:
@@ -207,13 +214,13 @@ class _Rules:
             return Action.COMPUTE, Reason.TERMS if is_by_terms else Reason.ROWS
         if self.force:
             return Action.COMPUTE, Reason.FORCED
-        if not published.is_readable:
+        if published.file is FileState.UNREADABLE:
             return Action.COMPUTE, Reason.UNREADABLE
         return Action.LEAVE, Reason.SAME
 
 
 def _without_rows(published: Published, reason: Reason) -> tuple[Action, Reason]:
     """Retain what exports had: they may be deleted by law, and the numbers stay."""
-    if not published.is_readable:
+    if published.file is FileState.UNREADABLE:
         return Action.FAIL, Reason.UNREADABLE
     return Action.RETAIN, reason

@@ -229,6 +229,7 @@ def _version(context: RunContext, planned: PlannedVersion, counted: CellNumbers)
         cell=planned.decision.cell,
         created_at=planned.entry.created_at,
         refreshed_at=context.clock().replace(microsecond=0),
+        engine=context.settings.engine.name,
         cause=planned.decision.reason,
         content=planned.decision.content,
         terms=context.settings.terms,

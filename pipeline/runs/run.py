@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import BufdirError
 from pipeline.model import versions
-from pipeline.runs import gather, lifecycle, publish, staleness
+from pipeline.runs import blocking, gather, lifecycle, publish, staleness
 from pipeline.runs.context import RunResult
 from pipeline.runs.plan import plan
 from pipeline.sources import exports
@@ -97,11 +97,12 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
     organisations = {entry.org_id for entry in _entries(context, runs)}
     with gather.gather(context, engine, organisations) as inputs:
         record = nightly_record.read(catalog) or nightly_record.EMPTY
-        found = [file.name for file in inputs.exports.files]
+        entries = gather.find_published(context, _entries(context, runs))
+        of_refused = blocking.organisations_of_refused(record, inputs, entries)
         planned = plan(
             inputs.survey,
-            gather.find_published(context, _entries(context, runs)),
-            staleness.find_blocked(record, found, inputs.exports.problems),
+            entries,
+            blocking.blocked_organisations(of_refused),
             {run.number or 0: force or _is_forced(context, run) for run in runs},
             terms=settings.terms,
             now=context.clock(),

@@ -14,7 +14,7 @@ from pipeline.sources import exports
 from pipeline.storage import nightly_record, version_files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from pipeline.settings import Settings
@@ -86,33 +86,3 @@ def rewritten(record: NightlyRecord, settings: Settings, files: Sequence[File]) 
 
 def _is_same(file: File, known: FileRecord) -> bool:
     return astuple(file.fingerprint) == tuple(known.fingerprint)
-
-
-def organisations_of_refused(
-    known: Mapping[str, FileRecord], found: Collection[str], refused: Iterable[str]
-) -> Mapping[str, Sequence[str]]:
-    """Find, for each refused export, the organisations whose numbers would be too small without it.
-
-    They are those that the file named before. A refused file that is new is taken for the
-    successor of every file that has gone: a torn delivery under a new name.
-
-    Args:
-        known: The files as the last nightly run found them, by name.
-        found: The names of all files that exist now.
-        refused: The names of the refused ones.
-    """
-    gone = [file.organisations for name, file in known.items() if name not in found]
-    of_gone = sorted({org_id for organisations in gone for org_id in organisations})
-    return {name: known[name].organisations if name in known else of_gone for name in refused}
-
-
-def blocked_organisations(of_refused: Mapping[str, Sequence[str]]) -> Mapping[str, str]:
-    """Give each blocked organisation, with one of the refused exports because of which it is."""
-    return {org_id: name for name, named in of_refused.items() for org_id in named}
-
-
-def find_blocked(
-    record: NightlyRecord, found: Iterable[str], refused: Iterable[str]
-) -> Mapping[str, str]:
-    """Find the blocked organisations, each with a refused export because of which it is."""
-    return blocked_organisations(organisations_of_refused(record.files, list(found), refused))

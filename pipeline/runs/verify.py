@@ -1,11 +1,12 @@
-"""Verify: recomputes snapshots on another engine and compares every number."""
+"""Verify: recomputes each snapshot on another engine than its own, and compares every number."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.errors import StoreDamaged
+from pipeline.errors import StoreDamaged, StoreTooNew
 from pipeline.model import versions
 from pipeline.model.cells import NO_CONTENT, no_numbers
 from pipeline.model.metrics import complete
@@ -41,6 +42,8 @@ class VerifiedSnapshot:
     id: str
     org_id: str
     reporting_period_id: str
+    engine: EngineName
+    """The engine that recomputed it."""
     verdict: Verdict
     differences: Sequence[Difference] = ()
 
@@ -75,7 +78,7 @@ def verify(
     Args:
         context: The place and settings.
         ids: The snapshots; None takes all.
-        engine: The engine to count with; None takes another than the one of the settings.
+        engine: The engine to count with; None takes, for each version, another than counted it.
 
     Raises:
         InvalidValue: An id has another form.
@@ -87,17 +90,30 @@ def verify(
         entries = list(catalog.entries().values())
     else:
         entries = [catalog.get(id_) for id_ in dict.fromkeys(ids)]
-    published = [entry for entry in entries if entry.version]
-    organisations = None if ids is None else {entry.org_id for entry in published}
-    name = engine or other_engine(context.settings.engine.name)
-    chosen = context.settings.model_copy(
-        update={"engine": context.settings.engine.model_copy(update={"name": name})}
-    )
-    context = replace(context, settings=chosen)
-    with gather.gather(context, context.engine(reads_cache=False), organisations) as inputs:
-        recomputed = _recompute(inputs, [cell_of(entry) for entry in published])
-        verified = [_verify(context, recomputed, entry) for entry in entries]
-        return VerifyResult(verified, inputs.exports.problems)
+    by_engine: dict[EngineName, list[Entry]] = {}
+    for entry in entries:
+        by_engine.setdefault(engine or _engine_for(context, entry), []).append(entry)
+    verified: dict[int, VerifiedSnapshot] = {}
+    refused: dict[str, str] = {}
+    # Without a snapshot, too, refused exports are named.
+    for name in by_engine or [engine or other_engine(context.settings.engine.name)]:
+        own = by_engine.get(name, [])
+        organisations = None if ids is None else {entry.org_id for entry in own}
+        chosen = context.with_engine(name)
+        with gather.gather(chosen, chosen.engine(reads_cache=False), organisations) as inputs:
+            recomputed = _recompute(inputs, [cell_of(entry) for entry in own if entry.version])
+            verified |= {entry.number: _verify(chosen, recomputed, entry) for entry in own}
+            refused |= inputs.exports.problems
+    return VerifyResult([verified[entry.number] for entry in entries], refused)
+
+
+def _engine_for(context: RunContext, entry: Entry) -> EngineName:
+    """Choose the engine for a snapshot: not the one that counted its version, if that is known."""
+    counted_by = context.settings.engine.name
+    if entry.version:
+        with suppress(StoreDamaged, StoreTooNew):
+            counted_by = version_files.read(context.data, entry.number, entry.version).engine
+    return other_engine(counted_by)
 
 
 def _recompute(inputs: RunInputs, cells: Sequence[Cell]) -> _Recomputed:
@@ -118,9 +134,18 @@ def _verify(context: RunContext, recomputed: _Recomputed, entry: Entry) -> Verif
             version = version_files.read(context.data, entry.number, entry.version)
         except StoreDamaged:
             verdict = Verdict.CORRUPT
+        except StoreTooNew:
+            verdict = Verdict.NEWER
         else:
             verdict, differences = _compare(context, recomputed, entry, version)
-    return VerifiedSnapshot(entry.id, entry.org_id, entry.reporting_period_id, verdict, differences)
+    return VerifiedSnapshot(
+        entry.id,
+        entry.org_id,
+        entry.reporting_period_id,
+        context.settings.engine.name,
+        verdict,
+        differences,
+    )
 
 
 def _compare(

@@ -192,6 +192,10 @@ class Settings(Section):
                 )
         return self
 
+    def with_engine(self, name: EngineName) -> Self:
+        """Give the same settings with another engine."""
+        return self.model_copy(update={"engine": EngineSettings(name=name)})
+
     @property
     def columns(self) -> Mapping[str, str]:
         """Our column to theirs, where the names differ."""

@@ -17,6 +17,8 @@ from pipeline.model.columns import NANOSECONDS_OF, Unit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from pipeline.sources.parquet import Export
 
 _ROWS: Final = 65_536
@@ -169,5 +171,7 @@ def _split(batch: pa.RecordBatch, theirs: str) -> tuple[pa.Array, pa.Array]:
     )
 
 
-def _is_null(column: pa.Array) -> Any:
+def _is_null(column: pa.Array) -> NDArray[np.bool_]:
     """Return an array of booleans for NumPy, which has no nulls of its own."""
+    mask: NDArray[np.bool_] = column.is_null().to_numpy(zero_copy_only=False)
+    return mask

@@ -18,6 +18,7 @@ import msgspec
 
 from pipeline.errors import StoreDamaged, StoreTooNew
 from pipeline.model import versions
+from pipeline.model.states import FileState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -53,7 +54,8 @@ def read(data: Path, number: int, version: int) -> Version:
     """Read a version from its file.
 
     Raises:
-        StoreDamaged: The file is missing, or does not hold what was written.
+        StoreDamaged: The file is missing, or its content is not what was written.
+        StoreTooNew: A newer release wrote it.
     """
     path = version_path(data, number, version)
     try:
@@ -74,13 +76,15 @@ def exists(data: Path, number: int, version: int) -> bool:
     return version_path(data, number, version).exists()
 
 
-def is_readable(data: Path, number: int, version: int) -> bool:
+def state(data: Path, number: int, version: int) -> FileState:
     """Return whether a version can be read."""
     try:
         read(data, number, version)
     except StoreDamaged:
-        return False
-    return True
+        return FileState.UNREADABLE
+    except StoreTooNew:
+        return FileState.NEWER
+    return FileState.READABLE
 
 
 def write(contents: Mapping[Path, bytes]) -> None:

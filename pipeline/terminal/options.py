@@ -39,7 +39,7 @@ OtherEngine = Annotated[
     typer.Option(
         "--engine",
         metavar="NAME",
-        help=f"{' or '.join(EngineName)}. Default: the one that the setting engine.name is not.",
+        help=f"{' or '.join(EngineName)}. Default: for each version, not the one that counted it.",
         show_default=False,
     ),
 ]

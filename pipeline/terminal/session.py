@@ -32,14 +32,6 @@ def load_settings(reporter: Reporter, data: Path) -> Settings:
     return chosen
 
 
-def _with_engine(settings: Settings, name: EngineName | None) -> Settings:
-    """Replace the engine of the settings, if one is named."""
-    if name is None:
-        return settings
-    engine = settings.engine.model_copy(update={"name": name})
-    return settings.model_copy(update={"engine": engine})
-
-
 @contextmanager
 def run_context(
     reporter: Reporter,
@@ -66,7 +58,9 @@ def run_context(
     from pipeline.storage.catalog import Catalog
     from pipeline.terminal import progress
 
-    chosen = _with_engine(load_settings(reporter, data), engine)
+    chosen = load_settings(reporter, data)
+    if engine is not None:
+        chosen = chosen.with_engine(engine)
     if not read_only:
         exports.check_folder(data)  # before a catalog is created
     open_catalog = Catalog.open_read_only if read_only else Catalog.open

@@ -147,8 +147,8 @@ def verified(found: Sequence[VerifiedSnapshot]) -> RenderableType:
     if not found:
         return "no snapshots"
     verdicts = table(
-        ("id", "organisation", "period", "verdict"),
-        ((one.id, one.org_id, one.reporting_period_id, one.verdict) for one in found),
+        ("id", "organisation", "period", "engine", "verdict"),
+        ((one.id, one.org_id, one.reporting_period_id, one.engine, one.verdict) for one in found),
     )
     differences = [
         (one.id, each.name, each.published, each.recomputed)

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import StoreDamaged
 from pipeline.runs import nightly, reindex
-from pipeline.storage import run_queue
+from pipeline.storage import run_queue, version_files
 from tests.given import (
     CELL,
     LATER,
@@ -20,6 +20,7 @@ from tests.given import (
     Q3,
     Q4,
     DataFolder,
+    as_newer_release,
     computed,
     ledger,
     people,
@@ -147,3 +148,22 @@ def test_a_nightly_run_ends_when_it_ends_and_not_when_it_began(populated: DataFo
         last = run_queue.last_nightly(context.catalog)
     assert last is not None
     assert (last.queued_at, last.ended_at) == (began, began + timedelta(minutes=5))
+
+
+def test_a_version_file_of_a_newer_release_fails_its_snapshot_and_the_others_go_on(
+    populated: DataFolder,
+) -> None:
+    path = version_files.version_path(populated.data, 1, 1)
+    as_newer_release(path)
+    content = path.read_bytes()
+    more = [*people(7, activity_id="more"), *people(7, activity_id="more", org_id="org-2")]
+    populated.export(more, "more.parquet")
+    result = populated.nightly()
+    assert computed(result) == {OTHER}
+    (failed,) = (one for one in result.outcomes if one.outcome == "failed")
+    assert (failed.id, failed.reason) == ("agg-001", "newer_version")
+    assert "a newer release of this program wrote" in str(failed.problem)
+    assert computed(populated.nightly(full=True)) == {Q2, Q3, OTHER}
+    assert path.read_bytes() == content
+    with populated.context() as context:
+        assert context.catalog.get("agg-001").version == 1

@@ -12,7 +12,7 @@ import msgspec
 from pipeline.model import versions
 from pipeline.model.cells import Cell, CellContent
 from pipeline.model.periods import parse
-from pipeline.model.states import Action, Reason, SnapshotStatus
+from pipeline.model.states import Action, FileState, Reason, SnapshotStatus
 from pipeline.model.terms import Terms
 from pipeline.runs.plan import Published, plan
 from pipeline.storage.catalog import Entry
@@ -51,7 +51,7 @@ def published(
     *,
     number: int = 1,
     version: int = 1,
-    is_readable: bool = True,
+    file: FileState = FileState.READABLE,
 ) -> Published:
     """Make a snapshot whose version was computed from these rows by these terms."""
     entry = Entry(
@@ -72,7 +72,7 @@ def published(
         terms_digest=terms.digest if version else None,
         inputs=None,
     )
-    return Published(entry, is_readable)
+    return Published(entry, file)
 
 
 def planned(
@@ -138,8 +138,23 @@ def test_a_snapshot_of_a_release_that_wrote_no_digest_of_rows_is_computed() -> N
 
 
 def test_a_snapshot_whose_version_file_is_unreadable_is_computed_again() -> None:
-    made = planned(Surveyed({CELL: ROWS}), published(is_readable=False))
+    made = planned(Surveyed({CELL: ROWS}), published(file=FileState.UNREADABLE))
     assert decided(made) == (Action.COMPUTE, Reason.UNREADABLE)
+
+
+def test_a_snapshot_of_a_newer_release_fails_even_if_forced_or_blocked() -> None:
+    newer = published(file=FileState.NEWER)
+    for force in (False, True):
+        made = planned(
+            Surveyed({CELL: OTHER_ROWS}),
+            newer,
+            blocked={"org-1": "torn.parquet"},
+            runs={1: True},
+            force=force,
+        )
+        decision = only(made)
+        assert (decision.action, decision.reason) == (Action.FAIL, Reason.NEWER)
+        assert str(decision.problem).startswith("a newer release of this program wrote its")
 
 
 def test_force_computes_what_is_up_to_date() -> None:
@@ -180,7 +195,7 @@ def test_a_forced_run_computes_what_would_be_retained() -> None:
 
 def test_a_retained_snapshot_whose_version_file_is_lost_fails_and_says_what_to_do() -> None:
     for surveyed in (Surveyed(), Surveyed(organisations=())):
-        decision = only(planned(surveyed, published(is_readable=False)))
+        decision = only(planned(surveyed, published(file=FileState.UNREADABLE)))
         assert (decision.action, decision.reason) == (Action.FAIL, Reason.UNREADABLE)
         assert "restore the file from a backup" in str(decision.problem)
 

@@ -10,13 +10,13 @@ import pytest
 from pipeline.errors import InvalidValue, LedgerBroken, SnapshotNotFound
 from pipeline.model import periods, versions
 from pipeline.model.cells import CellContent
-from pipeline.model.states import Action, Reason
+from pipeline.model.states import Action, EngineName, Reason
 from pipeline.runs import gather, lifecycle, publish
 from pipeline.runs import verify as verifying
 from pipeline.runs.plan import Decision, Plan, cell_of
 from pipeline.runs.run import run_cells
 from pipeline.storage import version_files
-from tests.given import CELL, NOW, Q4, SUMMER, DataFolder, people, row
+from tests.given import CELL, NOW, Q4, SUMMER, DataFolder, as_newer_release, people, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +58,20 @@ def test_a_catalog_that_lists_other_numbers_than_were_published_is_reported(
     with populated.context() as context:
         context.catalog.execute("UPDATE snapshots SET seconds = 1 WHERE number = 1")
     assert verdicts(populated)["agg-001"] == "catalog_mismatch"
+
+
+def test_each_version_is_recomputed_on_another_engine_than_counted_it(
+    populated: DataFolder,
+) -> None:
+    with populated.context() as context:
+        on_duckdb = context.with_engine(EngineName.DUCKDB)
+        run_cells(on_duckdb, [periods.parse("rp-2024-q4")], ["org-1"], force=True)
+    counted_by = {cell: version.engine for cell, version in populated.published().items()}
+    assert counted_by[CELL] == "duckdb"
+    assert set(counted_by.values()) == {"duckdb", "polars"}
+    engines = {id_: one.engine for id_, one in verify(populated).items()}
+    assert engines == {"agg-001": "polars", "agg-002": "duckdb", "agg-003": "duckdb"}
+    assert set(verdicts(populated).values()) == {"match"}
 
 
 def test_refused_exports_are_named_by_verify(populated: DataFolder) -> None:
@@ -140,6 +154,13 @@ def test_a_snapshot_of_zeros_is_verified_too(populated: DataFolder) -> None:
 def test_a_snapshot_whose_file_is_damaged_is_damaged(populated: DataFolder) -> None:
     version_files.version_path(populated.data, 1, 1).write_bytes(b"{")
     assert verdicts(populated) == {"agg-001": "corrupt", "agg-002": "match", "agg-003": "match"}
+
+
+def test_a_snapshot_of_a_newer_release_is_named_and_the_others_are_verified(
+    populated: DataFolder,
+) -> None:
+    as_newer_release(version_files.version_path(populated.data, 1, 1))
+    assert verdicts(populated) == {"agg-001": "newer", "agg-002": "match", "agg-003": "match"}
 
 
 def test_verifying_an_unknown_snapshot_is_refused(populated: DataFolder) -> None:

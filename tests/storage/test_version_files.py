@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import StoreDamaged
+from pipeline.errors import StoreDamaged, StoreTooNew
 from pipeline.model import versions
 from pipeline.storage import version_files
-from tests.given import CELL, DataFolder, people, row
+from tests.given import CELL, DataFolder, as_newer_release, people, row
 
 
 def test_a_version_file_is_indented_json_and_decodes_to_the_version(folder: DataFolder) -> None:
@@ -45,6 +45,19 @@ def test_a_version_with_an_unknown_field_is_damaged(folder: DataFolder) -> None:
     path.write_bytes(path.read_bytes().replace(b'"digest"', b'"digestion"'))
     with pytest.raises(StoreDamaged, match=r"unknown field `digestion`|missing required"):
         version_files.read(folder.data, 1, 1)
+
+
+def test_a_version_file_of_a_newer_release_is_refused_by_name(folder: DataFolder) -> None:
+    folder.export(people(1))
+    folder.nightly()
+    path = version_files.version_path(folder.data, 1, 1)
+    as_newer_release(path)
+    with pytest.raises(StoreTooNew) as refused:
+        version_files.read(folder.data, 1, 1)
+    assert str(refused.value) == (
+        f"{path} has schema version 3, and this release reads up to 2: use the release that wrote "
+        "it, or restore an older backup"
+    )
 
 
 def test_a_missing_version_file_is_damaged_too(folder: DataFolder) -> None:
