@@ -175,7 +175,7 @@ def check(
     $ bufdir check
     $ bufdir check delivery/2024-q4.parquet
     """
-    from pipeline.terminal import session, tables
+    from pipeline.terminal import sentences, session, tables
 
     with session.run_context(reporter, data, engine=engine, read_only=True) as context:
         from pipeline.runs import check as checking
@@ -185,6 +185,7 @@ def check(
     return CommandResult(
         text=lambda: tables.checked(checked),
         body=lambda: checked,
+        diagnostics=sentences.diagnostics_of_missing_columns(checked.missing),
         exit_code=ExitCode.REFUSED_OR_FAILED if refused else ExitCode.DONE,
     )
 
@@ -247,7 +248,7 @@ def status(data: Data = HERE) -> CommandResult:
 
 @command(app, "config")
 def config(reporter: Reporter, data: Data = HERE) -> CommandResult:
-    """Show every setting as it holds, and the line or variable that decided it.
+    """Show every setting in effect, and the line or variable that decided it.
 
     [bold]Examples[/]
     $ bufdir config
@@ -422,7 +423,10 @@ def serve(
     from api import server
     from pipeline.terminal import session
 
-    server.serve(data, session.load_settings(reporter, data), host, port, workers)
+    chosen = session.load_settings(reporter, data)
+    if reporter.level is not None:
+        chosen = chosen.with_log_level(reporter.level)
+    server.serve(data, chosen, host, port, workers)
 
 
 @command(app, "sample")

@@ -74,7 +74,7 @@ def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp
     chosen = settings.load(data)
     app = create_app(data, chosen, is_stopping)
     cache = ResponseCache[CachedResponse](once_per_iteration(CatalogChangeCounter(data).state))
-    access_log = logs.to(BatchedFile(sys.stderr), chosen.log.format)
+    access_log = logs.to(BatchedFile(sys.stderr), chosen.log.format, chosen.log.level)
     return CachingMiddleware(app, handlers.BASE, cache, metrics.cached_requests(app), access_log)
 
 
@@ -82,7 +82,7 @@ def _logging(chosen: Settings) -> StructlogPlugin:
     """Log Litestar's events as the program's own; the caching middleware logs each request."""
     form = chosen.log.format
     config = StructLoggingConfig(
-        **logs.events(form),
+        **logs.events(form, chosen.log.level),
         standard_lib_logging_config=LoggingConfig(**logs.libraries(form)),
         log_exceptions="always",
         exception_logging_handler=_log_failure,

@@ -30,7 +30,7 @@ from structlog.typing import FilteringBoundLogger
 
 from pipeline import logs
 from pipeline.errors import InvalidValue
-from pipeline.settings import DATA_VARIABLE, Settings
+from pipeline.settings import DATA_VARIABLE, LOG_LEVEL_VARIABLE, Settings
 from pipeline.storage.catalog import Catalog
 
 STOP_SECONDS: Final = 15
@@ -52,13 +52,14 @@ def serve(data: Path, chosen: Settings, host: str, port: int, workers: int) -> N
         StoreDamaged: The catalog is damaged.
         StoreUnusable: The catalog can't be opened at the moment.
     """
-    logger = logs.configure(chosen.log.format)
+    logger = logs.configure(chosen.log.format, chosen.log.level)
     data = data.resolve()
     Catalog.open(data).close()
     host, port = _check_free(host, port)
     with tempfile.TemporaryDirectory(prefix="bufdir-metrics-") as folder:
-        # Workers inherit both: the data folder, and the folder in which they add up metrics.
+        # Workers inherit the data folder, the level of the log, and the folder of metrics.
         os.environ[DATA_VARIABLE] = str(data)
+        os.environ[LOG_LEVEL_VARIABLE] = chosen.log.level
         os.environ[_METRICS_VARIABLE] = folder
         _Server(chosen, host, port, workers, logger).run()
 

@@ -17,33 +17,30 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 Format = Literal["text", "json"]
+Level = Literal["debug", "info", "warning"]
+"""The least severe of our own events that is written."""
 
 _TRACEBACKS: Final = frozenset({"exc_info", "exception", "stack"})
 _QUOTED: Final = re.compile(r"""[ \t=\r\n"']""")
 _EVENT_WIDTH: Final = 30
 
 
-def configure(form: Format, level: int = logging.INFO) -> FilteringBoundLogger:
-    """Set the log of this process, for our own events and those of libraries.
-
-    Args:
-        form: Text or JSON.
-        level: The least severe of our own events that is written.
-    """
+def configure(form: Format, level: Level) -> FilteringBoundLogger:
+    """Set the log of this process, for our own events and those of libraries."""
     logging.config.dictConfig(libraries(form))
     structlog.configure(**events(form, level))
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
 
 
-def to(file: TextIOBase, form: Format) -> FilteringBoundLogger:
+def to(file: TextIOBase, form: Format, level: Level) -> FilteringBoundLogger:
     """Make a logger of our own events that writes the same lines to this file."""
     writer = structlog.WriteLogger(cast("TextIO", file))
-    logger: FilteringBoundLogger = structlog.wrap_logger(writer, **_rendering(form, logging.INFO))
+    logger: FilteringBoundLogger = structlog.wrap_logger(writer, **_rendering(form, level))
     return logger.bind()  # once, not at every line
 
 
-def events(form: Format, level: int = logging.INFO) -> dict[str, Any]:
+def events(form: Format, level: Level) -> dict[str, Any]:
     """Configure our own events on stderr, as arguments of `structlog.configure`."""
     return {
         **_rendering(form, level),
@@ -51,7 +48,7 @@ def events(form: Format, level: int = logging.INFO) -> dict[str, Any]:
     }
 
 
-def _rendering(form: Format, level: int) -> dict[str, Any]:
+def _rendering(form: Format, level: Level) -> dict[str, Any]:
     """Configure how events become lines, whichever file they go to."""
     return {
         "processors": _processors(form),

@@ -40,6 +40,7 @@ wait_seconds = 0.5
 
 [log]
 format = "json"
+level = "warning"
 """
 
 
@@ -67,7 +68,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "engine": {"name": "polars"},
         "export": {"columns": {}, "categories": {}},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
-        "log": {"format": "text"},
+        "log": {"format": "text", "level": "info"},
     }
 
 
@@ -84,7 +85,7 @@ def test_every_line_is_read(data: Path) -> None:
             "categories": {"Åpen barnehage": "ungdom"},
         },
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
-        "log": {"format": "json"},
+        "log": {"format": "json", "level": "warning"},
     }
 
 
@@ -101,6 +102,7 @@ def test_every_line_is_read(data: Path) -> None:
         ("BUFDIR_RUNS__SECONDS", "1", "runs.seconds", 1),
         ("BUFDIR_RUNS__WAIT_SECONDS", "0", "runs.wait_seconds", 0),
         ("BUFDIR_LOG__FORMAT", "text", "log.format", "text"),
+        ("BUFDIR_LOG__LEVEL", "debug", "log.level", "debug"),
         ("BUFDIR_EXPORT__COLUMNS", '{"hours": "timer"}', "export.columns", None),
         ("BUFDIR_EXPORT__CATEGORIES", '{"Klubb": "eldre"}', "export.categories", None),
     ],

@@ -1,6 +1,6 @@
 """The dispatcher in each worker: acquires queued runs and starts a run process for each.
 
-The catalog holds the queue and limits how many runs go on, so any number of workers and servers
+The queue is in the catalog, which limits how many runs go on, so any number of workers and servers
 share it. No export is opened here: a run process does that, within its limits. However the process
 ends, its run comes to an end or is requeued.
 """

@@ -55,10 +55,10 @@ def _limit(memory_mb: int, seconds: int) -> None:
 
 
 def _execute(catalog: Catalog, run: Run) -> int:
-    logger = logs.configure("text")
+    logger = logs.configure("text", "info")
     try:
         chosen = settings.load(catalog.data)
-        logger = logs.configure(chosen.log.format).bind(run=run.id)
+        logger = logs.configure(chosen.log.format, chosen.log.level).bind(run=run.id)
         logger.info("run_started")
         outcome = _compute(RunContext(catalog.data, chosen, catalog, _now, logger.info), run)
     except BufdirError as error:

@@ -56,7 +56,7 @@ class WallClock:
 
 @lru_cache(maxsize=8)
 def wall_clock(zone: ZoneInfo) -> WallClock:
-    """List the steps of a zone's clock from 1999 to 2101; beyond, the nearest offset holds."""
+    """List the steps of a zone's clock from 1999 to 2101; beyond, the nearest offset applies."""
     begin = datetime(FIRST_YEAR - 1, 1, 1, tzinfo=UTC)
     end = datetime(LAST_YEAR + 2, 1, 1, tzinfo=UTC)
     steps = tuple(

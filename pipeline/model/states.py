@@ -50,7 +50,7 @@ class Outcome(StrEnum):
     COMPUTED = "computed"
     UNCHANGED = "unchanged"
     RETAINED = "retained"
-    """No export holds its rows any longer; its numbers stay."""
+    """No export has its rows any longer; its numbers stay."""
     BLOCKED = "blocked"
     """An export that named its organisation is refused; its numbers stay."""
     FAILED = "failed"
@@ -96,14 +96,14 @@ class Verdict(StrEnum):
     """The same digest and other numbers: a fault of the program."""
     STALE = "stale"
     SOURCE_MISSING = "source_missing"
-    """No export holds its rows any longer."""
+    """No export has its rows any longer."""
     UNPUBLISHED = "unpublished"
     CORRUPT = "corrupt"
     """The version file cannot be read."""
     NEWER = "newer"
     """A newer release wrote the version file."""
     CATALOG_MISMATCH = "catalog_mismatch"
-    """The catalog lists other numbers than the version file holds."""
+    """The catalog lists other numbers than the version file has."""
 
 
 class EngineName(StrEnum):

@@ -180,7 +180,7 @@ def decode(content: bytes) -> Version:
     """Read a version file of this or an earlier schema version.
 
     Raises:
-        msgspec.DecodeError: It holds no version.
+        msgspec.DecodeError: It is no version file.
         NewerSchema: A later release wrote it.
     """
     try:

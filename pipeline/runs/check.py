@@ -44,6 +44,8 @@ class CheckResult:
     """All rows by ledger line."""
     rows_without_cell: Mapping[str, int]
     """The rows among them that are in no cell, by ledger line."""
+    missing: Mapping[str, str]
+    """The breakdowns whose column none of the files has, and that column."""
     plan: Mapping[str, int]
     """How many cells a nightly run would compute, leave, retain, block; empty for named files."""
 
@@ -71,6 +73,7 @@ def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResu
             cells=sum(len(survey.contents(kind)) for kind in context.settings.periods),
             ledger=survey.ledger,
             rows_without_cell=survey.rows_without_cell,
+            missing=inputs.missing_columns(context.settings),
             plan=_planned(context, inputs) if paths is None else {},
         )
 

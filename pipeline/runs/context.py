@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.storage import nightly_record
@@ -100,6 +100,8 @@ class NightlyResult:
     """Columns that are not read and were not named before, and the files that have them."""
     ledger: Mapping[str, int]
     """All rows by ledger line."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """The breakdowns whose column no export has, and that column."""
     other_files: Sequence[str] = ()
     """Files in the exports folder that are no exports and were not named before."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.engines import Engine, Survey
     from pipeline.model.cells import Cell
     from pipeline.runs.context import RunContext
+    from pipeline.settings import Settings
     from pipeline.sources.exports import File
     from pipeline.sources.parquet import Exports
     from pipeline.storage.catalog import Entry
@@ -41,6 +42,16 @@ class RunInputs:
         """The organisations that each accepted file names, among those that were asked for."""
         files = (export.file.name for export in self.exports.accepted)
         return dict(zip(files, self.survey.organisations_by_file, strict=True))
+
+    def missing_columns(self, settings: Settings) -> Mapping[str, str]:
+        """Find the columns of breakdowns that no accepted export has, by breakdown."""
+        known = {ours for export in self.exports.accepted for ours in export.mapping.sources}
+        of_breakdown = zip(settings.terms.further_columns, settings.breakdowns.items(), strict=True)
+        return {
+            name: theirs
+            for ours, (name, theirs) in of_breakdown
+            if self.exports.accepted and ours.name not in known
+        }
 
     def check_unchanged(self) -> None:
         """See that the exports are still as they were read.

@@ -69,6 +69,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             refused=inputs.exports.problems,
             ignored=_newly_ignored(beginning, inputs),
             ledger=inputs.survey.ledger,
+            missing=inputs.missing_columns(context.settings),
             other_files=beginning.not_yet_named(inputs.other_files),
         )
 

@@ -56,8 +56,8 @@ class Decision:
     entry: Entry | None
     """Its snapshot, where it has one."""
     content: CellContent
-    detail: str = ""
-    """The refused export because of which it is blocked."""
+    refused_export: str | None = None
+    """The refused export that named its organisation: it is blocked, or counted without it."""
 
     @property
     def problem(self) -> str | None:
@@ -67,8 +67,8 @@ class Decision:
         match self.reason:
             case Reason.REFUSED_EXPORT:
                 return (
-                    f"export {self.detail}, which names {self.cell.org_id}, is refused now; fix "
-                    "or remove it, or force the run to count without it"
+                    f"export {self.refused_export}, which names {self.cell.org_id}, is refused "
+                    "now; fix or remove it, or force the run to count without it"
                 )
             case Reason.UNREADABLE:
                 return (
@@ -175,8 +175,7 @@ class _Rules:
         if not version and asked is None and cell.org_id not in self.named:
             return
         action, reason = self._decide(cell, content, published, asked)
-        detail = self.blocked[cell.org_id] if action is Action.BLOCK else ""
-        yield Decision(cell, action, reason, entry, content, detail)
+        yield Decision(cell, action, reason, entry, content, self.blocked.get(cell.org_id))
 
     def _decide(
         self, cell: Cell, content: CellContent, published: Published | None, asked: Asked

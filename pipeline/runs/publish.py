@@ -166,7 +166,13 @@ def publish(
     if not written:
         return []
     with context.catalog.transaction():
-        current = [context.catalog.publish(version, inputs_digest) for _, version in written]
+        current = [
+            # Counted without an export that is refused, a version follows from no inputs.
+            context.catalog.publish(
+                version, None if planned.decision.refused_export else inputs_digest
+            )
+            for planned, version in written
+        ]
     results = []
     for (planned, version), is_current in zip(written, current, strict=True):
         entry = planned.entry

@@ -12,7 +12,7 @@ from pipeline.model import versions
 from pipeline.storage import nightly_record, run_queue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pipeline.model.states import RunSource, RunState
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _REMEDY = (
     "fix the export or remove it, then start a nightly run; or count without it: "
-    "bufdir run --force --org {org_id} --period PERIOD"
+    "bufdir run --force --org {org_id} {periods}"
 )
 
 
@@ -93,7 +93,7 @@ def status(catalog: Catalog) -> Status:
             snapshots=len(published),
             retained=record.retained,
             queue=list(_queue(catalog, by_number)),
-            blocked=list(_blocked(record)),
+            blocked=list(_blocked(record, published)),
         )
 
 
@@ -126,7 +126,10 @@ def _queue(catalog: Catalog, by_number: Mapping[int, Entry]) -> Iterator[Unfinis
             )
 
 
-def _blocked(record: NightlyRecord) -> Iterator[BlockedOrganisation]:
+def _blocked(record: NightlyRecord, published: Iterable[Entry]) -> Iterator[BlockedOrganisation]:
     for org_id, export in sorted(record.blocked.items()):
         problem = record.files[export].problem if export in record.files else None
-        yield BlockedOrganisation(org_id, export, problem or "", _REMEDY.format(org_id=org_id))
+        own = (one.reporting_period_id for one in published if one.org_id == org_id)
+        periods = " ".join(f"--period {period}" for period in own)
+        remedy = _REMEDY.format(org_id=org_id, periods=periods or "--period PERIOD")
+        yield BlockedOrganisation(org_id, export, problem or "", remedy)

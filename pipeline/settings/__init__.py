@@ -4,7 +4,7 @@ Read once, when a command starts, and passed on as a value. Refuses what it does
 """
 
 from pipeline.settings.provenance import EffectiveSetting, SettingSource, effective
-from pipeline.settings.reading import DATA_VARIABLE, FILE, PREFIX, load
+from pipeline.settings.reading import DATA_VARIABLE, FILE, LOG_LEVEL_VARIABLE, PREFIX, load
 from pipeline.settings.schema import (
     EngineSettings,
     ExportSettings,
@@ -17,6 +17,7 @@ from pipeline.settings.schema import (
 __all__ = [
     "DATA_VARIABLE",
     "FILE",
+    "LOG_LEVEL_VARIABLE",
     "PREFIX",
     "EffectiveSetting",
     "EngineSettings",

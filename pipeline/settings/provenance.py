@@ -28,7 +28,7 @@ class SettingSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EffectiveSetting:
-    """One setting as it holds, and the place that decided it."""
+    """One setting in effect, and the place that decided it."""
 
     name: str
     """As the settings file has it, `runs.seconds`; an entry of a table has its key last."""
@@ -47,7 +47,7 @@ def effective(data: Path) -> Sequence[EffectiveSetting]:
     each have given some. An empty one has one row.
 
     Raises:
-        InvalidSetting: A line or a variable is unknown or does not hold.
+        InvalidSetting: A line or a variable is unknown or invalid.
     """
     chosen = load(data).model_dump(mode="json")
     lines = lines_of(text_of(data / FILE))

@@ -24,6 +24,7 @@ WITHIN: Final = "__"
 """Separates a section and its setting in a variable's name."""
 DATA_VARIABLE: Final = "BUFDIR_DATA"
 """The variable that names the data folder, where the settings are; so it is no setting."""
+LOG_LEVEL_VARIABLE: Final = "BUFDIR_LOG__LEVEL"
 
 _PROBLEMS: Final[Mapping[str, str]] = {
     "literal_error": "it may be {expected}",
@@ -52,7 +53,7 @@ def load(data: Path) -> Settings:
     """Read the settings of a data folder; without a file they are the defaults.
 
     Raises:
-        InvalidSetting: A line or a variable is unknown or does not hold.
+        InvalidSetting: A line or a variable is unknown or invalid.
     """
     file = data / FILE
     try:

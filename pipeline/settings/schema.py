@@ -30,6 +30,8 @@ from pipeline.model.terms import Terms
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
+    from pipeline.logs import Level
+
 _ZONE: Final = re.compile(r"(?!posix|right/)[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
 """The form of a zone's name; the database has other files too, such as posixrules."""
 
@@ -141,9 +143,11 @@ class RunSettings(Section):
 
 
 class LogSettings(Section):
-    """The form of logs on stderr."""
+    """The form of logs on stderr, and how much is logged."""
 
     format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning"] = "info"
+    """The least severe events that are logged; `-q` and `-vv` decide before it."""
 
 
 class EngineSettings(Section):
@@ -195,6 +199,10 @@ class Settings(Section):
     def with_engine(self, name: EngineName) -> Self:
         """Give the same settings with another engine."""
         return self.model_copy(update={"engine": EngineSettings(name=name)})
+
+    def with_log_level(self, level: Level) -> Self:
+        """Give the same settings with another level of the log."""
+        return self.model_copy(update={"log": self.log.model_copy(update={"level": level})})
 
     @property
     def columns(self) -> Mapping[str, str]:

@@ -68,7 +68,7 @@ def _row_groups(export: Export, first: int, rows: int) -> tuple[list[int], int]:
 
 
 def _readers(export: Export, groups: Sequence[int]) -> list[Iterator[pa.RecordBatch]]:
-    """Open a reader of all columns, and three of INT96, since no unit can hold all its values."""
+    """Open a reader of all columns, and three of INT96, for no unit has room for all values."""
     theirs = export.mapping.sources
     split = [theirs[ours] for ours in export.types if _is_split(export, ours)]
     others = [theirs[ours] for ours in export.types if theirs[ours] not in split]

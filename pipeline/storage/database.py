@@ -28,7 +28,7 @@ BUSY_SECONDS: Final = 60
 """The longest wait for another process that writes."""
 REBUILD: Final = "rebuild it with bufdir reindex"
 _PRIMARY: Final = 0xFF
-"""The bits of an extended error code that hold the primary one."""
+"""The bits of an extended error code with the primary one."""
 _PASSING: Final = frozenset(
     {
         sqlite3.SQLITE_PERM,
@@ -86,7 +86,7 @@ class Database:
 
         Raises:
             StoreUnusable: The file can't be read or written at the moment.
-            StoreDamaged: The file does not hold what was written to it.
+            StoreDamaged: The content of the file is not what was written.
         """
         try:
             return self.connection.execute(sql, params).fetchall()
@@ -153,7 +153,7 @@ class Database:
         """Convert a row to a value with a field for each column.
 
         Raises:
-            StoreDamaged: A column holds what its field can't.
+            StoreDamaged: A column has a value that its field can't have.
         """
         try:
             return msgspec.convert(dict(row), kind)

@@ -63,7 +63,7 @@ def read(catalog: Database) -> NightlyRecord | None:
     """Read the record that was written last, current or not.
 
     Raises:
-        StoreDamaged: The catalog does not hold what was written.
+        StoreDamaged: The record in the catalog is not what was written.
     """
     rows = catalog.execute("SELECT body FROM nightly_record WHERE body IS NOT NULL")
     if not rows:

@@ -1,4 +1,4 @@
-"""What the catalog holds of runs: each run as a value, the newest ones, the last nightly run."""
+"""The runs in the catalog: each one as a value, the newest ones, the last nightly run."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 FOLDER: Final = "crashes"
-"""The folder in the data folder that holds tracebacks."""
+"""The folder of tracebacks in the data folder."""
 
 
 def write(error: BaseException, data: Path | None, now: datetime, program: str) -> Path:

@@ -32,8 +32,8 @@ class DataFolder(NamedTuple):
 def find(start: Path) -> DataFolder:
     """Find the nearest data folder, from this directory upwards.
 
-    In each directory, in this order: a folder `data` in it that holds `exports/`,
-    `catalog.sqlite` or `bufdir.toml`; the directory itself, if it holds one of the two files.
+    In each directory, in this order: a folder `data` in it with `exports/`,
+    `catalog.sqlite` or `bufdir.toml`; the directory itself, if one of the two files is in it.
     The first directory also counts for its `exports/`. A parent does not: a folder
     `/exports` makes no data folder of `/`.
     """

@@ -74,7 +74,7 @@ RootData = Annotated[
         envvar="BUFDIR_DATA",
         show_default=False,
         help="The data folder. Default: the nearest from the current directory upwards; that is a "
-        "folder data with exports/, catalog.sqlite or bufdir.toml in it, or a folder that holds "
+        "folder data with exports/, catalog.sqlite or bufdir.toml in it, or a folder with "
         "one of these two files itself (the current directory: any of the three). Else ./data.",
     ),
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
+    from pipeline.logs import Level
     from pipeline.settings import Settings
     from pipeline.terminal.data_folder import DataFolderRule
 
@@ -52,19 +52,22 @@ class Reporter:
     def follow(self, settings: Settings) -> None:
         """Write from here on in the form that the settings ask for."""
         self.has_settings = True
-        if settings.log.format == "json":
-            self.json_log = self._configure_log("json")
-        elif self.verbose and not self.is_quiet:
-            self.text_log = self._configure_log("text")
+        if settings.log.format == "json" or (self.verbose and not self.is_quiet):
+            # Most commands write sentences, and need not wait for the logging library.
+            from pipeline import logs
 
-    def _configure_log(self, form: str) -> FilteringBoundLogger:
-        # Most commands write sentences, and need not wait for the logging library.
-        from pipeline import logs
+            form = settings.log.format
+            log = logs.configure(form, self.level or settings.log.level)
+            self.json_log, self.text_log = (log, None) if form == "json" else (None, log)
 
-        level = logging.WARNING if self.is_quiet else logging.INFO
-        if self.verbose >= _DEBUG and not self.is_quiet:
-            level = logging.DEBUG
-        return logs.configure("json" if form == "json" else "text", level)
+    @property
+    def level(self) -> Level | None:
+        """The level of the log that `-q` or `-v` asks for; None where the settings decide."""
+        if self.is_quiet:
+            return "warning"
+        if self.verbose:
+            return "debug" if self.verbose >= _DEBUG else "info"
+        return None
 
     @property
     def log(self) -> FilteringBoundLogger | None:

@@ -67,6 +67,7 @@ def diagnostics_of_nightly(result: NightlyResult) -> list[Diagnostic]:
         *_deleted(result.outcomes),
         *_deferred(result.deferred),
         *_ignored(result.ignored),
+        *diagnostics_of_missing_columns(result.missing),
         *_other_files(result.other_files),
     ]
 
@@ -131,6 +132,18 @@ def _ignored(columns: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
         yield Diagnostic("columns_ignored", sentence, Severity.INFO)
 
 
+def diagnostics_of_missing_columns(missing: Mapping[str, str]) -> list[Diagnostic]:
+    """List the breakdowns whose column no export has."""
+    sentence = (
+        "no export has the column {!r} of the breakdown {}, so all rows are without a value in it; "
+        "correct [breakdowns] in the settings"
+    )
+    return [
+        Diagnostic("column_missing", sentence.format(column, name))
+        for name, column in missing.items()
+    ]
+
+
 def _other_files(names: Sequence[str]) -> Iterator[Diagnostic]:
     if names:
         sentence = f"{counted(len(names), 'file')} in exports/ not read, no .parquet: {some(names)}"
@@ -152,6 +165,7 @@ def nightly_body(result: NightlyResult, current: int) -> Mapping[str, object]:
         "blocked": result.blocked,
         "deferred": deferred,
         "ignored": result.ignored,
+        "missing": result.missing,
         "other_files": result.other_files,
         "ledger": result.ledger,
     }

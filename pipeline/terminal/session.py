@@ -21,7 +21,7 @@ def load_settings(reporter: Reporter, data: Path) -> Settings:
     """Read the settings, and set the form of the reporter's log.
 
     Raises:
-        InvalidSetting: A line or a variable is unknown or does not hold.
+        InvalidSetting: A line or a variable is unknown or invalid.
     """
     from pipeline import settings
 
@@ -49,7 +49,7 @@ def run_context(
         read_only: Write nothing to the data folder.
 
     Raises:
-        InvalidSetting: A line or a variable is unknown or does not hold.
+        InvalidSetting: A line or a variable is unknown or invalid.
         ExportsMissing: There is no exports folder; only without `read_only`.
         StoreUnusable, StoreDamaged: The catalog can't be opened.
     """

@@ -29,7 +29,7 @@ def test_the_lines_of_an_iteration_are_written_together_in_their_order() -> None
     file = Written()
 
     async def log() -> None:
-        logger = logs.to(BatchedFile(file), "text")
+        logger = logs.to(BatchedFile(file), "text", "info")
         for number in (1, 2):
             logger.info("request", number=number)
         assert file.texts == []
@@ -45,7 +45,7 @@ def test_the_lines_of_an_iteration_are_written_together_in_their_order() -> None
 
 def test_a_line_of_text_is_laid_out_as_the_console_renderer_does() -> None:
     console = structlog.dev.ConsoleRenderer(colors=False, sort_keys=False)
-    *_, line = logs.events("text")["processors"]
+    *_, line = logs.events("text", "info")["processors"]
     events: tuple[dict[str, Any], ...] = (
         {"path": "/a%20b", "status": 200, "duration_ms": 0.3, "none": None},
         {"detail": "it's here", "empty": "", "equal": "a=b", "quoted": 'a"b', "ø": "å\n"},

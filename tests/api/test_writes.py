@@ -166,6 +166,22 @@ def test_a_refresh_of_what_a_refused_export_named_fails_after_the_nightly_run_to
         assert client.put(f"{BASE}/agg-001").status_code == 409
 
 
+def test_a_refresh_without_force_fails_after_one_that_counted_without_a_refused_export(
+    data: Path,
+) -> None:
+    export(data, "blocked", 3)
+    torn = data / "exports" / "torn.parquet"
+    torn.write_bytes((data / "exports" / "blocked.parquet").read_bytes())
+    nightly_run(data)
+    torn.write_bytes(b"no Parquet")
+    with serving(data) as server, server.client() as client:
+        assert client.put(f"{BASE}/agg-001").status_code == 409
+        assert refreshed(client, "agg-001", force_refresh=True)["participant_count"] == 3
+        again = client.put(f"{BASE}/agg-001")
+        assert again.status_code == 409
+        assert "torn.parquet, which names blocked, is refused now" in again.json()["detail"]
+
+
 def test_a_refresh_of_a_snapshot_whose_file_is_damaged_makes_it_whole_again(data: Path) -> None:
     export(data, "damaged", 3)
     nightly_run(data)

@@ -322,6 +322,19 @@ def test_serve_answers_until_it_is_interrupted(bufdir: Bufdir, data: Path) -> No
     assert server.returncode == 0
 
 
+def test_a_quiet_server_logs_no_requests(bufdir: Bufdir) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    with bufdir.begin("serve", "-q", "--port", str(port)) as server:
+        _get(f"http://127.0.0.1:{port}/api/v1/bufdir-aggregations")
+        server.send_signal(signal.SIGTERM)
+        _, err = server.communicate(timeout=30)
+
+    assert (server.returncode, err) == (0, "")
+
+
 def _get(address: str) -> object:
     deadline = time.monotonic() + 30
     while True:

@@ -1,4 +1,4 @@
-"""The settings file that ships: complete, and true about what holds by itself."""
+"""The settings file that ships: complete, and true about the defaults."""
 
 from __future__ import annotations
 

@@ -233,6 +233,21 @@ def test_metrics_for_people_list_every_metric_by_every_breakdown(
     assert len(METRIC_HEADINGS) == len(METRICS)
 
 
+def test_a_breakdown_whose_column_no_export_has_is_named(bufdir: Bufdir, data: Path) -> None:
+    (data / "bufdir.toml").write_text('[breakdowns]\ncounty = "Fylkke"\nage = "Alder"\n')
+    write(data, table(people(4)).append_column("Alder", [["ung"] * 4]), "a.parquet")
+    warning = (
+        "bufdir: no export has the column 'Fylkke' of the breakdown county, so all rows are "
+        "without a value in it; correct [breakdowns] in the settings\n"
+    )
+
+    checked, nightly = bufdir("check"), bufdir("nightly")
+
+    assert (checked.code, checked.err) == (0, warning)
+    assert (nightly.code, nightly.err) == (0, warning)
+    assert bufdir("check", "--json").result["missing"] == {"county": "Fylkke"}
+
+
 def test_a_snapshot_that_failed_is_shown_with_its_error_and_has_no_metrics(
     bufdir: Bufdir, data: Path
 ) -> None:

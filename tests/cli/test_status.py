@@ -9,7 +9,7 @@ from pipeline.model import periods
 from pipeline.runs import lifecycle
 from pipeline.storage import run_queue
 from pipeline.storage.catalog import Catalog
-from tests.given import NOW, SUMMER, export, people
+from tests.given import NOW, SUMMER, export, people, row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,8 +101,9 @@ def test_runs_that_wait_are_listed(bufdir: Bufdir, data: Path) -> None:
 def test_blocked_organisations_are_listed_with_the_export_and_what_ends_it(
     bufdir: Bufdir, data: Path
 ) -> None:
-    for number in (1, 2):
-        export(data, people(2, org_id=f"org-{number}"), f"{number}.parquet")
+    export(data, people(2), "1.parquet")
+    both = [*people(2, org_id="org-2"), row(org_id="org-2", started_at=SUMMER, activity_id="a2")]
+    export(data, both, "2.parquet")
     bufdir("nightly")
     (data / "exports" / "2.parquet").write_bytes(b"cut off")
     bufdir("nightly")
@@ -112,7 +113,9 @@ def test_blocked_organisations_are_listed_with_the_export_and_what_ends_it(
     (blocked,) = result["blocked"]
     assert (blocked["org_id"], blocked["export"]) == ("org-2", "2.parquet")
     assert blocked["problem"].startswith("export 2.parquet is refused: ")
-    assert "bufdir run --force --org org-2" in blocked["remedy"]
+    assert blocked["remedy"].endswith(
+        "bufdir run --force --org org-2 --period rp-2024-q3 --period rp-2024-q4"
+    )
     assert properties(shown)["blocked"] == "1 organisation"
     assert blocked["remedy"] in shown
 

@@ -1,4 +1,4 @@
-"""Every kind of time a file may hold, both clock changes, and both sides of every midnight."""
+"""Every kind of time in files, both clock changes, and both sides of every midnight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Properties that hold for any exports, on every engine."""
+"""Properties of any exports, on every engine."""
 
 from __future__ import annotations
 

@@ -103,10 +103,10 @@ def test_a_blocked_organisation_fails_in_a_run_unless_it_is_forced(populated: Da
     populated.nightly()
     with populated.context() as context:
         period = [periods.parse("rp-2024-q4")]
-        (held,) = run_cells(context, period, ["org-2"]).outcomes
-        assert held.outcome == "blocked"
-        assert "export other.parquet, which names org-2, is refused now" in str(held.problem)
-        assert context.catalog.get(held.id).status == "completed"
+        (blocked_one,) = run_cells(context, period, ["org-2"]).outcomes
+        assert blocked_one.outcome == "blocked"
+        assert "export other.parquet, which names org-2, is refused now" in str(blocked_one.problem)
+        assert context.catalog.get(blocked_one.id).status == "completed"
         (forced,) = run_cells(context, period, ["org-2"], force=True).outcomes
     assert (forced.outcome, forced.version) == ("computed", 2)
     assert populated.published()["org-2", "rp-2024-q4"].total["participations"] == 1

@@ -187,7 +187,7 @@ class PolarsSurvey:
 
     @cached_property
     def _again(self) -> PolarsSurvey:
-        """The survey of the same request, read once more and held in memory."""
+        """The survey of the same request, read once more, in memory."""
         return survey(self.request, None)
 
     @cached_property
