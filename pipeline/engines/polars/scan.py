@@ -139,7 +139,7 @@ def _files(group: Mapping[int, Split]) -> pl.LazyFrame:
     theirs = export.mapping.sources
     raw = pl.scan_parquet(
         [part.export.file.location for part in alike],
-        schema={theirs[ours]: _dtype(kind) for ours, kind in export.types.items()},
+        schema=pl.Schema(pa.schema((theirs[ours], kind) for ours, kind in export.types.items())),
         extra_columns="ignore",
         cast_options=_CASTS,
         row_index_name=_ROW,
@@ -159,11 +159,6 @@ def _column(name: str) -> pl.Expr:
     return cs.by_name(name).as_expr()
 
 
-def _dtype(kind: pa.DataType) -> pl.DataType:
-    """Return the Polars type of a column that Polars reads itself."""
-    return pl.DataFrame(pa.schema([("", kind)]).empty_table()).dtypes[0]
-
-
 def _whence(group: Mapping[int, Split]) -> tuple[pl.Expr, pl.Expr]:
     """Compute the position of each row's split, and of the row in its file."""
     row = pl.col(_ROW).cast(pl.Int64)
@@ -179,8 +174,7 @@ def _whence(group: Mapping[int, Split]) -> tuple[pl.Expr, pl.Expr]:
 
 def _through_arrow(place: int, part: Split) -> pl.LazyFrame:
     """Scan the raw rows of a file that Polars does not read itself."""
-    empty = pl.DataFrame(batches.schema(part.export).empty_table())
-    schema = {**empty.schema, FILE: pl.Int64(), ROW: pl.Int64()}
+    schema = {**pl.Schema(batches.schema(part.export)), FILE: pl.Int64(), ROW: pl.Int64()}
 
     def frames(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _: int | None
