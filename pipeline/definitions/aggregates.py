@@ -23,11 +23,8 @@ Far more than a product of doubles can be wrong, for any hours that may count.
 """
 
 
-# Hours that can't count may be infinite, which no integer is.
-_HOURS: Final = nw.when(nw.col(HOURS).is_between(0, _MOST)).then(nw.col(HOURS))
-_BELOW: Final = (_HOURS * 3600).floor()
-_BEYOND: Final = _HOURS * 3600 - _BELOW
-IS_NEAR_HALF: Final = (_BEYOND - 0.5).abs() < _NEAR
+_SECONDS: Final = nw.col(HOURS) * 3600
+IS_NEAR_HALF: Final = (_SECONDS - _SECONDS.floor() - 0.5).abs() < _NEAR
 """Whether hours are so close to half a second that only their digits decide."""
 
 
@@ -41,11 +38,15 @@ def seconds_of_row(*, has_halves: bool = True) -> nw.Expr:
     Args:
         has_halves: False where `IS_NEAR_HALF` is true of no row, which takes half the time.
     """
-    is_up: nw.Expr = _BEYOND >= 0.5  # noqa: PLR2004 (a half)
-    if has_halves:
-        by_digits = _reaches_half(nw.when(IS_NEAR_HALF).then(_HOURS), _BELOW)
-        is_up = nw.when(IS_NEAR_HALF).then(by_digits).otherwise(is_up)
-    return _BELOW.cast(nw.Int64()) + is_up.cast(nw.Int64())
+    # Hours that can't count may be infinite, which no integer is.
+    hours = nw.when(nw.col(HOURS).is_between(0, _MOST)).then(nw.col(HOURS))
+    rounded = (hours * 3600 + 0.5).floor().cast(nw.Int64())
+    if not has_halves:
+        return rounded
+    near = nw.when(IS_NEAR_HALF).then(hours)
+    below = (near * 3600).floor().cast(nw.Int64())
+    exact = below + _reaches_half(near, below).cast(nw.Int64())
+    return nw.when(IS_NEAR_HALF).then(exact).otherwise(rounded)
 
 
 def _reaches_half(hours: nw.Expr, below: nw.Expr) -> nw.Expr:
@@ -61,7 +62,7 @@ def _reaches_half(hours: nw.Expr, below: nw.Expr) -> nw.Expr:
     scale = (nw.lit(10.0) ** (decimals - 5)).cast(nw.Int64())
     digits = text.str.replace_all(".", "", literal=True).cast(nw.Int64())
     fraction = digits - whole * scale * 100_000
-    half = below.cast(nw.Int64()) * 2 + 1 - whole * 7200
+    half = below * 2 + 1 - whole * 7200
     return fraction * 9 >= half * 125 * scale
 
 

@@ -67,10 +67,11 @@ def fold(kind: str, groups: Groups, breakdowns: Sequence[Breakdown]) -> dict[Cel
         _cell(kind, org_id, period): _numbers(metrics) for org_id, period, *metrics in groups.totals
     }
     shares = {one.name: _shares(kind, groups.breakdowns[one.name], one) for one in breakdowns}
+    nothing, no_values = zeros(), {one.name: no_shares(one) for one in breakdowns}
     return {
         cell: CellNumbers(
-            totals.get(cell, zeros()),
-            {one.name: shares[one.name].get(cell) or no_shares(one) for one in breakdowns},
+            totals.get(cell, nothing),
+            {name: found.get(cell) or no_values[name] for name, found in shares.items()},
             ledgers[cell],
         )
         for cell in sorted(ledgers)
@@ -81,9 +82,12 @@ def _shares(
     kind: str, rows: Iterable[Sequence[Any]], breakdown: Breakdown
 ) -> dict[Cell, dict[str, Numbers]]:
     found: dict[Cell, dict[str, Numbers]] = {}
+    nothing = no_shares(breakdown)
     for org_id, period, value, *metrics in rows:
         cell = _cell(kind, org_id, period)
-        found.setdefault(cell, no_shares(breakdown))[value] = _numbers(metrics)
+        if cell not in found:
+            found[cell] = nothing.copy()
+        found[cell][value] = _numbers(metrics)
     if breakdown.values is None:
         return {cell: dict(sorted(values.items())) for cell, values in found.items()}
     return found

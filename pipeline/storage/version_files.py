@@ -89,30 +89,35 @@ def state(data: Path, number: int, version: int) -> FileState:
 
 def write(contents: Mapping[Path, bytes]) -> None:
     """Write all these files so that each is complete or missing, also after a power cut."""
-    temporary = {
-        path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}"): path for path in contents
-    }
+    paths = {os.fspath(path): content for path, content in contents.items()}
+    temporary = {_temporary_name(path): path for path in paths}
     try:
         for written, path in temporary.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            written.write_bytes(contents[path])
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(written, "wb") as file:
+                file.write(paths[path])
         _flush(temporary)
         for written, path in temporary.items():
-            written.replace(path)
+            os.replace(written, path)
     except BaseException:
         for written in temporary:
-            written.unlink(missing_ok=True)
+            Path(written).unlink(missing_ok=True)
         raise
-    _flush(_folders(contents))
+    _flush(_folders(paths))
 
 
-def _folders(paths: Iterable[Path]) -> set[Path]:
+def _temporary_name(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f"{_TEMPORARY}{os.getpid()}-{name}")
+
+
+def _folders(paths: Iterable[str]) -> set[str]:
     """List the folders of the files, and the parents of those folders, which may be new."""
-    own = {path.parent for path in paths}
-    return own | {folder.parent for folder in own}
+    own = {os.path.dirname(path) for path in paths}
+    return own | {os.path.dirname(folder) for folder in own}
 
 
-def _flush(paths: Collection[Path]) -> None:
+def _flush(paths: Collection[str]) -> None:
     """Wait until all these files or folders are on disk."""
     if len(paths) < _MANY:
         for path in paths:
@@ -120,13 +125,13 @@ def _flush(paths: Collection[Path]) -> None:
                 os.fsync(descriptor)
         return
     # To flush a whole file system once takes less time than to flush two small files.
-    for path in {path.stat().st_dev: path for path in paths}.values():
+    for path in {os.stat(path).st_dev: path for path in paths}.values():
         with _opened(path) as descriptor:
             _flush_file_system(descriptor)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _opened(path: str) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor

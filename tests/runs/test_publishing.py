@@ -166,9 +166,9 @@ from tests.given import DataFolder
 log = []
 real = os.fsync
 folder = DataFolder(Path(sys.argv[1]))
-fsync, replace = os.fsync, Path.replace
+fsync, replace = os.fsync, os.replace
 os.fsync = lambda fd: (log.append(("sync", os.readlink(f"/proc/self/fd/{fd}"))), fsync(fd))[1]
-Path.replace = lambda self, to: (log.append(("name", str(self))), replace(self, to))[1]
+os.replace = lambda old, new: (log.append(("name", os.fspath(old))), replace(old, new))[1]
 folder.nightly()
 for what, path in log:
     print(what, path)
