@@ -46,7 +46,7 @@ def main() -> None:
     # Objects loaded by now are never freed; searching them for garbage would slow short commands.
     gc.freeze()
     # A command loads many more modules and leaves few cycles: searching less often is enough.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(300_000, 50, 100)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that can't be encoded is shown

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.model.periods import FIRST_YEAR, LAST_YEAR, MICROSECOND, MONTHS, epoch_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from zoneinfo import ZoneInfo
+
+_STEP: Final = timedelta(days=3)
+"""Less than the time between any two changes of one clock: since 1999 at least six days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,12 @@ def _changes(
     zone: ZoneInfo, begin: datetime, end: datetime
 ) -> Iterator[tuple[datetime, timedelta, timedelta]]:
     """Find each instant at which the offset changes, with the offsets before and after."""
-    day = timedelta(days=1)
     low, before = begin, _offset(zone, begin)
     while low < end:
-        after = _offset(zone, low + day)
+        after = _offset(zone, low + _STEP)
         if after != before:
-            yield _first_changed(zone, low, low + day, before), before, after
-        low, before = low + day, after
+            yield _first_changed(zone, low, low + _STEP, before), before, after
+        low, before = low + _STEP, after
 
 
 def _first_changed(zone: ZoneInfo, low: datetime, high: datetime, before: timedelta) -> datetime:

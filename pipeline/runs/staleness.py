@@ -64,12 +64,8 @@ def is_published(catalog: Catalog, record: NightlyRecord, now: datetime) -> bool
     """
     if record.until is not None and record.until <= now:
         return False
-    entries = [entry for entry in catalog.entries().values() if entry.version]
-    undisturbed = all(
-        entry.inputs == record.inputs for entry in entries if entry.org_id not in record.blocked
-    )
-    return undisturbed and all(
-        version_files.exists(catalog.data, entry.number, entry.version) for entry in entries
+    return catalog.all_follow_from(record.inputs, record.blocked) and version_files.all_exist(
+        catalog.data, catalog.current_versions()
     )
 
 

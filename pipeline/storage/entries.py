@@ -14,7 +14,7 @@ from pipeline.model.states import SnapshotStatus
 from pipeline.storage.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.model.listing import Listing
 
@@ -118,15 +118,29 @@ class EntryReads(Database):
         rows = self.execute("SELECT number, version FROM snapshots")
         return {row["number"]: row["version"] for row in rows}
 
+    def all_follow_from(self, inputs: str, blocked: Iterable[str]) -> bool:
+        """Return whether a run decided every published snapshot by these inputs.
+
+        Args:
+            inputs: A digest of terms and export files.
+            blocked: Organisations whose snapshots are left out.
+        """
+        others = self.execute(
+            "SELECT 1 FROM snapshots WHERE version > 0 AND inputs IS NOT ? "
+            "AND org_id NOT IN (SELECT value FROM json_each(?)) LIMIT 1",
+            (inputs, json_of(list(blocked))),
+        )
+        return not others
+
     def _entries(
         self, sql: str, params: Sequence[object] | Mapping[str, object] = ()
     ) -> Sequence[Entry]:
         return [self.decode(row, Entry) for row in self.execute(sql, params)]
 
 
-def json_of(numbers: Sequence[int]) -> str:
-    """Write numbers as JSON, for `AMONG`."""
-    return msgspec.json.encode(list(numbers)).decode()
+def json_of(values: Sequence[int] | Sequence[str]) -> str:
+    """Write values as JSON, for `AMONG`."""
+    return msgspec.json.encode(values).decode()
 
 
 def _listed(listing: Listing) -> tuple[str, dict[str, str | int], str]:

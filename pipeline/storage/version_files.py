@@ -37,7 +37,11 @@ _VERSIONED: Final = re.compile(r"agg-(\d{3}|[1-9]\d{3,11})/v([1-9]\d*)", re.ASCI
 
 def version_path(data: Path, number: int, version: int) -> Path:
     """Name the file of a version."""
-    return Path(data, SNAPSHOTS, versions.snapshot_id(number), f"v{version}.json")
+    return Path(_name(os.fspath(data), number, version))
+
+
+def _name(data: str, number: int, version: int) -> str:
+    return os.path.join(data, SNAPSHOTS, versions.snapshot_id(number), f"v{version}.json")
 
 
 def quarantine_path(data: Path, number: int, version: int) -> Path:
@@ -71,9 +75,14 @@ def read(data: Path, number: int, version: int) -> Version:
     return found
 
 
-def exists(data: Path, number: int, version: int) -> bool:
-    """Return whether a version's file exists."""
-    return version_path(data, number, version).exists()
+def all_exist(data: Path, current: Mapping[int, int]) -> bool:
+    """Return whether the file of each snapshot's version exists; version 0 has none."""
+    folder = os.fspath(data)
+    return all(
+        os.path.exists(_name(folder, number, version))
+        for number, version in current.items()
+        if version
+    )
 
 
 def state(data: Path, number: int, version: int) -> FileState:

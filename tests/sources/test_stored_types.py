@@ -102,7 +102,7 @@ def test_parts_of_a_file_that_arrow_reads_are_its_rows_in_their_order(data: Path
     (part,) = scan.whole(scan_request(data).exports)
     for first, rows in ((0, 5000), (0, 1), (699, 2), (4321, 679), (1400, 700), (10, 0)):
         piece = [scan.Split(part.export, first, rows)]
-        found = scan.scan(piece, scan_request(data)).collect()
+        found = scan.scan(piece, scan_request(data)).rows.collect()
         assert found["participant_id"].to_list() == [str(one) for one in ids[first:][:rows]]
         assert found["row"].to_list() == list(range(first, first + rows))
 

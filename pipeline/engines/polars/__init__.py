@@ -51,7 +51,7 @@ class Polars:
 
     def organisations(self, request: ScanRequest) -> frozenset[str]:
         """Find the valid organisations that any row names."""
-        rows = scan.scan(scan.whole(request.exports), request)
+        rows = scan.scan(scan.whole(request.exports), request).rows
         try:
             named = rows.select(pl.col(ORG_ID).unique()).collect(engine="streaming")
         except scan.READ_ERRORS as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from pipeline.engines.polars import hashing, partials, scan
-from pipeline.engines.polars.scan import Split
+from pipeline.engines.polars.scan import Scan, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,32 +49,32 @@ def read(request: ScanRequest, cached: Cached, cache: Cache | None) -> list[Part
     open_ = partial(scan.scan, request=request)
 
     def read_one(
-        splits: Sequence[Split], rows: pl.LazyFrame, own_keys: pl.Series, several: pl.Series
+        splits: Sequence[Split], scanned: Scan, own_keys: pl.Series, several: pl.Series
     ) -> Partial:
-        aggregated = partials.aggregate(splits, rows, own_keys, request, several)
+        aggregated = partials.aggregate(splits, scanned, own_keys, request, several)
         return aggregated if cache is None else cache.put(aggregated)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # Many batches are read once for their keys and once more; a few stay in memory.
-        rows = list(pool.map(open_ if len(batches) > AT_ONCE else _in_memory(open_), batches))
-        keys = list(pool.map(partials.keys, rows))
+        scans = list(pool.map(open_ if len(batches) > AT_ONCE else _in_memory(open_), batches))
+        keys = list(pool.map(partials.keys, (one.rows for one in scans)))
         before = [*(one.keys for one in small), *cached.keys_of_others]
         stated_again = _stated_again(keys, before, valid)
         touched = [one for one in valid if _is_touched(one, stated_again)]
         several = [_repeated(keys), stated_again, *(one.several_keys for one in cached.valid)]
         batches += [one.splits for one in touched]
-        rows += [open_(one.splits) for one in touched]
+        scans += [open_(one.splits) for one in touched]
         keys += [one.keys() for one in touched]
         read_ = partial(read_one, several=pl.concat(several).unique())
-        new = list(pool.map(read_, batches, rows, keys))
+        new = list(pool.map(read_, batches, scans, keys))
     return [*_of(request, [one for one in valid if one not in touched]), *new]
 
 
 def _in_memory(
-    open_: Callable[[Sequence[Split]], pl.LazyFrame],
-) -> Callable[[Sequence[Split]], pl.LazyFrame]:
+    open_: Callable[[Sequence[Split]], Scan],
+) -> Callable[[Sequence[Split]], Scan]:
     """Give the same scan of rows that have been read into memory."""
-    return lambda splits: open_(splits).collect(engine="streaming").lazy()
+    return lambda splits: open_(splits).in_memory()
 
 
 def _of(request: ScanRequest, valid: Sequence[Partial]) -> list[Partial]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pipeline.engines import ScanRequest
     from pipeline.engines.polars.distinct import DistinctIds
-    from pipeline.engines.polars.scan import Split
+    from pipeline.engines.polars.scan import Scan, Split
     from pipeline.model.clock import Calendar
     from pipeline.sources.parquet import Export
 from pipeline.engines.polars.numbering import Numbering
@@ -98,7 +98,7 @@ def keys(rows: pl.LazyFrame) -> pl.Series:
 
 def aggregate(
     splits: Sequence[Split],
-    rows: pl.LazyFrame,
+    scanned: Scan,
     own_keys: pl.Series,
     request: ScanRequest,
     several: pl.Series,
@@ -107,14 +107,12 @@ def aggregate(
 
     Args:
         splits: The splits of the batch.
-        rows: A scan of them.
+        scanned: A scan of them.
         own_keys: The `keys` of the rows.
         request: The terms and organisations.
         several: The hashed keys that may have several statements anywhere.
     """
-    # Collected before organisations are selected: a filter in the scan trusts statistics.
-    collected = rows.collect(engine="streaming")
-    typed = _of_organisations(collected, request.organisations)
+    typed, counts = scanned.collect()
     numbers = Numbering.of(typed, request)
     validated = _validated(typed, numbers, request, several)
     is_several = pl.col(_HAS_SEVERAL)
@@ -127,7 +125,7 @@ def aggregate(
     rows_read, named, checksums = _of_splits(every_sum, len(splits))
     return Partial(
         splits,
-        rows_read if typed is collected else _rows_read(collected, len(splits)),
+        rows_read if counts is None else _rows_read(counts, len(splits)),
         named,
         checksums,
         own_keys.clone,
@@ -141,13 +139,9 @@ def aggregate(
     )
 
 
-def _of_organisations(rows: pl.DataFrame, wanted: Collection[str] | None) -> pl.DataFrame:
-    return rows if wanted is None else rows.filter(pl.col(ORG_ID).is_in(list(wanted)))
-
-
-def _rows_read(rows: pl.DataFrame, splits: int) -> list[int]:
-    counts = dict(rows.get_column(FILE).value_counts().iter_rows())
-    return [counts.get(split, 0) for split in range(splits)]
+def _rows_read(counts: pl.DataFrame, splits: int) -> list[int]:
+    found = dict(counts.select(FILE, ROWS).iter_rows())
+    return [found.get(split, 0) for split in range(splits)]
 
 
 def _validated(
@@ -195,7 +189,7 @@ def _of_splits(
 
 def content_checksum(export: Export, request: ScanRequest) -> str:
     """Read one export and give the checksum of its content."""
-    rows = scan.scan(scan.whole([export]), request)
+    rows = scan.scan(scan.whole([export]), request).rows
     names = row_hash.hashed_columns(request.terms.columns)
     one = row_hash.row_hash(names, rows.collect_schema())
     total = rows.select(row_hash.checksum(one, one).sum()).collect(engine="streaming").item()

@@ -7,7 +7,7 @@ several. The cost of a batch therefore depends neither on the number of files no
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +18,9 @@ import pyarrow as pa
 from polars.io.plugins import register_io_source
 
 from pipeline.definitions.participations import typed
+from pipeline.definitions.steps import ROWS
 from pipeline.errors import ExportRefused
-from pipeline.model.columns import FILE, ROW, ColumnMapping
+from pipeline.model.columns import FILE, ORG_ID, ROW, ColumnMapping
 from pipeline.sources import batches, checksums
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
 
 _ROW: Final = "\0row"
 """A name that no column of an export has."""
+_COUNT: Final = pl.col(ORG_ID).is_null().count().cast(pl.Int64).alias(ROWS)
+"""Counts rows by reading a column of them, and not by what the footer says."""
 _CASTS: Final = pl.ScanCastOptions(categorical_to_string="allow", datetime_cast="convert-timezone")
 """Dictionaries are read as texts. Zones do not matter, because ticks are read."""
 
@@ -84,18 +87,47 @@ def _pieces(part: Split) -> list[Split]:
     return [Split(part.export, part.first + begin, end - begin) for begin, end in pairwise(bounds)]
 
 
-def scan(parts: Sequence[Split], request: ScanRequest) -> pl.LazyFrame:
-    """Plan one typed row per row of the splits, of all organisations; reads no rows yet.
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The typed rows of some splits, not read yet; `FILE` is the split's position."""
 
-    `FILE` is the split's position. Verifies the checksums of pages in files that have any.
+    rows: pl.LazyFrame
+    """One row per row of the organisations that are asked for, or of all."""
+    counts: pl.LazyFrame | None
+    """`ROWS` by `FILE` of all organisations; None where `rows` has all."""
+
+    def collect(self) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+        """Read the rows and count them."""
+        if self.counts is None:
+            return self.rows.collect(engine="streaming"), None
+        rows, counts = pl.collect_all([self.rows, self.counts], engine="streaming")
+        return rows, counts
+
+    def in_memory(self) -> Scan:
+        """Read the rows now."""
+        rows, counts = self.collect()
+        return Scan(rows.lazy(), None if counts is None else counts.lazy())
+
+
+def scan(parts: Sequence[Split], request: ScanRequest) -> Scan:
+    """Plan the scan of these splits; reads no rows yet.
+
+    Verifies the checksums of pages in files that have any.
 
     Raises:
         OSError: A file is gone, or a page differs from its checksum.
     """
     for part in parts:
         checksums.verify(part.export, part.first, part.rows)
-    scans = [_scan(group, request) for group in _alike(parts)]
-    return pl.concat([_nothing(request), *scans])
+    empty, groups = _nothing(request), [(group, _raw(group)) for group in _alike(parts)]
+    wanted = request.organisations
+    if wanted is None:
+        return Scan(pl.concat([empty, *(_scan(*one, request) for one in groups)]), None)
+    of_wanted = pl.col(ORG_ID).cast(pl.String).is_in(list(wanted))
+    rows = [_scan(group, raw.filter(of_wanted), request) for group, raw in groups]
+    counts = [raw.group_by(FILE).agg(_COUNT) for _, raw in groups]
+    no_counts = empty.group_by(FILE).agg(_COUNT)
+    return Scan(pl.concat([empty, *rows]), pl.concat([no_counts, *counts]))
 
 
 def _alike(parts: Sequence[Split]) -> list[dict[int, Split]]:
@@ -117,9 +149,15 @@ def _nothing(request: ScanRequest) -> pl.LazyFrame:
     return _typed(raw, ColumnMapping({}, {}), request)
 
 
-def _scan(group: Mapping[int, Split], request: ScanRequest) -> pl.LazyFrame:
+def _raw(group: Mapping[int, Split]) -> pl.LazyFrame:
+    """Scan the raw rows of splits that are stored alike."""
     place, part = next(iter(group.items()))
     raw = _files(group) if part.export.is_native else _through_arrow(place, part)
+    return raw.with_columns(pl.col(FILE).cast(pl.Int32))
+
+
+def _scan(group: Mapping[int, Split], raw: pl.LazyFrame, request: ScanRequest) -> pl.LazyFrame:
+    part = next(iter(group.values()))
     return _typed(raw, part.export.mapping, request)
 
 
@@ -147,7 +185,7 @@ def _files(group: Mapping[int, Split]) -> pl.LazyFrame:
         hive_partitioning=False,
         use_statistics=False,
     )
-    if len(alike) == 1:
+    if alike[0].rows < export.rows:
         raw = raw.slice(alike[0].first, alike[0].rows)
     columns = [_column(theirs[ours]).alias(ours) for ours in export.types]
     ticks = [pl.col(ours).to_physical() for ours in export.mapping.instants]
@@ -202,9 +240,11 @@ def native(frame: Frame) -> pl.LazyFrame:
 def unreadable(request: ScanRequest) -> Mapping[Export, ExportRefused]:
     """Find the files that can't be read to their end, by reading each alone."""
     found = {}
+    everything = replace(request, organisations=None)
     for part in whole(request.exports):
         try:
-            scan([part], request).select(pl.all().count()).collect(engine="streaming")
+            rows = scan([part], everything).rows
+            rows.select(pl.all().count()).collect(engine="streaming")
         except READ_ERRORS as error:
             reason = str(error).splitlines()[0]
             problem = f"it can't be read to its end ({reason}); export or copy it again"
