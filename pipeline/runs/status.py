@@ -130,6 +130,6 @@ def _blocked(record: NightlyRecord, published: Iterable[Entry]) -> Iterator[Bloc
     for org_id, export in sorted(record.blocked.items()):
         problem = record.files[export].problem if export in record.files else None
         own = (one.reporting_period_id for one in published if one.org_id == org_id)
-        periods = " ".join(f"--period {period}" for period in own)
+        periods = " ".join(f"--period {period}" for period in sorted(own))
         remedy = _REMEDY.format(org_id=org_id, periods=periods or "--period PERIOD")
         yield BlockedOrganisation(org_id, export, problem or "", remedy)

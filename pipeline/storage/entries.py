@@ -128,7 +128,7 @@ class EntryReads(Database):
         others = self.execute(
             "SELECT 1 FROM snapshots WHERE version > 0 AND inputs IS NOT ? "
             "AND org_id NOT IN (SELECT value FROM json_each(?)) LIMIT 1",
-            (inputs, json_of(list(blocked))),
+            (inputs, json_of(blocked)),
         )
         return not others
 
@@ -138,9 +138,9 @@ class EntryReads(Database):
         return [self.decode(row, Entry) for row in self.execute(sql, params)]
 
 
-def json_of(values: Sequence[int] | Sequence[str]) -> str:
+def json_of(values: Iterable[int] | Iterable[str]) -> str:
     """Write values as JSON, for `AMONG`."""
-    return msgspec.json.encode(values).decode()
+    return msgspec.json.encode(list(values)).decode()
 
 
 def _listed(listing: Listing) -> tuple[str, dict[str, str | int], str]:

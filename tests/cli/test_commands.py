@@ -146,7 +146,7 @@ def test_check_of_no_exports_says_so(bufdir: Bufdir) -> None:
 def test_verify_finds_that_all_match(computed: Bufdir) -> None:
     ended = computed("verify")
 
-    assert [line[0::3] for line in table_of(ended.out)[1:]] == [
+    assert [[line[0], line[-1]] for line in table_of(ended.out)[1:]] == [
         ["agg-001", "match"],
         ["agg-002", "match"],
         ["agg-003", "match"],
@@ -205,7 +205,7 @@ def test_a_version_file_that_is_damaged_ends_verify_with_1(bufdir: Bufdir, data:
 
     ended, shown = bufdir("verify"), bufdir("show", "agg-001")
 
-    assert table_of(ended.out)[1][3] == "corrupt"
+    assert table_of(ended.out)[1][-1] == "corrupt"
     assert ended.code == shown.code == 1
     assert shown.err.startswith(f"bufdir: {data}/snapshots/agg-001/v1.json is damaged: ")
 

@@ -199,6 +199,7 @@ def test_a_nightly_run_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
         "blocked": {},
         "deferred": [{"org_id": "org-1", "reporting_period_id": "rp-2099-q2"}],
         "ignored": {},
+        "missing": {},
         "other_files": [],
     }
     assert ended.code == 3
