@@ -175,7 +175,7 @@ def test_an_unknown_variable_is_refused_with_those_that_are_known(
         ("max_hour = 12", "max_hour", r"is unknown; it may be timezone, periods, categories"),
         ("[run]\nat_once = 1", "run", r"is unknown; it may be .*runs, log"),
         ("[runs]\natonce = 1", "runs.atonce", r"is unknown; it may be at_once, memory_mb"),
-        ("[log]\nlevel = 1", "log.level", r"is unknown; it may be format"),
+        ("[log]\ncolour = 1", "log.colour", r"is unknown; it may be format, level"),
         ("[export]\ncolumn = 1", "export.column", r"is unknown; it may be columns, categories"),
         ('timezone = "Oslo"', "timezone", r"'Oslo': is no time zone; it may be any .*Europe/Oslo"),
         ('timezone = ""', "timezone", r"is no time zone"),

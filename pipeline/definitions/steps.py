@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 import narwhals as nw
 
 from pipeline.definitions import rules
-from pipeline.definitions.aggregates import expressions, seconds_of_row
+from pipeline.definitions.aggregates import expressions
 from pipeline.definitions.participations import step_function
+from pipeline.definitions.seconds import add_seconds
 from pipeline.model.columns import FILE, KEY, ORG_ID, STARTED_AT, latest_by
 from pipeline.model.ledger import COUNTED, LINE_NUMBERS, SUPERSEDED
-from pipeline.model.metrics import SECONDS
 from pipeline.model.periods import KINDS
 
 if TYPE_CHECKING:
@@ -83,16 +83,14 @@ def validate(statements: Frame, terms: Terms, *, has_halves: bool = True) -> Fra
     Args:
         statements: Rows with `IS_LATEST`.
         terms: The terms by which rows count.
-        has_halves: As in `seconds_of_row`.
+        has_halves: As in `add_seconds`.
     """
     superseded = {SUPERSEDED: ~nw.col(IS_LATEST)}
     verdict = rules.first_that_fits(superseded | dict(rules.verdicts(terms)))
     validated = statements.with_columns(
         nw.when(nw.col(REASON).is_null()).then(verdict).otherwise(nw.col(REASON)).alias(REASON)
     )
-    # Only hours that count are multiplied: the others may be infinite, which is no integer.
-    counts = nw.when(nw.col(REASON).is_null()).then(seconds_of_row(has_halves=has_halves))
-    return validated.with_columns(counts.alias(SECONDS))
+    return add_seconds(validated, nw.col(REASON).is_null(), has_halves=has_halves)
 
 
 def in_periods(rows: Frame, kind: str) -> Frame:

@@ -18,7 +18,7 @@ import polars as pl
 from pipeline.definitions import steps
 from pipeline.definitions.steps import MONTH, PERIOD, REASON, ROWS, VALUE
 from pipeline.engines import grouping, quarantine, row_hash
-from pipeline.engines.polars import batches, distinct, scan, sums
+from pipeline.engines.polars import batches, distinct, partials, sums
 from pipeline.engines.polars.batch_files import CacheCorrupt
 from pipeline.engines.polars.cache import Cached
 from pipeline.engines.polars.numbering import Numbering
@@ -69,7 +69,7 @@ def _compare_statements(request: ScanRequest, found: Sequence[Partial]) -> pl.Da
     undecided = nw.lit(None).cast(nw.Int8()).alias(REASON)
     rows = nw.from_native(several.lazy()).with_columns(latest, undecided)
     marked = steps.mark_latest(rows, request.terms.columns)
-    return scan.native(steps.validate(marked, request.terms)).collect()
+    return partials.validate(marked, request.terms, several).collect()
 
 
 def _numbered_files(request: ScanRequest, found: Partial, rows: pl.DataFrame) -> pl.DataFrame:
