@@ -47,7 +47,7 @@ os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")
 _ROW: Final = "\0row"
 """A name that no column of an export has."""
 _COUNT: Final = pl.col(ORG_ID).is_null().count().cast(pl.Int64).alias(ROWS)
-"""Counts rows by reading a column of them, and not by what the footer says."""
+"""Counts rows by reading a column of them; the footer may have another number."""
 _CASTS: Final = pl.ScanCastOptions(categorical_to_string="allow", datetime_cast="convert-timezone")
 """Dictionaries are read as texts. Zones do not matter, because ticks are read."""
 
