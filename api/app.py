@@ -19,7 +19,7 @@ from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetail
 from litestar.plugins.structlog import StructlogConfig, StructlogPlugin
 from litestar.types import ASGIApp, Logger
 
-from api import health, metrics
+from api import health, prometheus
 from api.docs import page
 from api.http import parsing, problems
 from api.http.caching import CachedResponse, CachingMiddleware
@@ -53,11 +53,11 @@ def create_app(
             *handlers.routers(),
             *health.ROUTES,
             *page.ROUTES,
-            metrics.route(data),
+            prometheus.route(data),
         ],
         dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
         lifespan=[lifespan],
-        middleware=[metrics.REQUESTS.middleware],
+        middleware=[prometheus.REQUESTS.middleware],
         plugins=[_logging(chosen), _problems()],
         openapi_config=None,
         request_max_body_size=parsing.MAX_BODY_BYTES,
@@ -75,7 +75,7 @@ def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp
     app = create_app(data, chosen, is_stopping)
     cache = ResponseCache[CachedResponse](once_per_iteration(CatalogChangeCounter(data).state))
     access_log = logs.to(BatchedFile(sys.stderr), chosen.log.format, chosen.log.level)
-    return CachingMiddleware(app, handlers.BASE, cache, metrics.cached_requests(app), access_log)
+    return CachingMiddleware(app, handlers.BASE, cache, prometheus.cached_requests(app), access_log)
 
 
 def _logging(chosen: Settings) -> StructlogPlugin:

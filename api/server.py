@@ -41,7 +41,7 @@ _START_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
 _WATCH_SECONDS: Final = 0.5
 _METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""As `api.metrics` names it, which must not be imported before the variable is set."""
+"""As `api.prometheus` names it, which must not be imported before the variable is set."""
 
 
 def serve(data: Path, chosen: Settings, host: str, port: int, workers: int) -> None:

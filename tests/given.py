@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.model.versions import Version
     from pipeline.runs.context import NightlyResult
     from pipeline.runs.gather import RunInputs
-    from pipeline.sources.parquet import Exports
+    from pipeline.sources.accepted import Exports
 
 Row = dict[str, Any]
 

@@ -17,7 +17,7 @@ from typing import Final
 from anyio.to_thread import run_sync
 from structlog.typing import FilteringBoundLogger
 
-from api import metrics
+from api import prometheus
 from api.jobs.endings import RunEnd
 from api.jobs.supervisor import Supervisor
 from pipeline.errors import BufdirError
@@ -55,7 +55,7 @@ class Dispatcher:
     async def running(self) -> AsyncIterator[None]:
         """Dispatch during the block; then kill the run processes and give their runs back."""
         for end in RunEnd:
-            metrics.RUNS.labels(end)  # so that the first of its kind is an increase from 0
+            prometheus.RUNS.labels(end)  # so that the first of its kind is an increase from 0
         looking = asyncio.create_task(self._look())
         try:
             yield

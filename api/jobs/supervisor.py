@@ -16,7 +16,7 @@ from typing import Final
 from anyio.to_thread import run_sync
 from structlog.typing import FilteringBoundLogger
 
-from api import metrics
+from api import prometheus
 from api.jobs import run_process
 from api.jobs.endings import ending
 from pipeline.settings import RunSettings
@@ -81,7 +81,7 @@ class Supervisor:
     def _record(self, run: Run, code: int) -> None:
         """End a run whose process could not, or requeue it."""
         end = ending(code, self.limits)
-        metrics.RUNS.labels(end.how).inc()
+        prometheus.RUNS.labels(end.how).inc()
         if end.is_recorded:
             return
         self.logger.warning("run_process_exited", run=run.id, end=end.how.value, code=code)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.clock import WallClock
     from pipeline.model.terms import Terms
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 
 RejectedRows = dict[tuple[str, int] | None, bytes]
 """Rows for quarantine, a line of JSON each, by organisation and month; None: in no cell."""

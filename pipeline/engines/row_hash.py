@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pipeline.model.columns import Column
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 
 ROW_HASH: Final = "row_hash"
 """The hash of all values of a row."""

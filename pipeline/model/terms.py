@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.model.breakdowns import Breakdown, by_category, column_of, further
 from pipeline.model.columns import COLUMNS, Column
+from pipeline.model.ledger import LEDGER
 from pipeline.model.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Terms:
         metrics = [(metric.name, metric.aggregation.value, metric.column) for metric in METRICS]
         return digest_of(
             DEFINITIONS,
+            LEDGER,
             metrics,
             self.zone.key,
             self.categories,

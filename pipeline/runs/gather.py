@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pipeline.model.cells import Cell
     from pipeline.runs.context import RunContext
     from pipeline.settings import Settings
+    from pipeline.sources.accepted import Exports
     from pipeline.sources.exports import File
-    from pipeline.sources.parquet import Exports
     from pipeline.storage.catalog import Entry
 
 _ATTEMPTS: Final = 3

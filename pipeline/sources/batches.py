@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 
 _ROWS: Final = 65_536
 """The rows in memory at a time."""

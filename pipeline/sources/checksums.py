@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 
 _HEADER: Final = 1024
 """A size in bytes that is enough for nearly every page header."""

@@ -7,14 +7,14 @@ of one name, or can't be read as Parquet.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from pipeline.errors import ExportRefused
 from pipeline.model.columns import COLUMNS, Column, ColumnMapping, Kind
 from pipeline.sources import footer
+from pipeline.sources.accepted import Export, Exports
 from pipeline.sources.exports import is_legible, os_problem
 
 if TYPE_CHECKING:
@@ -22,55 +22,6 @@ if TYPE_CHECKING:
 
     from pipeline.sources.exports import File
     from pipeline.sources.footer import Footer, StoredColumn
-
-
-@dataclass(frozen=True, slots=True)
-class Export:
-    """One export that can be read."""
-
-    file: File
-    mapping: ColumnMapping = field(hash=False)
-    types: Mapping[str, pa.DataType] = field(hash=False)
-    """The type of each of our columns that the file has."""
-    rows: int
-    ignored: tuple[str, ...]
-    """The names of columns that are not read."""
-    layout: tuple[Any, ...]
-    """Our columns with their names and types; one scan can read files of one layout."""
-    is_native: bool
-    """Whether engines' own readers give every value exactly; otherwise `batches` reads the file."""
-    first_page: int | None
-    """The position of the file's first page; None where there is none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Exports:
-    """All export files of a run, each accepted or refused, in the order of their names."""
-
-    accepted: tuple[Export, ...]
-    refused: Mapping[File, ExportRefused]
-
-    @property
-    def rows(self) -> int:
-        """The number of rows in the accepted files, by their footers."""
-        return sum(export.rows for export in self.accepted)
-
-    @property
-    def files(self) -> tuple[File, ...]:
-        """All files, accepted and refused."""
-        return (*(export.file for export in self.accepted), *self.refused)
-
-    @property
-    def problems(self) -> Mapping[str, str]:
-        """The problem of each refused file, by its name."""
-        return {file.name: str(error) for file, error in self.refused.items()}
-
-    def without(self, damaged: Mapping[Export, ExportRefused]) -> Exports:
-        """Return these exports with the damaged ones refused as well."""
-        return Exports(
-            tuple(export for export in self.accepted if export not in damaged),
-            {**self.refused, **{export.file: error for export, error in damaged.items()}},
-        )
 
 
 def read(

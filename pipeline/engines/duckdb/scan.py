@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pipeline.definitions.participations import Frame
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 
 READ_ERRORS: Final = (duckdb.Error, pa.ArrowException, OSError)
 """The errors that reading a damaged file raises."""

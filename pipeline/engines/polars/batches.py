@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipeline.engines import ScanRequest
     from pipeline.engines.polars.cache import Cache, Cached
     from pipeline.engines.polars.partials import Partial
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 
 AT_ONCE: Final = 2
 """Batches in memory at a time: Polars leaves gaps that a second one fills."""

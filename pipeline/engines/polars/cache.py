@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.engines import CacheAccess, EventSink
     from pipeline.engines.polars.partials import Partial
     from pipeline.model.terms import Terms
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 from pipeline.engines.polars.batch_files import (
     BatchFile,
     CacheCorrupt,

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pipeline.engines.polars.scan import Scan, Split
     from pipeline.model.clock import Calendar
     from pipeline.model.terms import Terms
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 from pipeline.engines.polars.numbering import Numbering
 from pipeline.engines.polars.sums import SUMMED, counted_ids, shares, sums
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pipeline.definitions.participations import Frame
     from pipeline.engines import ScanRequest
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 
 READ_ERRORS: Final = (
     pl.exceptions.PolarsError,

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pipeline.engines.polars.distinct import DistinctIds
     from pipeline.engines.polars.partials import Partial
     from pipeline.model.cells import CellNumbers
-    from pipeline.sources.parquet import Export
+    from pipeline.sources.accepted import Export
 
 _LATEST_HASH: Final = "latest_hash"
 """The row hash of the latest statement of the row's participation."""
