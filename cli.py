@@ -424,8 +424,7 @@ def serve(
     from pipeline.terminal import session
 
     chosen = session.load_settings(reporter, data)
-    if reporter.level is not None:
-        chosen = chosen.with_log_level(reporter.level)
+    chosen = chosen.with_log_level(reporter.level(chosen))
     server.serve(data, chosen, host, port, workers)
 
 

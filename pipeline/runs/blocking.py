@@ -7,53 +7,70 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.model.cells import NO_CONTENT
+from pipeline.model import periods
+from pipeline.model.cells import NO_CONTENT, Cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from pipeline.model.cells import Cell
+    from pipeline.runs.context import RunContext
     from pipeline.runs.gather import RunInputs
-    from pipeline.runs.plan import Published
     from pipeline.storage.nightly_record import NightlyRecord
 
 
 def organisations_of_refused(
-    record: NightlyRecord, inputs: RunInputs, entries: Mapping[Cell, Published]
+    context: RunContext,
+    record: NightlyRecord,
+    inputs: RunInputs,
+    organisations: Collection[str] | None = None,
 ) -> Mapping[str, Sequence[str]]:
     """Find, for each refused export, the organisations whose numbers would be too small without it.
 
     They are those that the file named before. A refused file that is new is taken for the
     successor of every file that has gone: a torn delivery under a new name. After the catalog was
-    lost, no file is known; then they are the organisations that would lose rows.
+    lost, no file is known; then they are the organisations that have other rows than published.
 
     Args:
+        context: The catalog.
         record: The last nightly run, with the files as it found them.
         inputs: The exports of now, and the survey of them.
-        entries: The snapshots to decide about.
+        organisations: The organisations of the survey; None is all.
     """
-    names = {file.name for file in inputs.exports.files}
-    gone = [file.organisations for name, file in record.files.items() if name not in names]
-    unknown = {org_id for organisations in gone for org_id in organisations}
-    if record.run_id == 0:
-        unknown |= set(_losing_rows(inputs, entries))
-    return {
-        name: record.files[name].organisations if name in record.files else sorted(unknown)
-        for name in inputs.exports.problems
-    }
-
-
-def _losing_rows(inputs: RunInputs, entries: Mapping[Cell, Published]) -> Iterator[str]:
-    """Give the organisations with a cell that has fewer rows now than when it was published."""
     if not inputs.exports.refused:
-        return
+        return {}
+    names = {file.name for file in inputs.exports.files}
+    unknown = {
+        org_id
+        for name, file in record.files.items()
+        if name not in names
+        for org_id in file.organisations
+    }
+    if record.run_id == 0:
+        unknown |= set(_changed(context, inputs, organisations))
+    found = {}
+    for name in inputs.exports.problems:
+        known = record.files.get(name)
+        named = set(known.organisations) if known else set()
+        found[name] = sorted(named if known and known.is_complete else named | unknown)
+    return found
+
+
+def _changed(
+    context: RunContext, inputs: RunInputs, organisations: Collection[str] | None
+) -> Iterator[str]:
+    """Give the organisations with a cell of other rows than its version was computed from."""
+    entries = [
+        entry
+        for entry in context.catalog.entries().values()
+        if entry.version and (organisations is None or entry.org_id in organisations)
+    ]
+    cells = {Cell(one.org_id, periods.parse(one.reporting_period_id)): one for one in entries}
     contents = {
         kind: inputs.survey.contents(kind)
-        for kind in dict.fromkeys(cell.period.kind for cell in entries)
+        for kind in dict.fromkeys(cell.period.kind for cell in cells)
     }
-    for cell, published in entries.items():
-        content = contents[cell.period.kind].get(cell, NO_CONTENT)
-        if content.rows < (published.entry.rows or 0):
+    for cell, entry in cells.items():
+        if entry.row_digest != contents[cell.period.kind].get(cell, NO_CONTENT).digest:
             yield cell.org_id
 
 

@@ -100,7 +100,7 @@ def _planned(context: RunContext, inputs: RunInputs) -> Mapping[str, int]:
     """Count the decisions of the next nightly run by action."""
     record = nightly_record.read(context.catalog) or nightly_record.EMPTY
     entries = gather.find_published(context, context.catalog.entries().values())
-    of_refused = blocking.organisations_of_refused(record, inputs, entries)
+    of_refused = blocking.organisations_of_refused(context, record, inputs)
     planned = plan(
         inputs.survey,
         entries,

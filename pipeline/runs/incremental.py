@@ -35,7 +35,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
     engine = context.engine(reads_cache=not full, writes_cache=True)
     with gather.gather(context, engine) as inputs:
         entries = gather.find_published(context, context.catalog.entries().values())
-        of_refused = blocking.organisations_of_refused(beginning.record, inputs, entries)
+        of_refused = blocking.organisations_of_refused(context, beginning.record, inputs)
         blocked = blocking.blocked_organisations(of_refused)
         # Before anything is published: if this run is killed, the next one still knows.
         nightly_record.add_organisations(context.catalog, inputs.organisations_by_name)

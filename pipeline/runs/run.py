@@ -98,7 +98,7 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
     with gather.gather(context, engine, organisations) as inputs:
         record = nightly_record.read(catalog) or nightly_record.EMPTY
         entries = gather.find_published(context, _entries(context, runs))
-        of_refused = blocking.organisations_of_refused(record, inputs, entries)
+        of_refused = blocking.organisations_of_refused(context, record, inputs, organisations)
         planned = plan(
             inputs.survey,
             entries,

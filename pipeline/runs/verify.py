@@ -93,6 +93,7 @@ def verify(
     by_engine: dict[EngineName, list[Entry]] = {}
     for entry in entries:
         by_engine.setdefault(engine or _engine_for(context, entry), []).append(entry)
+    surveyed: list[RunInputs] = []
     verified: dict[int, VerifiedSnapshot] = {}
     refused: dict[str, str] = {}
     # Without a snapshot, too, refused exports are named.
@@ -104,6 +105,8 @@ def verify(
             recomputed = _recompute(inputs, [cell_of(entry) for entry in own if entry.version])
             verified |= {entry.number: _verify(chosen, recomputed, entry) for entry in own}
             refused |= inputs.exports.problems
+            surveyed.append(inputs)
+    surveyed[0].check_unchanged()  # all engines must have read the same exports
     return VerifyResult([verified[entry.number] for entry in entries], refused)
 
 

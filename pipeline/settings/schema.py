@@ -147,7 +147,7 @@ class LogSettings(Section):
 
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warning"] = "info"
-    """The least severe events that are logged; `-q` and `-vv` decide before it."""
+    """The least severe events that are logged."""
 
 
 class EngineSettings(Section):

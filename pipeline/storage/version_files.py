@@ -98,7 +98,7 @@ def state(data: Path, number: int, version: int) -> FileState:
 
 def write(contents: Mapping[Path, bytes]) -> None:
     """Write all these files so that each is complete or missing, also after a power cut."""
-    paths = {os.fspath(path): content for path, content in contents.items()}
+    paths = {os.path.abspath(path): content for path, content in contents.items()}
     temporary = {_temporary_name(path): path for path in paths}
     try:
         for written, path in temporary.items():

@@ -57,17 +57,16 @@ class Reporter:
             from pipeline import logs
 
             form = settings.log.format
-            log = logs.configure(form, self.level or settings.log.level)
+            log = logs.configure(form, self.level(settings))
             self.json_log, self.text_log = (log, None) if form == "json" else (None, log)
 
-    @property
-    def level(self) -> Level | None:
-        """The level of the log that `-q` or `-v` asks for; None where the settings decide."""
+    def level(self, settings: Settings) -> Level:
+        """Return the level of the log: `-q` quietens it, `-v` and `-vv` add to the settings."""
         if self.is_quiet:
             return "warning"
-        if self.verbose:
-            return "debug" if self.verbose >= _DEBUG else "info"
-        return None
+        if self.verbose >= _DEBUG:
+            return "debug"
+        return "info" if self.verbose and settings.log.level == "warning" else settings.log.level
 
     @property
     def log(self) -> FilteringBoundLogger | None:
@@ -100,10 +99,9 @@ class Reporter:
         return message
 
     def debug(self, event: str, **fields: object) -> None:
-        """Write an event that only `-vv` asks for."""
-        if self.verbose < _DEBUG or self.is_quiet:
-            return
-        self._find_settings()
+        """Write an event that only `-vv` or the settings ask for."""
+        if self.verbose >= _DEBUG and not self.is_quiet:
+            self._find_settings()
         if self.log is not None:
             self.log.debug(event, **fields)
 

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.terminal.data_folder import HERE, DataFolderRule, find
 from tests.cli.conftest import bare
+from tests.given import export, row
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Bufdir
@@ -134,3 +135,14 @@ def test_config_tells_by_which_rule_the_data_folder_was_chosen(
 
     assert ended.result["data_rule"] == rule
     assert Path(ended.result["data"]) == computed.data
+
+
+def test_the_data_folder_may_be_the_current_directory_itself(data: Path) -> None:
+    export(data, [row(), row(participant_id="p2", hours=None)])
+
+    nightly = bare("--data", ".", "nightly", cwd=data)
+    run = bare("run", "--force", "--period", "rp-2024-q4", cwd=data, BUFDIR_DATA=".")
+
+    assert (nightly.code, nightly.err) == (0, "")
+    assert (run.code, run.err) == (0, "")
+    assert (data / "snapshots" / "agg-001" / "v2.json").exists()

@@ -165,3 +165,14 @@ def test_an_unknown_engine_is_wrong_usage(bufdir: Bufdir) -> None:
 
     assert ended.err.startswith("bufdir: invalid value for '--engine': 'abacus' is not one of ")
     assert ended.code == 2
+
+
+def test_verbose_never_logs_less_than_the_settings_ask_for(bufdir: Bufdir, data: Path) -> None:
+    export(data, people(2))
+
+    debug = bufdir("-v", "nightly", BUFDIR_LOG__LEVEL="debug")
+    info = bufdir("-v", "nightly", "--full", BUFDIR_LOG__LEVEL="warning")
+
+    assert ("debug", "command_ended") in events(debug)
+    assert ("info", "exports_read") in events(info)
+    assert not [name for level, name in events(info) if level == "debug"]

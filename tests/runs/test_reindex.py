@@ -117,33 +117,6 @@ def test_rebuilding_refuses_a_version_file_of_a_newer_release_and_changes_nothin
         assert context.catalog.get("agg-001").version == 1
 
 
-def test_a_torn_export_lets_no_number_fall_after_the_catalog_was_lost(folder: DataFolder) -> None:
-    folder.export(people(3), "a.parquet")
-    torn = folder.export([*people(2, org_id="org-2"), row(activity_id="a2")], "b.parquet")
-    folder.export(people(4, org_id="org-3"), "c.parquet")
-    folder.nightly()
-    before = folder.published()
-    content = torn.read_bytes()
-    (folder.data / "catalog.sqlite").unlink()
-    reindex.run(folder.data, NOW)
-
-    torn.write_bytes(content[: len(content) // 2])
-    folder.export(people(5, org_id="org-3"), "c.parquet")
-    result = folder.nightly()
-    # All rows of org-2 were in it: their numbers would stay without a block, too.
-    assert dict(result.blocked) == {"org-1": "b.parquet", "org-2": "b.parquet"}
-    assert folder.published() | {("org-3", "rp-2024-q4"): None} == before | {
-        ("org-3", "rp-2024-q4"): None
-    }
-    assert folder.published()["org-3", "rp-2024-q4"].total["participations"] == 5
-    folder.export(people(6, org_id="org-3"), "c.parquet")
-    assert set(folder.nightly().blocked) == {"org-1", "org-2"}
-
-    torn.write_bytes(content)
-    assert folder.nightly().blocked == {}
-    assert folder.published()[CELL] == before[CELL]
-
-
 def test_a_copied_folder_is_no_other_snapshot(folder: DataFolder) -> None:
     folder.export(people(1))
     folder.nightly()

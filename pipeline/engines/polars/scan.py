@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
@@ -20,7 +20,7 @@ from polars.io.plugins import register_io_source
 from pipeline.definitions.participations import typed
 from pipeline.definitions.steps import ROWS
 from pipeline.errors import ExportRefused
-from pipeline.model.columns import FILE, ORG_ID, ROW, ColumnMapping
+from pipeline.model.columns import FILE, NANOSECONDS_OF, ORG_ID, ROW, ColumnMapping
 from pipeline.sources import batches, checksums
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ def _through_arrow(place: int, part: Split) -> pl.LazyFrame:
     ) -> Iterator[pl.DataFrame]:
         row = part.first
         wanted = part.rows if rows is None else min(rows, part.rows)
-        for batch in batches.read(part.export, part.first, wanted):
+        for batch in batches.read(_projected(part.export, columns, predicate), row, wanted):
             frame = pl.DataFrame(batch).with_columns(
                 pl.lit(place, pl.Int64).alias(FILE),
                 pl.int_range(row, row + batch.num_rows).alias(ROW),
@@ -229,6 +229,19 @@ def _through_arrow(place: int, part: Split) -> pl.LazyFrame:
             yield found if columns is None else found.select(columns)
 
     return register_io_source(frames, schema=pl.Schema(schema))
+
+
+def _projected(export: Export, columns: list[str] | None, predicate: pl.Expr | None) -> Export:
+    """Leave out the columns that a query does not read; at least one stays, to count rows."""
+    if columns is None:
+        return export
+    needed = {*columns, *(predicate.meta.root_names() if predicate is not None else ())}
+    types = {
+        ours: kind
+        for ours, kind in export.types.items()
+        if needed.intersection((ours, NANOSECONDS_OF.get(ours)))
+    }
+    return replace(export, types=types or dict(islice(export.types.items(), 1)))
 
 
 def native(frame: Frame) -> pl.LazyFrame:
