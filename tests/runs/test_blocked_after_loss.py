@@ -1,4 +1,4 @@
-"""After the catalog was lost, no record says which organisations a torn export names."""
+"""After the catalog was lost, no record names the organisations of a torn export."""
 
 from __future__ import annotations
 
