@@ -31,7 +31,7 @@ serve: $(environment) ## serve the API on http://127.0.0.1:8000 (ARGS="--port 90
 	$(bin)/bufdir serve $(ARGS)
 
 test: $(environment) ## run the tests; fails under 95 % coverage (ARGS="-k name")
-	$(bin)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term $(ARGS)
+	$(bin)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
 
 check: $(environment) ## check format, lint, types, import layers, dependencies and names
 	$(bin)/ruff format --check .

@@ -17,15 +17,11 @@ if TYPE_CHECKING:
     from pipeline.storage.database import Database
 
 
-_NOT_SEEN: Final = (0, 0, 0, 0)
-"""The fingerprint of a file that only runs between two nightly runs have read."""
-
-
 class FileRecord(msgspec.Struct, frozen=True):
     """An export as the nightly run found it."""
 
     fingerprint: tuple[int, int, int, int]
-    """The file system's account of the file; zeros where no nightly run has found it."""
+    """The file system's account of the file; zeros where it is not known."""
     rows: int | None
     problem: str | None
     """The reason for which it was refused; None where it was accepted."""
@@ -36,8 +32,8 @@ class FileRecord(msgspec.Struct, frozen=True):
 
     @property
     def is_complete(self) -> bool:
-        """Whether a nightly run has found it, so that all its organisations are known."""
-        return self.fingerprint != _NOT_SEEN
+        """Whether a nightly run has found it; other runs know a part of its organisations."""
+        return self.rows is not None or self.problem is not None
 
 
 class NightlyRecord(msgspec.Struct, frozen=True):
@@ -130,7 +126,7 @@ def add_organisations(catalog: Database, named: Mapping[str, Collection[str]]) -
         record = read(catalog) or EMPTY
         files = dict(record.files)
         for name, organisations in named.items():
-            file = files.get(name, FileRecord(_NOT_SEEN, None, None, (), None))
+            file = files.get(name, FileRecord((0, 0, 0, 0), None, None, (), None))
             both = tuple(sorted({*file.organisations, *organisations}))
             files[name] = msgspec.structs.replace(file, organisations=both)
         if files != record.files:
