@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StoreDamaged, StoreTooNew
@@ -90,24 +91,28 @@ def verify(
         entries = list(catalog.entries().values())
     else:
         entries = [catalog.get(id_) for id_ in dict.fromkeys(ids)]
-    by_engine: dict[EngineName, list[Entry]] = {}
-    for entry in entries:
-        by_engine.setdefault(engine or _engine_for(context, entry), []).append(entry)
     surveyed: list[RunInputs] = []
     verified: dict[int, VerifiedSnapshot] = {}
-    refused: dict[str, str] = {}
-    # Without a snapshot, too, refused exports are named.
-    for name in by_engine or [engine or other_engine(context.settings.engine.name)]:
-        own = by_engine.get(name, [])
+    for name, own in _by_engine(context, entries, engine).items():
         organisations = None if ids is None else {entry.org_id for entry in own}
         chosen = context.with_engine(name)
         with gather.gather(chosen, chosen.engine(reads_cache=False), organisations) as inputs:
             recomputed = _recompute(inputs, [cell_of(entry) for entry in own if entry.version])
             verified |= {entry.number: _verify(chosen, recomputed, entry) for entry in own}
-            refused |= inputs.exports.problems
             surveyed.append(inputs)
     surveyed[0].check_unchanged()  # all engines must have read the same exports
-    return VerifyResult([verified[entry.number] for entry in entries], refused)
+    problems = dict(chain.from_iterable(one.exports.problems.items() for one in surveyed))
+    return VerifyResult([verified[entry.number] for entry in entries], problems)
+
+
+def _by_engine(
+    context: RunContext, entries: Iterable[Entry], engine: EngineName | None
+) -> Mapping[EngineName, Sequence[Entry]]:
+    """Group snapshots by the engine to count with; without any, one still names refused exports."""
+    found: dict[EngineName, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(engine or _engine_for(context, entry), []).append(entry)
+    return found or {engine or other_engine(context.settings.engine.name): []}
 
 
 def _engine_for(context: RunContext, entry: Entry) -> EngineName:
