@@ -187,6 +187,33 @@ for what, path in log:
         assert synced in events[events.index(f"name {path}") :]
 
 
+def test_many_version_files_are_flushed_together_before_and_after_they_are_renamed(
+    folder: DataFolder,
+) -> None:
+    traced = """
+import os, sys
+from pathlib import Path
+from pipeline.storage import version_files
+from tests.given import DataFolder
+
+log = []
+flush, replace = version_files._flush_file_system, os.replace
+version_files._flush_file_system = lambda fd: (log.append("flush"), flush(fd))[1]
+os.replace = lambda old, new: (log.append(os.path.basename(new)), replace(old, new))[1]
+DataFolder(Path(sys.argv[1])).nightly()
+print(*log)
+"""
+    folder.export([row(org_id=f"org-{number}") for number in range(20)])
+    ended = subprocess.run(
+        [sys.executable, "-c", traced, str(folder.data)], capture_output=True, check=True, text=True
+    )
+    events = ended.stdout.split()
+    first, last = events.index("v1.json"), len(events) - events[::-1].index("v1.json")
+    assert events[first:last] == ["v1.json"] * 20
+    assert "flush" in events[:first]
+    assert "flush" in events[last:]
+
+
 def test_foreign_files_among_the_snapshots_are_left_alone(folder: DataFolder) -> None:
     folder.export(people(1))
     folder.nightly()
