@@ -177,6 +177,29 @@ class ExportsChanged(BufdirError):
 
 
 @dataclass(eq=False)
+class EngineMissing(BufdirError):
+    """An engine whose packages are not installed."""
+
+    engine: str
+    package: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"the engine {self.engine} needs {self.package}, which is missing; {self.remedy}"
+
+
+@dataclass(eq=False)
+class EngineFailed(BufdirError):
+    """An engine that can't be reached, is lost in the middle, or has an unfit configuration."""
+
+    engine: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"the engine {self.engine} failed: {self.problem}; nothing was published"
+
+
+@dataclass(eq=False)
 class RunFailed(BufdirError):
     """A run of one cell that published no version and changed none."""
 

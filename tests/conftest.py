@@ -57,7 +57,7 @@ def folder(data: Path) -> DataFolder:
     return DataFolder(data)
 
 
-@pytest.fixture(params=["polars", "duckdb"])
+@pytest.fixture(params=[*given.ENGINES])
 def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

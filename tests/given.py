@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+import duckdb
 import msgspec
+import narwhals as nw
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.definitions.dialect import STANDARD
 from pipeline.engines import CacheAccess, ScanRequest, open_engine
 from pipeline.model import periods, versions
 from pipeline.model.states import EngineName
 from pipeline.runs import gather, nightly
 from pipeline.runs.context import CACHE, RunContext
-from pipeline.settings import Settings
+from pipeline.settings import EngineSettings, Settings
 from pipeline.sources import exports, parquet
 from pipeline.storage import version_files
 from pipeline.storage.catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pipeline.engines import EventSink, Survey
+    from pipeline.definitions.dialect import Dialect, Frame
+    from pipeline.engines import Engine, EventSink, Survey
     from pipeline.model.cells import CellNumbers
     from pipeline.model.metrics import Numbers
     from pipeline.model.versions import Version
@@ -53,6 +59,23 @@ OTHER: Final = "org-2 rp-2024-q4"
 EARLIER: Final = datetime(2024, 12, 1, tzinfo=UTC)
 LATER: Final = datetime(2024, 12, 2, tzinfo=UTC)
 MAPPING: Final = {"Klubb": "ungdom", "Eldretreff": "eldre"}
+
+SPARK: Final = os.environ.get("TEST_SPARK", "")
+"""The master or Connect server on which tests run Spark; without one they don't."""
+SPARK_OPTIONS: Final = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.default.parallelism": "1",
+    "spark.ui.enabled": "false",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+"""Spark's options for a few rows: to compile a query would take longer than to answer it."""
+ENGINES: Final = tuple(name for name in EngineName if name is not EngineName.SPARK or SPARK)
+"""The engines that tests run on."""
+OTHER_ENGINES: Final = tuple(name for name in ENGINES if name is not EngineName.POLARS)
+"""The engines that are compared with the default one."""
 
 TYPES: Final[Mapping[str, Any]] = {
     "org_id": pa.string(),
@@ -146,10 +169,40 @@ def scan_request(
     return ScanRequest(read(data, chosen).accepted, terms, organisations)
 
 
+def engine_settings(engine: str) -> EngineSettings:
+    """Return the settings of an engine; those of Spark name the cluster of this test run."""
+    if engine != EngineName.SPARK:
+        return EngineSettings(name=EngineName(engine))
+    place = "spark_remote" if SPARK.startswith("sc://") else "spark_master"
+    return EngineSettings(name=EngineName.SPARK, spark_options=SPARK_OPTIONS, **{place: SPARK})
+
+
+def opened(engine: str, cache: CacheAccess | None = None) -> Engine:
+    """Open an engine that reports no events."""
+    return open_engine(engine_settings(engine), cache, no_events)
+
+
+def applied(engine: str, rows: Any, step: Callable[[Frame, Dialect], Frame]) -> pl.DataFrame:
+    """Apply a step of the definitions to an Arrow table on an engine."""
+    if engine == EngineName.POLARS:
+        frame: Any = pl.from_arrow(rows)
+        return pl.DataFrame(step(nw.from_native(frame.lazy()), STANDARD).to_native().collect())
+    if engine == EngineName.DUCKDB:
+        with duckdb.connect() as connection:
+            relation = connection.from_arrow(rows)
+            found = step(nw.from_native(relation), STANDARD).to_native().to_arrow_table()
+            return pl.DataFrame(pl.from_arrow(found))
+    from pipeline.engines.spark import dialect  # noqa: PLC0415 (where it is installed)
+
+    spark: Any = opened(engine)
+    native = spark.cluster.spark.createDataFrame(rows)
+    found = step(nw.from_native(native), dialect.SparkDialect()).to_native().toArrow()
+    return pl.DataFrame(pl.from_arrow(found))
+
+
 def survey_of(data: Path, chosen: Settings | None = None, engine: str = "polars") -> Survey:
     """Survey a data folder without a cache."""
-    opened = open_engine(EngineName(engine), None, no_events)
-    return opened.survey(scan_request(data, chosen))
+    return opened(engine).survey(scan_request(data, chosen))
 
 
 def cached_survey(
@@ -162,8 +215,7 @@ def cached_survey(
 ) -> Survey:
     """Survey a data folder with the cache of the default engine."""
     access = CacheAccess(data / CACHE, reads, writes)
-    opened = open_engine(EngineName.POLARS, access, no_events)
-    return opened.survey(scan_request(data, chosen, organisations))
+    return opened("polars", access).survey(scan_request(data, chosen, organisations))
 
 
 def no_events(event: str, **fields: object) -> None:

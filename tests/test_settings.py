@@ -25,6 +25,10 @@ age_band = "Aldersgruppe"
 
 [engine]
 name = "duckdb"
+spark_remote = "sc://cluster:15002"
+
+[engine.spark_options]
+"spark.executor.memory" = "8g"
 
 [export.columns]
 participant_id = "PersonalID"
@@ -65,7 +69,12 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "categories": ("foreldre_barn", "ungdom", "eldre", "funksjonsnedsettelse"),
         "max_hours": 24,
         "breakdowns": {},
-        "engine": {"name": "polars"},
+        "engine": {
+            "name": "polars",
+            "spark_remote": "",
+            "spark_master": "",
+            "spark_options": {},
+        },
         "export": {"columns": {}, "categories": {}},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
@@ -79,7 +88,12 @@ def test_every_line_is_read(data: Path) -> None:
         "categories": ("ungdom", "eldre"),
         "max_hours": 12.5,
         "breakdowns": {"age_band": "Aldersgruppe"},
-        "engine": {"name": "duckdb"},
+        "engine": {
+            "name": "duckdb",
+            "spark_remote": "sc://cluster:15002",
+            "spark_master": "",
+            "spark_options": {"spark.executor.memory": "8g"},
+        },
         "export": {
             "columns": {"participant_id": "PersonalID"},
             "categories": {"Åpen barnehage": "ungdom"},

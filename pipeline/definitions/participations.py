@@ -7,10 +7,11 @@ integer ticks. Everything after that is defined here, once for every engine.
 from __future__ import annotations
 
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
 
+from pipeline.definitions.dialect import STANDARD, StepFunction
 from pipeline.model.columns import (
     CATEGORY,
     COLUMNS,
@@ -32,13 +33,11 @@ from pipeline.model.columns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
+    from pipeline.definitions.dialect import Dialect, Frame
     from pipeline.model.clock import WallClock
     from pipeline.model.columns import Column
-
-Frame: TypeAlias = nw.LazyFrame[Any]
-"""Rows that are not computed yet, on any engine."""
 
 _MICROSECONDS: Final = {
     Unit.DAYS: 86_400_000_000,
@@ -48,14 +47,17 @@ _MICROSECONDS: Final = {
 }
 _FAR_US: Final = 2**62
 """The largest distance from 1970; instants beyond it in coarse units become this one."""
+_OFFSET: Final = "offset"
+"""How much a wall clock is ahead of UTC, in microseconds."""
 
 
-def typed(
+def typed(  # noqa: PLR0913, PLR0917 (each is one thing that decides what a row means)
     raw: Frame,
     mapping: ColumnMapping,
     clock: WallClock,
     categories: Mapping[str, str],
     columns: Iterable[Column] = COLUMNS,
+    dialect: Dialect = STANDARD,
 ) -> Frame:
     """Give every column its one type: one row per row of a raw frame, in no order.
 
@@ -70,20 +72,27 @@ def typed(
         clock: The wall clock of times without a zone.
         categories: Our category for each of theirs that differs.
         columns: All columns that are read; those that the definitions do not know are texts.
+        dialect: The engine's own way of some steps.
     """
     further = [column.name for column in columns if column.name not in {*KEY, *LATEST_BY}]
-    return raw.select(
+    rows = raw.select(
         *(_id(name, mapping).alias(name) for name in KEY),
-        _category(mapping, categories).alias(CATEGORY),
-        *_instant(STARTED_AT, STARTED_AT_NS, mapping, clock),
+        _column(CATEGORY, mapping, nw.String()).alias(CATEGORY),
+        *_reading(STARTED_AT, STARTED_AT_NS, mapping),
         _column(HOURS, mapping, nw.Float64()).alias(HOURS),
-        *_instant(UPDATED_AT, UPDATED_AT_NS, mapping, clock),
+        *_reading(UPDATED_AT, UPDATED_AT_NS, mapping),
         _status(mapping).alias(STATUS),
         _column(DELETED, mapping, nw.Boolean()).alias(DELETED),
         *(_id(name, mapping).alias(name) for name in further),
         nw.col(FILE).cast(nw.Int32()),
         nw.col(ROW).cast(nw.Int64()),
     )
+    if categories:
+        rows = dialect.with_replaced(rows, CATEGORY, categories)
+    for name, ticks in mapping.instants.items():
+        if not ticks.zoned:
+            rows = _to_utc(rows, name, clock, dialect)
+    return rows
 
 
 def _column(name: str, mapping: ColumnMapping, dtype: nw.dtypes.DType) -> nw.Expr:
@@ -99,24 +108,14 @@ def _status(mapping: ColumnMapping) -> nw.Expr:
     return _column(STATUS, mapping, nw.String()) if STATUS in mapping.sources else nw.lit(COMPLETED)
 
 
-def _category(mapping: ColumnMapping, categories: Mapping[str, str]) -> nw.Expr:
-    text = _column(CATEGORY, mapping, nw.String())
-    if not categories:
-        return text
-    return text.replace_strict(
-        list(categories), list(categories.values()), default=text, return_dtype=nw.String()
-    )
-
-
-def _instant(name: str, rest: str, mapping: ColumnMapping, clock: WallClock) -> Iterable[nw.Expr]:
-    """Compute the instant's whole microseconds, and the nanoseconds beyond."""
+def _reading(name: str, rest: str, mapping: ColumnMapping) -> Iterable[nw.Expr]:
+    """Compute a clock's reading in whole microseconds, and the nanoseconds beyond."""
     if name not in mapping.instants:
         return nw.lit(None).cast(nw.Int64()).alias(name), nw.lit(0).cast(nw.Int64()).alias(rest)
     ticks = mapping.instants[name]
     raw = nw.col(name).cast(nw.Int64())
     micros = raw // 1000 if ticks.unit is Unit.NANOSECONDS else _micros(raw, ticks)
-    instant = micros if ticks.zoned else micros - _offset(micros, clock)
-    return instant.alias(name), _beyond(rest, raw, ticks).alias(rest)
+    return micros.alias(name), _beyond(rest, raw, ticks).alias(rest)
 
 
 def _beyond(rest: str, raw: nw.Expr, ticks: Ticks) -> nw.Expr:
@@ -141,32 +140,13 @@ def _micros(raw: nw.Expr, ticks: Ticks) -> nw.Expr:
     return raw.clip(-_FAR_US // scale, _FAR_US // scale) * scale
 
 
-def _offset(wall_us: nw.Expr, clock: WallClock) -> nw.Expr:
-    """Compute how much the wall clock is ahead of UTC at this reading, in microseconds.
+def _to_utc(rows: Frame, name: str, clock: WallClock, dialect: Dialect) -> Frame:
+    """Convert readings of the wall clock to UTC.
 
     Uses our own steps instead of the engines' zone conversion: DuckDB and Polars differ in the
     hour that occurs twice.
     """
     offsets = accumulate((step.change_us for step in clock.steps), initial=clock.first_offset_us)
-    return step_function(wall_us, [step.wall_us for step in clock.steps], list(offsets))
-
-
-def step_function(value: nw.Expr, thresholds: Sequence[int], levels: Sequence[int]) -> nw.Expr:
-    """Map values below the first threshold to the first level, and from each one on to the next.
-
-    The expression is a binary tree: engines compare a value with ten of a thousand thresholds,
-    and none has to plan a chain of a thousand terms. The level of null has no meaning.
-
-    Args:
-        value: The values to compare with the thresholds.
-        thresholds: In rising order.
-        levels: One more than there are thresholds.
-    """
-    if not thresholds:
-        return nw.lit(levels[0])
-    middle = len(thresholds) // 2
-    return (
-        nw.when(value >= thresholds[middle])
-        .then(step_function(value, thresholds[middle + 1 :], levels[middle + 1 :]))
-        .otherwise(step_function(value, thresholds[:middle], levels[: middle + 1]))
-    )
+    steps = StepFunction([step.wall_us for step in clock.steps], list(offsets))
+    shifted = dialect.with_level(rows, _OFFSET, name, steps)
+    return shifted.with_columns(nw.col(name) - nw.col(_OFFSET)).drop(_OFFSET)

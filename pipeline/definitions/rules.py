@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 HAS_VALID_ORG: Final = "has_valid_org"
 """Whether the row's organisation has the form of an id; null where it names none."""
-IS_VALID_ORG: Final = nw.col(ORG_ID).str.contains(ORGANISATION_PATTERN)
+IS_VALID_ORG: Final = nw.col(ORG_ID).str.contains(ORGANISATION_PATTERN.removesuffix("$") + r"\z")
+"""Whether it has that form. Java's `$` also matches before a line break at the end."""
 
 
 def incomplete(first_us: int, end_us: int) -> Mapping[str, nw.Expr]:

@@ -12,16 +12,17 @@ import narwhals as nw
 
 from pipeline.definitions import rules
 from pipeline.definitions.aggregates import expressions
-from pipeline.definitions.participations import step_function
+from pipeline.definitions.dialect import STANDARD, StepFunction
 from pipeline.definitions.seconds import add_seconds
-from pipeline.model.columns import FILE, KEY, ORG_ID, STARTED_AT, latest_by
+from pipeline.model.breakdowns import BREAKDOWN, VALUE
+from pipeline.model.columns import FILE, KEY, STARTED_AT, latest_by
 from pipeline.model.ledger import COUNTED, LINE_NUMBERS, SUPERSEDED
 from pipeline.model.periods import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from pipeline.definitions.participations import Frame
+    from pipeline.definitions.dialect import Dialect, Frame
     from pipeline.model.clock import Calendar
     from pipeline.model.columns import Column
     from pipeline.model.terms import Terms
@@ -35,8 +36,6 @@ REASON: Final = "reason"
 IS_LATEST: Final = "is_latest"
 """Whether no later statement about the same participation supersedes this one."""
 ROWS: Final = "rows"
-VALUE: Final = "value"
-"""The value of a breakdown."""
 
 
 def check_organisations(participations: Frame) -> Frame:
@@ -47,7 +46,12 @@ def check_organisations(participations: Frame) -> Frame:
     return participations.with_columns(rules.IS_VALID_ORG.alias(rules.HAS_VALID_ORG))
 
 
-def assign_month(participations: Frame, calendar: Calendar, everything: Calendar) -> Frame:
+def assign_month(
+    participations: Frame,
+    calendar: Calendar,
+    everything: Calendar,
+    dialect: Dialect = STANDARD,
+) -> Frame:
     """Add `MONTH` to each checked row, and `REASON` where it cannot be a statement.
 
     A row with a valid organisation and time has its month even if something else is missing: it
@@ -57,25 +61,34 @@ def assign_month(participations: Frame, calendar: Calendar, everything: Calendar
         participations: Rows with `HAS_VALID_ORG`.
         calendar: The months in which the rows are.
         everything: All months in range.
+        dialect: The engine's own way of some steps.
     """
     first_us, end_us = everything.starts[0], everything.starts[-1]
     started = nw.col(STARTED_AT)
     starts = calendar.starts[1:-1]
-    month = step_function(started, starts, range(calendar.first, calendar.first + len(starts) + 1))
+    months = StepFunction(starts, range(calendar.first, calendar.first + len(starts) + 1))
     has_cell = nw.col(rules.HAS_VALID_ORG) & (started >= first_us) & (started < end_us)
-    return participations.with_columns(
-        nw.when(has_cell).then(month).cast(nw.Int32()).alias(MONTH),
+    return dialect.with_level(participations, MONTH, STARTED_AT, months).with_columns(
+        nw.when(has_cell).then(nw.col(MONTH)).cast(nw.Int32()).alias(MONTH),
         rules.first_that_fits(rules.incomplete(first_us, end_us)).alias(REASON),
     )
 
 
-def mark_latest(statements: Frame, columns: Iterable[Column]) -> Frame:
-    """Add `IS_LATEST` to each statement: the latest one wins over all files and periods."""
-    newer = nw.col(FILE).cum_count(reverse=True).over(*KEY, order_by=latest_by(columns))
+def mark_latest(statements: Frame, columns: Iterable[Column], key: Sequence[str] = KEY) -> Frame:
+    """Add `IS_LATEST` to each statement: the latest one wins over all files and periods.
+
+    Args:
+        statements: Rows that have every column of the key.
+        columns: The columns that are read.
+        key: The columns by which statements are about the same participation.
+    """
+    newer = nw.col(FILE).cum_count(reverse=True).over(*key, order_by=latest_by(columns))
     return statements.with_columns((newer == 1).alias(IS_LATEST))
 
 
-def validate(statements: Frame, terms: Terms, *, has_halves: bool = True) -> Frame:
+def validate(
+    statements: Frame, terms: Terms, *, has_halves: bool = True, dialect: Dialect = STANDARD
+) -> Frame:
     """Add `REASON`, null where the row counts, and `SECONDS` where it does.
 
     A row that has a reason already, because it is no statement, is unchanged.
@@ -84,13 +97,15 @@ def validate(statements: Frame, terms: Terms, *, has_halves: bool = True) -> Fra
         statements: Rows with `IS_LATEST`.
         terms: The terms by which rows count.
         has_halves: As in `add_seconds`.
+        dialect: The engine's own way of some steps.
     """
     superseded = {SUPERSEDED: ~nw.col(IS_LATEST)}
     verdict = rules.first_that_fits(superseded | dict(rules.verdicts(terms)))
     validated = statements.with_columns(
         nw.when(nw.col(REASON).is_null()).then(verdict).otherwise(nw.col(REASON)).alias(REASON)
     )
-    return add_seconds(validated, nw.col(REASON).is_null(), has_halves=has_halves)
+    counts = nw.col(REASON).is_null()
+    return add_seconds(validated, counts, has_halves=has_halves, dialect=dialect)
 
 
 def in_periods(rows: Frame, kind: str) -> Frame:
@@ -100,30 +115,32 @@ def in_periods(rows: Frame, kind: str) -> Frame:
     )
 
 
-def totals(validated: Frame) -> Frame:
-    """Compute the metrics: one row per organisation and period, in that order."""
-    return _count(validated, ORG_ID, PERIOD)
+def counts(
+    validated: Frame,
+    breakdowns: Mapping[str, str],
+    *groups: str,
+    dialect: Dialect = STANDARD,
+) -> Frame:
+    """Compute the metrics: one row per group, breakdown and value, in no order.
 
+    The breakdown `TOTAL` has all counted rows of a group under the empty value. In the others, null
+    and empty values are one, the empty text.
 
-def by_value(validated: Frame, column: str) -> Frame:
-    """Compute the metrics: one row per organisation, period and `VALUE` of a column, in order.
-
-    Null and empty values are one, the empty text.
+    Args:
+        validated: Rows with `REASON` and `SECONDS`.
+        breakdowns: The column of each breakdown, by its name.
+        groups: The columns of a group.
+        dialect: The engine's own way of some steps.
     """
-    values = validated.with_columns(nw.col(column).fill_null("").alias(VALUE))
-    return _count(values, ORG_ID, PERIOD, VALUE)
-
-
-def _count(validated: Frame, *groups: str) -> Frame:
     counted = validated.filter(nw.col(REASON).is_null())
-    return counted.group_by(*groups).agg(*expressions()).sort(*groups)
+    divided = dialect.with_breakdowns(counted, breakdowns)
+    return divided.group_by(*groups, BREAKDOWN, VALUE).agg(*expressions())
 
 
 def ledger_lines(rows: Frame, *groups: str) -> Frame:
-    """Count rows: one row per group and ledger line, by its number, with `ROWS`; in order."""
+    """Count rows: one row per group and ledger line, by its number, with `ROWS`; in no order."""
     return (
         rows.with_columns(nw.col(REASON).fill_null(LINE_NUMBERS[COUNTED]))
         .group_by(*groups, REASON)
         .agg(nw.len().cast(nw.Int64()).alias(ROWS))
-        .sort(*groups, REASON)
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from pipeline.errors import ExportRefused
 from pipeline.model.clock import Calendar, wall_clock
 from pipeline.model.periods import month_starts_us
 from pipeline.model.states import EngineName
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pipeline.errors import ExportRefused
     from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.clock import WallClock
     from pipeline.model.terms import Terms
+    from pipeline.settings import EngineSettings
     from pipeline.sources.accepted import Export
 
 RejectedRows = dict[tuple[str, int] | None, bytes]
@@ -31,6 +32,7 @@ RejectedRows = dict[tuple[str, int] | None, bytes]
 _FACTORIES: Final[Mapping[EngineName, str]] = {
     EngineName.POLARS: "pipeline.engines.polars",
     EngineName.DUCKDB: "pipeline.engines.duckdb",
+    EngineName.SPARK: "pipeline.engines.spark",
 }
 """By engine, the module whose `create` makes it."""
 
@@ -153,14 +155,25 @@ class Engine(Protocol):
         """
 
 
-def open_engine(name: EngineName, cache: CacheAccess | None, events: EventSink) -> Engine:
+def open_engine(settings: EngineSettings, cache: CacheAccess | None, events: EventSink) -> Engine:
     """Load an engine.
 
     Args:
-        name: Its name.
+        settings: Its name, and where it computes.
         cache: Its access to the cache folder, or None. Not every engine has a cache.
         events: The receiver of events that cost time but change no number.
+
+    Raises:
+        EngineMissing: Its packages are not installed.
+        EngineFailed: It cannot be reached, or does not have the configuration that it needs.
     """
-    module: Any = import_module(_FACTORIES[name])
-    engine: Engine = module.create(cache, events)
+    module: Any = import_module(_FACTORIES[settings.name])
+    engine: Engine = module.create(settings, cache, events)
     return engine
+
+
+def refusal(export: Export, error: Exception) -> ExportRefused:
+    """Refuse an export that raises an error when it is read to its end."""
+    reason = next(iter(str(error).splitlines()), "") or repr(error)
+    problem = f"it can't be read to its end ({reason}); export or copy it again"
+    return ExportRefused(export.file.name, problem, export.rows)

@@ -1,4 +1,4 @@
-"""The collected groups of an engine as values: rows of tuples to `CellNumbers`."""
+"""The counts of an engine as values: frames of groups to `CellNumbers`."""
 
 from __future__ import annotations
 
@@ -6,65 +6,82 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.definitions import steps
+from pipeline.definitions.dialect import STANDARD
 from pipeline.model import ledger
+from pipeline.model.breakdowns import BREAKDOWN, TOTAL, VALUE
 from pipeline.model.cells import Cell, CellNumbers, no_shares
 from pipeline.model.columns import ORG_ID
 from pipeline.model.metrics import METRICS, zeros
 from pipeline.model.periods import Period
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pipeline.definitions.participations import Frame
+    import polars as pl
+
+    from pipeline.definitions.dialect import Dialect, Frame
     from pipeline.model.breakdowns import Breakdown
     from pipeline.model.metrics import Numbers
 
 METRIC_NAMES: Final = tuple(metric.name for metric in METRICS)
+_CELL: Final = (ORG_ID, steps.PERIOD)
 
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The collected groups of one kind of period, each row as a tuple."""
+    """The collected groups of one kind of period."""
 
-    totals: Iterable[Sequence[Any]]
+    totals: pl.DataFrame
     """Organisation, period, then the metrics."""
-    breakdowns: Mapping[str, Iterable[Sequence[Any]]]
+    breakdowns: Mapping[str, pl.DataFrame]
     """By breakdown: organisation, period, value, then the metrics."""
-    ledger: Iterable[Sequence[Any]]
+    ledger: pl.DataFrame
     """Organisation, period, number of the ledger line, rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupQueries:
-    """The queries whose rows make `Groups`."""
+    """The two queries whose rows make `Groups`."""
 
-    totals: Frame
-    breakdowns: Mapping[str, Frame]
+    counts: Frame
+    """Organisation, period, `BREAKDOWN`, `VALUE`, then the metrics."""
     ledger: Frame
+    """Organisation, period, number of the ledger line, rows."""
 
 
-def queries(rows: Frame, kind: str, breakdowns: Iterable[Breakdown]) -> GroupQueries:
-    """Make the queries from validated rows."""
+def queries(
+    rows: Frame, kind: str, breakdowns: Iterable[Breakdown], dialect: Dialect = STANDARD
+) -> GroupQueries:
+    """Make the queries from validated rows, with the engine's own way of some steps."""
     placed = steps.in_periods(rows, kind)
-    key = (ORG_ID, steps.PERIOD)
+    columns = {one.name: one.column for one in breakdowns}
+    counts = steps.counts(placed, columns, *_CELL, dialect=dialect)
     return GroupQueries(
-        steps.totals(placed).select(*key, *METRIC_NAMES),
-        {
-            one.name: steps.by_value(placed, one.column).select(*key, steps.VALUE, *METRIC_NAMES)
-            for one in breakdowns
-        },
-        steps.ledger_lines(placed, *key).select(*key, steps.REASON, steps.ROWS),
+        counts.select(*_CELL, BREAKDOWN, VALUE, *METRIC_NAMES),
+        steps.ledger_lines(placed, *_CELL).select(*_CELL, steps.REASON, steps.ROWS),
+    )
+
+
+def groups(counts: pl.DataFrame, lines: pl.DataFrame, breakdowns: Iterable[Breakdown]) -> Groups:
+    """Divide the collected rows of `GroupQueries` by breakdown."""
+    by_name = counts.partition_by(BREAKDOWN, as_dict=True, include_key=False)
+    nothing = counts.clear().drop(BREAKDOWN)
+    return Groups(
+        by_name.get((TOTAL,), nothing).drop(VALUE),
+        {one.name: by_name.get((one.name,), nothing) for one in breakdowns},
+        lines,
     )
 
 
 def fold(kind: str, groups: Groups, breakdowns: Sequence[Breakdown]) -> dict[Cell, CellNumbers]:
     """Give the numbers of each cell that has a row, counted or not, in the order of the cells."""
     ledgers: dict[Cell, dict[str, int]] = {}
-    for org_id, period, line, rows in groups.ledger:
+    for org_id, period, line, rows in rows_of(groups.ledger):
         lines = ledgers.setdefault(_cell(kind, org_id, period), ledger.complete({}))
         lines[ledger.LEDGER[line]] = rows
     totals = {
-        _cell(kind, org_id, period): _numbers(metrics) for org_id, period, *metrics in groups.totals
+        _cell(kind, org_id, period): _numbers(metrics)
+        for org_id, period, *metrics in rows_of(groups.totals)
     }
     shares = {one.name: _shares(kind, groups.breakdowns[one.name], one) for one in breakdowns}
     nothing, no_values = zeros(), {one.name: no_shares(one) for one in breakdowns}
@@ -78,12 +95,10 @@ def fold(kind: str, groups: Groups, breakdowns: Sequence[Breakdown]) -> dict[Cel
     }
 
 
-def _shares(
-    kind: str, rows: Iterable[Sequence[Any]], breakdown: Breakdown
-) -> dict[Cell, dict[str, Numbers]]:
+def _shares(kind: str, rows: pl.DataFrame, breakdown: Breakdown) -> dict[Cell, dict[str, Numbers]]:
     found: dict[Cell, dict[str, Numbers]] = {}
     nothing = no_shares(breakdown)
-    for org_id, period, value, *metrics in rows:
+    for org_id, period, value, *metrics in rows_of(rows):
         cell = _cell(kind, org_id, period)
         if cell not in found:
             found[cell] = nothing.copy()
@@ -91,6 +106,11 @@ def _shares(
     if breakdown.values is None:
         return {cell: dict(sorted(values.items())) for cell, values in found.items()}
     return found
+
+
+def rows_of(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
+    """Give the rows of a frame, with one of them as a tuple at a time."""
+    return zip(*(column.to_list() for column in frame.iter_columns()), strict=True)
 
 
 def _cell(kind: str, org_id: str, period: int) -> Cell:

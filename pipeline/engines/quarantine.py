@@ -60,7 +60,7 @@ def render(
         of the rows in them.
     """
     has_no_cell = pl.col(MONTH).is_null()
-    wanted = rows.join(_months(cells), on=(ORG_ID, MONTH), how="semi")
+    wanted = rows.join(months(cells), on=(ORG_ID, MONTH), how="semi")
     lines = (
         pl.concat([wanted, rows.filter(has_no_cell)])
         .sort(FILE, ROW)
@@ -78,10 +78,10 @@ def render(
     }
 
 
-def _months(cells: Iterable[Cell]) -> pl.DataFrame:
+def months(cells: Iterable[Cell]) -> pl.DataFrame:
     """List the organisations and months of these cells."""
-    months = {(cell.org_id, month) for cell in cells for month in cell.period.months}
-    return pl.DataFrame(list(months), schema={ORG_ID: pl.String, MONTH: pl.Int32}, orient="row")
+    found = {(cell.org_id, month) for cell in cells for month in cell.period.months}
+    return pl.DataFrame(list(found), schema={ORG_ID: pl.String, MONTH: pl.Int32}, orient="row")
 
 
 def _line(names: Sequence[str], shown: Iterable[Column]) -> pl.Expr:

@@ -1,14 +1,14 @@
 """The row hash: 64 bits computed from all values of a row, the same from every engine.
 
-The sum, modulo 2^64, of the XXH64 of each text (UTF-8) and of each number times the odd multiplier
-of its column. Doubles are their bits (-0.0 is 0.0, every NaN the same), booleans 0 and 1, instants
-microseconds. A column's seed is the XXH64 of its name with seed 42, its multiplier the upper 59
-bits of the seed, made odd, so that products fit into 38 decimal digits. Null adds the seed. A
-row's checksum is the XXH64 of the sum, so that values of two rows do not cancel out.
+The sum, modulo 2^64, of the XXH64 of each text (UTF-8) and double (8 bytes, low byte first), and
+of each whole number times the odd multiplier of its column. -0.0 is 0.0, every NaN the same,
+booleans are 0 and 1, instants microseconds. A column's seed is the XXH64 of its name with seed 42,
+its multiplier the upper 59 bits of the seed, made odd. Null adds the seed. A row's checksum is the
+XXH64 of the sum with seed 42, so that values of two rows do not cancel out.
 
 XXH64 is specified (https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md) and in Spark as
-well. An engine's own hash would change with its release, and with it every digest. To hash each
-number too would be simpler, but takes twice the time.
+well. An engine's own hash would change with its release, and with it every digest. To hash whole
+numbers too would be simpler, but takes twice the time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SCHEMA_VERSION: Final = 1
 """Raised whenever the hash of a row changes; every snapshot is then computed once more."""
 
 _SEED: Final = 42
-_CHECKSUM_SEED: Final = 1
+"""The seed of Spark's function, which takes no other."""
 _NAN_BITS: Final = 0x7FF8000000000000
 
 
@@ -56,9 +56,18 @@ def row_hash(
         known: The `text_hash` of columns where it has been computed already.
     """
     ready = known or {}
-    texts = [ready.get(name, text_hash(name)) for name in names if schema[name] == pl.String]
-    numbers = [_product(name, schema[name]) for name in names if schema[name] != pl.String]
-    return pl.sum_horizontal(*texts, *numbers).alias(ROW_HASH)
+    summands = [
+        ready[name] if name in ready else _summand(name, dtype)
+        for name, dtype in schema.items()
+        if name in set(names)
+    ]
+    return pl.sum_horizontal(*summands).alias(ROW_HASH)
+
+
+def _summand(name: str, dtype: pl.DataType) -> pl.Expr:
+    if dtype == pl.String:
+        return text_hash(name)
+    return _double_hash(name) if dtype == pl.Float64 else _product(name)
 
 
 def text_hash(name: str) -> pl.Expr:
@@ -67,19 +76,24 @@ def text_hash(name: str) -> pl.Expr:
     return _xxhash64(pl.col(name), seed).fill_null(pl.lit(seed, pl.UInt64))
 
 
-def _product(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Give a number times the multiplier of its column."""
-    seed = seed_of(name)
-    return (_bits(pl.col(name), dtype) * _unsigned(seed >> 5 | 1)).fill_null(_unsigned(seed))
-
-
-def _bits(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    if dtype != pl.Float64:
-        return column.cast(pl.Int64).reinterpret(signed=False)
+def _double_hash(name: str) -> pl.Expr:
+    column, seed = pl.col(name), seed_of(name)
     # Polars leaves out an addition of 0.0, which would make -0.0 positive.
     positive = pl.when(column == 0).then(pl.lit(0.0)).otherwise(column)
     bits = positive.reinterpret(dtype=pl.UInt64)
-    return pl.when(column.is_nan()).then(_unsigned(_NAN_BITS)).otherwise(bits)
+    one_nan = pl.when(column.is_nan()).then(_unsigned(_NAN_BITS)).otherwise(bits)
+    return _xxhash64(_little_endian(one_nan), seed).fill_null(_unsigned(seed))
+
+
+def multiplier_of(name: str) -> int:
+    """Give the odd multiplier of a column of whole numbers, below 2^59."""
+    return seed_of(name) >> 5 | 1
+
+
+def _product(name: str) -> pl.Expr:
+    """Give a whole number times the multiplier of its column."""
+    bits = pl.col(name).cast(pl.Int64).reinterpret(signed=False)
+    return (bits * _unsigned(multiplier_of(name))).fill_null(_unsigned(seed_of(name)))
 
 
 def _unsigned(number: int) -> pl.Expr:
@@ -89,7 +103,7 @@ def _unsigned(number: int) -> pl.Expr:
 def checksum(*hashes: pl.Expr) -> pl.Expr:
     """Give `CHECKSUM`: mixed, so that values that change places between rows do not cancel out."""
     total = pl.sum_horizontal(*hashes)
-    return _xxhash64(_little_endian(total), _CHECKSUM_SEED).alias(CHECKSUM)
+    return _xxhash64(_little_endian(total), _SEED).alias(CHECKSUM)
 
 
 @cache

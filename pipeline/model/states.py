@@ -111,3 +111,4 @@ class EngineName(StrEnum):
 
     POLARS = "polars"
     DUCKDB = "duckdb"
+    SPARK = "spark"

@@ -47,7 +47,7 @@ class RunContext:
         from pipeline import engines  # noqa: PLC0415 (a run that finds nothing new needs none)
 
         access = engines.CacheAccess(self.data / CACHE, reads_cache, writes_cache)
-        return engines.open_engine(self.settings.engine.name, access, self.events)
+        return engines.open_engine(self.settings.engine, access, self.events)
 
 
 @dataclass(frozen=True, slots=True)

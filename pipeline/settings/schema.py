@@ -154,6 +154,19 @@ class EngineSettings(Section):
     """The engine that reads exports and counts rows."""
 
     name: EngineName = EngineName.POLARS
+    spark_remote: Annotated[str, Field(pattern=r"^(sc://.+)?$")] = ""
+    """The address of a Spark Connect server, such as `sc://host:15002`."""
+    spark_master: str = ""
+    """The address of a Spark master, such as `spark://host:7077` or `local[*]`."""
+    spark_options: dict[str, str] = {}
+    """Spark's own settings, handed through to the session."""
+
+    @model_validator(mode="after")
+    def _one_cluster(self) -> Self:
+        if self.spark_remote and self.spark_master:
+            problem = "there is a spark_master too; keep one of the two"
+            raise _conflict("engine.spark_remote", problem)
+        return self
 
 
 class Settings(Section):
@@ -198,7 +211,7 @@ class Settings(Section):
 
     def with_engine(self, name: EngineName) -> Self:
         """Give the same settings with another engine."""
-        return self.model_copy(update={"engine": EngineSettings(name=name)})
+        return self.model_copy(update={"engine": self.engine.model_copy(update={"name": name})})
 
     def with_log_level(self, level: Level) -> Self:
         """Give the same settings with another level of the log."""

@@ -47,6 +47,8 @@ FAILURES: Final[Mapping[type[Exception], Failure]] = {
     errors.SnapshotNotReady: Failure(ExitCode.REFUSED_OR_FAILED, "snapshot-not-ready"),
     errors.ExportRefused: Failure(ExitCode.REFUSED_OR_FAILED, "export-refused"),
     errors.ExportsChanged: Failure(ExitCode.REFUSED_OR_FAILED, "exports-changed"),
+    errors.EngineMissing: Failure(ExitCode.WRONG_USAGE, "engine-missing"),
+    errors.EngineFailed: Failure(ExitCode.REFUSED_OR_FAILED, "engine-failed"),
     errors.RunFailed: Failure(ExitCode.REFUSED_OR_FAILED, "run-failed"),
     errors.LedgerBroken: Failure(ExitCode.CRASHED, "ledger-broken"),
     errors.StoreDamaged: Failure(ExitCode.CRASHED, "store-damaged"),

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING
 
-import duckdb
 import narwhals as nw
 import numpy as np
-import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.definitions.seconds import add_seconds
+from tests.given import ENGINES, applied
+
+if TYPE_CHECKING:
+    from pipeline.definitions.dialect import Dialect, Frame
 
 LONGEST = 8784
 """The most hours that a setting lets count."""
@@ -28,14 +31,12 @@ def expected(hours: float) -> int:
 
 
 def seconds(engine: str, hours: list[float], *, counts: bool = True) -> list[int | None]:
-    frame: Any = pl.DataFrame({"hours": hours}, schema={"hours": pl.Float64})
-    if engine == "polars":
-        lazy = add_seconds(nw.from_native(frame.lazy()), nw.lit(counts))
-        return list(lazy.to_native().collect()["seconds"])
-    with duckdb.connect() as connection:
-        relation: Any = nw.from_native(connection.from_arrow(frame.to_arrow()))
-        found = add_seconds(relation, nw.lit(counts)).select("seconds")
-        return [one for (one,) in found.to_native().fetchall()]
+    rows = pa.table({"hours": pa.array(hours, pa.float64())})
+
+    def step(frame: Frame, dialect: Dialect) -> Frame:
+        return add_seconds(frame, nw.lit(counts), dialect=dialect).select("seconds")
+
+    return applied(engine, rows, step)["seconds"].to_list()
 
 
 def neighbour(value: float, steps: int) -> float:
@@ -67,14 +68,14 @@ def test_hours_are_rounded_by_the_decimal_that_they_are_written_as(
 
 @settings(max_examples=100)
 @given(st.lists(st.builds(neighbour, HALVES, STEPS) | st.floats(0, LONGEST), min_size=1))
-@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_every_double_near_a_half_is_rounded_as_it_is_written(
     engine: str, hours: list[float]
 ) -> None:
     assert seconds(engine, hours) == [expected(value) for value in hours]
 
 
-@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_all_half_seconds_of_a_day_are_rounded_as_they_are_written(engine: str) -> None:
     halves = (2 * np.arange(0, 86_400, 3) + 1) / 7200
     around = [halves, np.nextafter(halves, 0), np.nextafter(halves, 25)]
@@ -84,7 +85,7 @@ def test_all_half_seconds_of_a_day_are_rounded_as_they_are_written(engine: str) 
 
 @settings(max_examples=60)
 @given(st.lists(st.decimals(0, LONGEST, places=5).map(float), min_size=1))
-@pytest.mark.parametrize("engine", ["polars", "duckdb"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_short_decimals_are_rounded_as_they_are_written(engine: str, hours: list[float]) -> None:
     assert seconds(engine, hours) == [expected(value) for value in hours]
 

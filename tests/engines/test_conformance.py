@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 
-from pipeline.engines import UnreadableExports, open_engine
+from pipeline.engines import UnreadableExports
 from pipeline.model.periods import KINDS
 from pipeline.model.states import EngineName
 from tests import given as exports
@@ -17,8 +17,8 @@ from tests.drawn_exports import CHOSEN, Drawn, many_files, plain, written
 from tests.given import (
     export,
     ledger,
-    no_events,
     numbers_of,
+    opened,
     people,
     row,
     scan_request,
@@ -28,15 +28,10 @@ from tests.given import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipeline.engines import Engine, Survey
+    from pipeline.engines import Survey
     from pipeline.settings import Settings
 
-OTHERS = [name for name in EngineName if name is not EngineName.POLARS]
 COUNTY = exports.settings(breakdowns={"county": "Fylke"})
-
-
-def opened(engine: str) -> Engine:
-    return open_engine(EngineName(engine), None, no_events)
 
 
 def answers(survey: Survey) -> dict[str, Any]:
@@ -62,7 +57,7 @@ def of_engine(data: Path, engine: str, chosen: Settings | None = None) -> dict[s
 
 
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("other", exports.OTHER_ENGINES)
 @settings(max_examples=20)
 @given(drawn=many_files)
 def test_every_engine_answers_as_the_default_one_does(other: str, drawn: list[Drawn]) -> None:
@@ -154,7 +149,7 @@ def test_a_correction_moves_a_participation_to_another_value_of_a_breakdown(
     }
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize("other", exports.OTHER_ENGINES)
 def test_every_engine_gives_the_same_digest_with_a_further_breakdown(
     other: str, data: Path
 ) -> None:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
-from pipeline.engines import open_engine
-from pipeline.model.states import EngineName
-from tests.given import export, no_events, numbers_of, row, scan_request, survey_of
+from tests.given import export, numbers_of, opened, row, scan_request, survey_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +32,7 @@ def test_an_engine_that_is_asked_for_some_organisations_reads_these_only(
     numbers: list[Any] = [1, 2, 3]
     ids = [str(number) for number in numbers] if kind == pa.string() else numbers
     export(data, [row(org_id=org_id) for org_id in ids], types={"org_id": kind})
-    opened = open_engine(EngineName(engine), None, no_events)
-    with opened.survey(scan_request(data, organisations={"1", "3"})) as survey:
+    with opened(engine).survey(scan_request(data, organisations={"1", "3"})) as survey:
         assert survey.organisations_by_file == [["1", "3"]]
         assert {org_id for org_id, _ in numbers_of(survey)} == {"1", "3"}
         assert survey.rows_by_file == [3]

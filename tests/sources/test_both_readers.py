@@ -9,14 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.engines import UnreadableExports, open_engine
-from pipeline.model.states import EngineName
+from pipeline.engines import UnreadableExports
 from tests.given import (
     CELL,
     cells,
     export,
     ledger,
-    no_events,
+    opened,
     people,
     row,
     scan_request,
@@ -47,7 +46,7 @@ def test_the_rows_of_each_file_are_counted_whatever_organisations_are_asked_for(
         rows = [*people(number + 1), row(org_id=None), row(org_id="org-2")]
         export(data, rows, f"{number}.parquet")
     asked = scan_request(data, organisations={"org-1"})
-    with open_engine(EngineName(engine), None, no_events).survey(asked) as survey:
+    with opened(engine).survey(asked) as survey:
         assert survey.rows_by_file == [3, 4, 5]
         assert survey.organisations_by_file == [["org-1"]] * 3
 

@@ -15,9 +15,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from pipeline.engines import open_engine
 from pipeline.engines.polars import scan
-from pipeline.model.states import EngineName
 from pipeline.sources import batches
 from tests.given import (
     CELL,
@@ -26,7 +24,7 @@ from tests.given import (
     export,
     ledger,
     ledgers,
-    no_events,
+    opened,
     people,
     read,
     row,
@@ -236,4 +234,4 @@ def test_a_file_tells_nothing_by_statistics_that_are_wrong(engine: str, data: Pa
 
 
 def open_survey(engine: str, asked: Any) -> Any:
-    return open_engine(EngineName(engine), None, no_events).survey(asked)
+    return opened(engine).survey(asked)

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
     from pipeline.engines import CacheAccess, EventSink, ScanRequest
     from pipeline.engines.duckdb.survey import DuckDBSurvey
+    from pipeline.settings import EngineSettings
 
 
-def create(cache: CacheAccess | None, events: EventSink) -> DuckDB:
+def create(settings: EngineSettings, cache: CacheAccess | None, events: EventSink) -> DuckDB:
     """Make the engine; it has no cache and reports no events."""
-    del cache, events
+    del settings, cache, events
     return DuckDB()
 
 

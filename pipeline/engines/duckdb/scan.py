@@ -9,8 +9,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from pipeline.definitions.participations import typed
-from pipeline.engines import ScanRequest, UnreadableExports
-from pipeline.errors import ExportRefused
+from pipeline.engines import ScanRequest, UnreadableExports, refusal
 from pipeline.model.columns import (
     FILE,
     ROW,
@@ -22,7 +21,8 @@ from pipeline.sources import batches, checksums
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pipeline.definitions.participations import Frame
+    from pipeline.definitions.dialect import Frame
+    from pipeline.errors import ExportRefused
     from pipeline.sources.accepted import Export
 
 READ_ERRORS: Final = (duckdb.Error, pa.ArrowException, OSError)
@@ -84,9 +84,7 @@ def unreadable(request: ScanRequest, error: Exception) -> Exception:
                 for _ in scan(connection, alone).to_native().to_arrow_reader(BATCH_ROWS):
                     pass
             except READ_ERRORS as found:
-                reason = str(found).splitlines()[0]
-                problem = f"it can't be read to its end ({reason}); export or copy it again"
-                refused[export] = ExportRefused(export.file.name, problem, export.rows)
+                refused[export] = refusal(export, found)
     return UnreadableExports(refused) if refused else error
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from pipeline.definitions.participations import Frame
+    from pipeline.definitions.dialect import Frame
     from pipeline.engines import RejectedRows
     from pipeline.model.cells import CellNumbers
 from pipeline.engines.duckdb.scan import BATCH_ROWS
@@ -127,12 +127,8 @@ class DuckDBSurvey:
         rows = nw.from_native(self.connection.table("validated"))
         wanted = sorted({cell.org_id for cell in cells})
         queries = grouping.queries(rows.filter(nw.col(ORG_ID).is_in(wanted)), kind, breakdowns)
-        groups = grouping.Groups(
-            _tuples(queries.totals),
-            {name: _tuples(query) for name, query in queries.breakdowns.items()},
-            _tuples(queries.ledger),
-        )
-        found = grouping.fold(kind, groups, breakdowns)
+        counts, lines = _collected(queries.counts), _collected(queries.ledger)
+        found = grouping.fold(kind, grouping.groups(counts, lines, breakdowns), breakdowns)
         yield {cell: found[cell] for cell in sorted(cells) if cell in found}
 
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
@@ -152,9 +148,8 @@ def frame_of(arrow: Any) -> pl.DataFrame:  # noqa: ANN401 (pyarrow ships no type
     return pl.DataFrame(pl.from_arrow(arrow))
 
 
-def _tuples(query: Frame) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = query.to_native().fetchall()
-    return rows
+def _collected(query: Frame) -> pl.DataFrame:
+    return frame_of(query.to_native().to_arrow_table())
 
 
 def _summed(batches: Iterable[pl.DataFrame], key: Sequence[str]) -> dict[Any, int]:

@@ -27,7 +27,7 @@ from pipeline.model.columns import (
 if TYPE_CHECKING:
     import duckdb
 
-    from pipeline.definitions.participations import Frame
+    from pipeline.definitions.dialect import Frame
 from pipeline.engines.duckdb.scan import BATCH_ROWS, SCANNED, scan
 from pipeline.engines.duckdb.survey import LATEST_HASH, DuckDBSurvey, frame_of
 

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
     from pipeline.engines import CacheAccess, EventSink
     from pipeline.engines.polars.survey import PolarsSurvey
+    from pipeline.settings import EngineSettings
 
 
-def create(cache: CacheAccess | None, events: EventSink) -> Polars:
+def create(settings: EngineSettings, cache: CacheAccess | None, events: EventSink) -> Polars:
     """Make the engine."""
+    del settings
     return Polars(cache, events)
 
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 import msgspec
 import polars as pl
 
-from pipeline.definitions.steps import MONTH, VALUE
+from pipeline.definitions.steps import MONTH
 from pipeline.engines.polars import hashing
 from pipeline.engines.quarantine import name_at
+from pipeline.model.breakdowns import VALUE
 from pipeline.model.columns import KEY, ORG_ID
 from pipeline.model.metrics import Aggregation, metrics_by
 

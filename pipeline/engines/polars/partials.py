@@ -15,18 +15,19 @@ import polars as pl
 
 from pipeline.definitions import rules, steps
 from pipeline.definitions.seconds import IS_NEAR_HALF
-from pipeline.definitions.steps import IS_LATEST, MONTH, REASON, ROWS, VALUE
+from pipeline.definitions.steps import IS_LATEST, MONTH, REASON, ROWS
 from pipeline.engines import quarantine, row_hash
 from pipeline.engines.polars import hashing, scan
 from pipeline.engines.polars.distinct import ORG_NUMBER
 from pipeline.engines.polars.hashing import KEY_HASH
 from pipeline.engines.row_hash import CHECKSUM, ROW_HASH
+from pipeline.model.breakdowns import VALUE
 from pipeline.model.columns import FILE, KEY, ORG_ID, PARTICIPANT_ID, STARTED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from pipeline.definitions.participations import Frame
+    from pipeline.definitions.dialect import Frame
     from pipeline.engines import ScanRequest
     from pipeline.engines.polars.distinct import DistinctIds
     from pipeline.engines.polars.scan import Scan, Split

@@ -19,15 +19,16 @@ from polars.io.plugins import register_io_source
 
 from pipeline.definitions.participations import typed
 from pipeline.definitions.steps import ROWS
-from pipeline.errors import ExportRefused
+from pipeline.engines import refusal
 from pipeline.model.columns import FILE, NANOSECONDS_OF, ORG_ID, ROW, ColumnMapping
 from pipeline.sources import batches, checksums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from pipeline.definitions.participations import Frame
+    from pipeline.definitions.dialect import Frame
     from pipeline.engines import ScanRequest
+    from pipeline.errors import ExportRefused
     from pipeline.sources.accepted import Export
 
 READ_ERRORS: Final = (
@@ -259,7 +260,5 @@ def unreadable(request: ScanRequest) -> Mapping[Export, ExportRefused]:
             rows = scan([part], everything).rows
             rows.select(pl.all().count()).collect(engine="streaming")
         except READ_ERRORS as error:
-            reason = str(error).splitlines()[0]
-            problem = f"it can't be read to its end ({reason}); export or copy it again"
-            found[part.export] = ExportRefused(part.export.file.name, problem, part.rows)
+            found[part.export] = refusal(part.export, error)
     return found

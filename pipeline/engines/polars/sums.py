@@ -9,12 +9,13 @@ import narwhals as nw
 import polars as pl
 
 from pipeline.definitions.aggregates import expressions
-from pipeline.definitions.steps import MONTH, REASON, ROWS, VALUE
+from pipeline.definitions.steps import MONTH, REASON, ROWS
 from pipeline.engines import row_hash
 from pipeline.engines.polars import distinct, scan
 from pipeline.engines.polars.distinct import ORG_NUMBER, VALUE_NUMBER
 from pipeline.engines.quarantine import name_at
 from pipeline.engines.row_hash import CHECKSUM, ROW_HASH
+from pipeline.model.breakdowns import VALUE
 from pipeline.model.columns import ORG_ID
 from pipeline.model.ledger import LEDGER
 from pipeline.model.metrics import Aggregation, metrics_by

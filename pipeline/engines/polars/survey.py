@@ -16,7 +16,7 @@ import narwhals as nw
 import polars as pl
 
 from pipeline.definitions import steps
-from pipeline.definitions.steps import MONTH, PERIOD, REASON, ROWS, VALUE
+from pipeline.definitions.steps import MONTH, PERIOD, REASON, ROWS
 from pipeline.engines import grouping, quarantine, row_hash
 from pipeline.engines.polars import batches, distinct, partials, sums
 from pipeline.engines.polars.batch_files import CacheCorrupt
@@ -25,7 +25,7 @@ from pipeline.engines.polars.numbering import Numbering
 from pipeline.engines.polars.sums import ADDITIVE_NAMES
 from pipeline.engines.row_hash import CHECKSUM, MODULUS, ROW_HASH
 from pipeline.model import ledger
-from pipeline.model.breakdowns import BY_CATEGORY
+from pipeline.model.breakdowns import BY_CATEGORY, VALUE
 from pipeline.model.cells import Cell, CellContent
 from pipeline.model.columns import FILE, KEY, ORG_ID, latest_by
 from pipeline.model.ledger import COUNTED, INCOMPLETE_REASONS, LEDGER, LINE_NUMBERS
@@ -243,12 +243,12 @@ class PolarsSurvey:
         }
         totals = by_value[BY_CATEGORY][0]
         groups = grouping.Groups(
-            totals.select(ORG_ID, PERIOD, *grouping.METRIC_NAMES).rows(),
+            totals.select(ORG_ID, PERIOD, *grouping.METRIC_NAMES),
             {
-                name: shares.select(ORG_ID, PERIOD, VALUE, *grouping.METRIC_NAMES).rows()
+                name: shares.select(ORG_ID, PERIOD, VALUE, *grouping.METRIC_NAMES)
                 for name, (_, shares) in by_value.items()
             },
-            lines.rows(),
+            lines,
         )
         return grouping.fold(kind, groups, breakdowns)
 

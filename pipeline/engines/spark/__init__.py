@@ -1,0 +1,86 @@
+"""The engine Spark: the same definitions, computed by a cluster; for exports beyond one machine.
+
+The way of the data: `session` opens the cluster, `scan` reads files into typed rows by the types of
+`stored`, `survey` lets the cluster validate and hold the rows and answers from them. `dialect` and
+`hashing` are Spark's own way of steps that Narwhals or Polars take elsewhere. Has no cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from pipeline.engines import UnreadableExports
+from pipeline.engines.spark import session
+from pipeline.errors import EngineFailed
+from pipeline.model.states import EngineName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pipeline.engines import CacheAccess, EventSink, ScanRequest
+    from pipeline.engines.spark.scan import Sources
+    from pipeline.engines.spark.session import Cluster
+    from pipeline.engines.spark.survey import SparkSurvey
+    from pipeline.settings import EngineSettings
+
+Answer = TypeVar("Answer")
+
+
+def create(settings: EngineSettings, cache: CacheAccess | None, events: EventSink) -> Spark:
+    """Make the engine, with a session of its own or that of this process.
+
+    Raises:
+        InvalidSetting, EngineMissing, EngineFailed: As `session.connect`.
+    """
+    del cache, events
+    return Spark(session.connect(settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Spark:
+    """The engine."""
+
+    cluster: Cluster
+    name: EngineName = EngineName.SPARK
+
+    def survey(self, request: ScanRequest) -> SparkSurvey:
+        """Read the exports once, and validate every row."""
+        from pipeline.engines.spark import survey  # noqa: PLC0415 (after the packages are checked)
+
+        return self._answered(request, survey.survey)
+
+    def organisations(self, request: ScanRequest) -> frozenset[str]:
+        """Find the valid organisations that any row names."""
+        from pipeline.engines.spark import survey  # noqa: PLC0415 (as above)
+
+        return self._answered(request, survey.organisations)
+
+    def has_same_content(self, request: ScanRequest, checksums: Mapping[str, str]) -> bool:
+        """Return whether each export still has this content checksum."""
+        from pipeline.engines.spark import survey  # noqa: PLC0415 (as above)
+
+        found = self._answered(request, survey.file_checksums)
+        return all(checksums.get(name) == known for name, known in found.items())
+
+    def _answered(
+        self, request: ScanRequest, ask: Callable[[Cluster, ScanRequest, Sources], Answer]
+    ) -> Answer:
+        """Ask, and ask again where files have to be read by Arrow that Spark can't read.
+
+        Raises:
+            UnreadableExports: Some can't be read to their end at all.
+            EngineFailed: The cluster could not answer.
+        """
+        from pipeline.engines.spark import scan  # noqa: PLC0415 (as above)
+
+        of = scan.sources(request.exports)
+        try:
+            return ask(self.cluster, request, of)
+        except (session.ReadFailed, *scan.READ_ERRORS) as error:
+            refused, only_by_arrow = scan.examine(self.cluster, of)
+            if refused:
+                raise UnreadableExports(refused) from error
+            if not only_by_arrow:
+                raise EngineFailed("spark", str(error)) from error
+        return ask(self.cluster, request, scan.sources(request.exports, only_by_arrow))

@@ -1,0 +1,216 @@
+"""The session with a cluster: opened by settings, with the configuration that numbers depend on.
+
+Sets what must be so, reads it back, and refuses a session in which it is not. Translates Spark's
+errors: those of a file are `ReadFailed`, those of the cluster are `EngineFailed`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import uuid
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from pipeline.errors import EngineFailed, EngineMissing, InvalidSetting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from pyspark.sql import DataFrame, SparkSession
+
+    from pipeline.settings import EngineSettings
+
+REQUIRED: Final[Mapping[str, str]] = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "true",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.files.ignoreCorruptFiles": "false",
+    "spark.sql.files.ignoreMissingFiles": "false",
+    "spark.sql.parquet.aggregatePushdown": "false",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.filterPushdown": "false",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.mergeSchema": "false",
+    "spark.sql.parquet.recordLevelFilter.enabled": "false",
+    "spark.sql.decimalOperations.allowPrecisionLoss": "true",
+    "spark.sql.legacy.sizeOfNull": "false",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+}
+"""What a session must have for the numbers to be right, and never half of a file's rows."""
+_ROW_INDEX: Final = "spark.sql.sources.useV1SourceList"
+"""Only the first version of Spark's Parquet source numbers the rows of a file."""
+_OPTIONS: Final = {
+    "spark.ui.showConsoleProgress": "false",
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+}
+"""No progress bar on stderr, and no record of the stack in every part of an expression."""
+_LOG: Final = Path(__file__).with_name("log4j2.properties")
+_LOG_OPTION: Final = "spark.driver.extraJavaOptions"
+_INSTALL: Final = {
+    False: ("pyspark", "pip install '.[spark]' in the folder of the program"),
+    True: ("pyspark-client", "pip install '.[spark-client]' in the folder of the program"),
+}
+_OF_FILES: Final = re.compile(r"\[FAILED_READ_FILE|\[PATH_NOT_FOUND|\[CANNOT_READ_FILE|\[FILE_NOT")
+
+
+class ReadFailed(Exception):
+    """A query that a file ended, because it can't be read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A session with a cluster, and its name in messages."""
+
+    spark: SparkSession
+    address: str
+    tag: str
+    """The tag of all its queries, so that they can be cancelled."""
+
+    @contextmanager
+    def query(self) -> Iterator[None]:
+        """Translate the errors of queries in this block.
+
+        Raises:
+            ReadFailed: A file can't be read to its end.
+            EngineFailed: The cluster can't be reached, or has lost the query.
+        """
+        try:
+            yield
+        except _errors() as error:
+            raise _translated(error, self.address) from error
+
+    def collect(self, frame: DataFrame) -> Any:  # noqa: ANN401 (pyarrow ships no types)
+        """Collect a few rows as an Arrow table.
+
+        Raises:
+            ReadFailed, EngineFailed: As `query`.
+        """
+        with self.query():
+            return frame.toArrow()
+
+    def cancel(self) -> None:
+        """Cancel the queries that are still going on; the cluster would finish them for no one."""
+        with self.query():
+            self.spark.interruptTag(self.tag)
+
+
+def connect(settings: EngineSettings) -> Cluster:
+    """Open a session, or the one that this process has already.
+
+    Raises:
+        InvalidSetting: No cluster is named.
+        EngineMissing: The package for this kind of cluster is not installed.
+        EngineFailed: The cluster can't be reached, or does not let a setting be as it must.
+    """
+    address = settings.spark_remote or settings.spark_master
+    if not address:
+        problem = (
+            "the engine spark needs it, or engine.spark_remote; it may be spark://host:7077, or "
+            "local[*] for this machine"
+        )
+        raise InvalidSetting("engine.spark_master", problem, "the settings")
+    _check_installed(is_remote=bool(settings.spark_remote))
+    logging.getLogger("SQLQueryContextLogger").disabled = True  # would print each error twice
+    try:
+        spark = _session(settings)
+        tag = f"bufdir-{uuid.uuid4().hex}"
+        spark.addTag(tag)
+        _configure(spark)
+    except _errors() as error:
+        raise EngineFailed("spark", f"{address} can't be used ({_sentence(error)})") from error
+    return Cluster(spark, address, tag)
+
+
+def _check_installed(*, is_remote: bool) -> None:
+    needed = "pyspark.sql.connect.client" if is_remote else "pyspark.core.context"
+    if find_spec("pyspark") is None or find_spec(needed) is None:
+        package, remedy = _INSTALL[is_remote]
+        raise EngineMissing("spark", package, remedy)
+
+
+def _session(settings: EngineSettings) -> SparkSession:
+    from pyspark.sql import SparkSession  # noqa: PLC0415 (only where it is installed)
+
+    builder = SparkSession.builder.appName("bufdir")
+    if settings.spark_remote:
+        builder = builder.remote(settings.spark_remote)
+        options = {**REQUIRED, **settings.spark_options}
+    else:
+        builder = builder.master(settings.spark_master)
+        java = f"-Dlog4j2.configurationFile={_LOG.as_uri()}"
+        own = settings.spark_options.get(_LOG_OPTION, "")
+        options = {
+            **REQUIRED,
+            **_OPTIONS,
+            **settings.spark_options,
+            _LOG_OPTION: f"{java} {own}".rstrip(),
+        }
+    for name, value in options.items():
+        builder = builder.config(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return builder.getOrCreate()
+
+
+def _configure(spark: SparkSession) -> None:
+    """Set what must be so, and read it back.
+
+    Raises:
+        EngineFailed: A setting is another than it must be.
+    """
+    for name, value in REQUIRED.items():
+        spark.conf.set(name, value)
+        _check(name, spark.conf.get(name), value)
+    sources = spark.conf.get(_ROW_INDEX) or ""
+    if "parquet" not in sources.split(","):
+        _check(_ROW_INDEX, sources, f"{sources},parquet")
+
+
+def _check(name: str, actual: str | None, needed: str) -> None:
+    if actual != needed:
+        problem = f"its setting {name} is {actual}; it must be {needed}, so change it there"
+        raise EngineFailed("spark", problem)
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    """List the errors of Spark's packages, as far as they are installed."""
+    from pyspark.errors import PySparkException  # noqa: PLC0415
+
+    errors: list[type[Exception]] = [PySparkException, OSError, RuntimeError]
+    if find_spec("py4j") is not None:
+        from py4j.protocol import Py4JError  # noqa: PLC0415
+
+        errors.append(Py4JError)
+    if find_spec("grpc") is not None:
+        from grpc import RpcError  # noqa: PLC0415
+
+        errors.append(RpcError)
+    return tuple(errors)
+
+
+def _translated(error: Exception, address: str) -> Exception:
+    from pyspark.errors import AnalysisException, ParseException  # noqa: PLC0415
+
+    if _OF_FILES.search(str(error)):
+        return ReadFailed(_sentence(error))
+    if isinstance(error, (AnalysisException, ParseException)):
+        return cast("Exception", error)  # a fault of this program
+    return EngineFailed("spark", f"{address} gave no answer ({_sentence(error)})")
+
+
+def _sentence(error: Exception) -> str:
+    """Give the first line of an error that has a content, without the names of Java's classes."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    first = next((line for line in lines if not line.startswith("An error occurred")), repr(error))
+    return re.sub(r"^:?\s*(?:[\w.$]+(?:Exception|Error): )+", "", first).rstrip(".")[:300]
+
+
+def local_path(location: str) -> str:
+    """Give a path as an address that no default file system of a cluster changes."""
+    return f"file://{location}" if os.path.isabs(location) else location  # noqa: PTH117 (a text)

@@ -1,0 +1,293 @@
+"""The answers of Spark, from validated rows that the cluster holds for as long as the survey lasts.
+
+The exports are read once. Only groups come back, folded some cells at a time, and the rows that are
+quarantined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import narwhals as nw
+import polars as pl
+from pyspark.sql import Window
+from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
+
+from pipeline.definitions import rules, steps
+from pipeline.engines import grouping, quarantine, row_hash
+from pipeline.engines.row_hash import CHECKSUM, ROW_HASH
+from pipeline.engines.spark import hashing, scan
+from pipeline.engines.spark.session import ReadFailed
+from pipeline.errors import EngineFailed
+from pipeline.model import ledger
+from pipeline.model.cells import Cell, CellContent
+from pipeline.model.columns import ACTIVITY_ID, FILE, KEY, ORG_ID, PARTICIPANT_ID, ROW, latest_by
+from pipeline.model.ledger import COUNTED, INCOMPLETE_REASONS, LEDGER
+from pipeline.model.metrics import SECONDS
+from pipeline.model.periods import KINDS, Period
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from pyspark.sql import Column, DataFrame
+
+    from pipeline.engines import RejectedRows, ScanRequest
+    from pipeline.engines.spark.session import Cluster
+    from pipeline.model.cells import CellNumbers
+
+_LATEST_HASH: Final = "latest_hash"
+"""The row hash of the latest statement of the row's participation."""
+_FILE_CHECKSUM: Final = "file_checksum"
+"""The summand of a row in the checksum of its file."""
+_REJECTED: Final = "rejected"
+"""The values that quarantine shows, where the row is quarantined."""
+_APART: Final = ("apart_file", "apart_row")
+"""Columns in which only rows that are no statements differ: each is then alone in its window."""
+_HAS_CELL: Final = "has_cell"
+_MONTHS_AT_ONCE: Final = 300_000
+"""Organisations and months whose numbers come back together."""
+
+
+@dataclass(frozen=True)
+class SparkSurvey:
+    """The rows of one survey, held by the cluster."""
+
+    cluster: Cluster
+    request: ScanRequest
+    of: scan.Sources
+    rows: DataFrame
+    """One row per row that was asked for, with month, verdict, seconds and checksums."""
+    files: pl.DataFrame
+    """Rows and summed checksums by file, ledger line, and whether the row is in a cell."""
+
+    def __enter__(self) -> Self:
+        """Give the survey."""
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Let the cluster forget the rows."""
+        if kind is not None:
+            self.cluster.cancel()
+        self.rows.unpersist()
+
+    def commit(self) -> None:
+        """Do nothing: there is no cache."""
+
+    @cached_property
+    def rows_by_file(self) -> Sequence[int]:
+        """Rows read of each export, in the order of the exports."""
+        if self.request.organisations is None:
+            counts = self.files.group_by(FILE).agg(pl.col(steps.ROWS).sum())
+        else:
+            everything = scan.scan(self.cluster, self.request, self.of)
+            counts = self._collected(everything.groupBy(FILE).agg(_rows()))
+        found = dict(counts.select(FILE, steps.ROWS).iter_rows())
+        return [found.get(place, 0) for place in range(len(self.request.exports))]
+
+    @cached_property
+    def ledger(self) -> Mapping[str, int]:
+        """Rows by ledger line, zeros included."""
+        return ledger.complete(_by_line(self.files))
+
+    @cached_property
+    def rows_without_cell(self) -> Mapping[str, int]:
+        """Rows that are in no cell, by ledger line."""
+        lines = _by_line(self.files.filter(~pl.col(_HAS_CELL)))
+        return {line.name: lines.get(line.name, 0) for line in INCOMPLETE_REASONS}
+
+    @cached_property
+    def organisations_by_file(self) -> Sequence[Sequence[str]]:
+        """The valid organisations that the rows of each export name, sorted."""
+        pairs = self.rows.filter(rules.HAS_VALID_ORG).select(FILE, ORG_ID).distinct()
+        named = self._collected(pairs).sort(ORG_ID).group_by(FILE).agg(ORG_ID)
+        found = dict(named.select(FILE, ORG_ID).iter_rows())
+        return [found.get(place, []) for place in range(len(self.request.exports))]
+
+    @cached_property
+    def checksums(self) -> Mapping[str, str]:
+        """The content checksum of each export by name: equal for equal rows in any order."""
+        return _content_checksums(self.request, self.files)
+
+    @cached_property
+    def _months(self) -> pl.DataFrame:
+        """Rows and summed checksums by organisation and month."""
+        rows = self.rows.filter(F.col(steps.MONTH).isNotNull())
+        found = self._collected(
+            rows.groupBy(ORG_ID, steps.MONTH).agg(_rows(), *hashing.sums(CHECKSUM))
+        )
+        return found.select(ORG_ID, steps.MONTH, steps.ROWS, hashing.total().alias(CHECKSUM))
+
+    def contents(self, kind: str) -> Mapping[Cell, CellContent]:
+        """Sum up the rows of each cell of a kind that has any, in the order of the cells."""
+        period = (pl.col(steps.MONTH) // KINDS[kind]).alias(steps.PERIOD)
+        by_cell = self._months.group_by(ORG_ID, period).agg(
+            pl.col(steps.ROWS).sum(), pl.col(CHECKSUM).sum()
+        )
+        in_order = by_cell.sort(ORG_ID, steps.PERIOD)
+        return {
+            Cell(org_id, Period(kind, ordinal)): CellContent(rows, row_hash.row_digest(rows, total))
+            for org_id, ordinal, rows, total in grouping.rows_of(in_order)
+        }
+
+    def count(self, kind: str, cells: Collection[Cell]) -> Iterator[Mapping[Cell, CellNumbers]]:
+        """Count these cells of one kind, some at a time; cells without rows are left out."""
+        breakdowns = self.request.terms.breakdowns
+        for some in _some_at_a_time(cells):
+            rows = nw.from_native(self._of(some))
+            queries = grouping.queries(rows, kind, breakdowns, scan.DIALECT)
+            counts, lines = (
+                self._collected(query.to_native()) for query in (queries.counts, queries.ledger)
+            )
+            yield grouping.fold(kind, grouping.groups(counts, lines, breakdowns), breakdowns)
+
+    def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
+        """Give the rows of these cells for quarantine, and those that are in no cell."""
+        found: RejectedRows = {}
+        names = [export.file.name for export in self.request.exports]
+        without_cell = self.rows.filter(F.col(steps.MONTH).isNull())
+        parts: list[tuple[DataFrame, Sequence[Cell]]] = [(without_cell, ())]
+        parts += [(self._of(some), some) for some in _some_at_a_time(cells)]
+        for rows, some in parts:
+            left_out = rows.filter(F.col(_REJECTED).isNotNull()).select(f"{_REJECTED}.*")
+            frame = self._collected(left_out)
+            found |= quarantine.render(frame, names, some, self.request.terms.columns)
+        return found
+
+    def _of(self, cells: Collection[Cell]) -> DataFrame:
+        """Select the rows of these cells."""
+        months = self.cluster.spark.createDataFrame(quarantine.months(cells).to_arrow())
+        return self.rows.join(F.broadcast(months), [ORG_ID, steps.MONTH], "left_semi")
+
+    def _collected(self, query: DataFrame) -> pl.DataFrame:
+        try:
+            return frame_of(self.cluster.collect(query))
+        except ReadFailed as error:
+            problem = f"an export could not be read a second time ({error})"
+            raise EngineFailed("spark", problem) from error
+
+
+def survey(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> SparkSurvey:
+    """Plan the validated rows, and let the cluster compute and hold them.
+
+    Raises:
+        ReadFailed, OSError, pyarrow.ArrowException: A file can't be read to its end.
+        EngineFailed: As `Cluster.query`.
+    """
+    with cluster.query():
+        rows = _validated(scan.scan(cluster, request, of), request).persist()
+    try:
+        files = frame_of(cluster.collect(_by_file(rows)))
+    except BaseException:
+        rows.unpersist()
+        raise
+    return SparkSurvey(cluster, request, of, rows, files)
+
+
+def _validated(scanned: DataFrame, request: ScanRequest) -> DataFrame:
+    """Give each row its month, verdict, seconds and checksums, and what quarantine shows of it."""
+    columns = request.terms.columns
+    names = row_hash.hashed_columns(columns)
+    if request.organisations is not None:
+        scanned = scanned.filter(F.col(ORG_ID).isin(list(request.organisations)))
+    hashed = scanned.withColumn(ROW_HASH, hashing.row_hash(names, dict(scanned.dtypes)))
+    everything = request.calendar
+    checked = steps.check_organisations(nw.from_native(hashed))
+    placed = steps.assign_month(checked, everything, everything, scan.DIALECT).to_native()
+    is_statement = F.col(steps.REASON).isNull()
+    apart = dict(zip(_APART, (F.col(FILE), F.col(ROW)), strict=True))
+    alone = {name: F.when(~is_statement, column) for name, column in apart.items()}
+    key = (*KEY, *_APART)
+    marked = steps.mark_latest(nw.from_native(placed.withColumns(alone)), columns, key).to_native()
+    newest_first = [F.col(name).desc_nulls_last() for name in latest_by(columns)]
+    window = Window.partitionBy(*key).orderBy(*newest_first)
+    window = window.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    latest = marked.withColumn(_LATEST_HASH, F.first(ROW_HASH).over(window))
+    validated = steps.validate(nw.from_native(latest), request.terms, dialect=scan.DIALECT)
+    return validated.to_native().select(*_held(request))
+
+
+def _held(request: ScanRequest) -> list[Column]:
+    """List what is held of a row: all that numbers, digests, ledger and quarantine need."""
+    terms = request.terms
+    held = (ORG_ID, ACTIVITY_ID, PARTICIPANT_ID, *(one.column for one in terms.breakdowns))
+    is_rejected = F.col(steps.REASON).isin(list(quarantine.LINES))
+    return [
+        *(F.col(name) for name in (*held, steps.MONTH, steps.REASON, SECONDS, FILE)),
+        F.col(rules.HAS_VALID_ORG),
+        hashing.checksum(ROW_HASH, _LATEST_HASH).alias(CHECKSUM),
+        hashing.checksum(ROW_HASH, ROW_HASH).alias(_FILE_CHECKSUM),
+        F.when(is_rejected, F.struct(*quarantine.columns(terms.columns))).alias(_REJECTED),
+    ]
+
+
+def _by_file(rows: DataFrame) -> DataFrame:
+    line = F.coalesce(F.col(steps.REASON), F.lit(LEDGER.index(COUNTED))).alias(steps.REASON)
+    has_cell = F.col(steps.MONTH).isNotNull().alias(_HAS_CELL)
+    return rows.groupBy(FILE, line, has_cell).agg(_rows(), *hashing.sums(_FILE_CHECKSUM))
+
+
+def _by_line(files: pl.DataFrame) -> dict[str, int]:
+    lines = files.group_by(steps.REASON).agg(pl.col(steps.ROWS).sum())
+    return {LEDGER[line]: rows for line, rows in lines.iter_rows()}
+
+
+def _rows() -> Column:
+    return F.count(F.lit(1)).alias(steps.ROWS)
+
+
+def file_checksums(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> Mapping[str, str]:
+    """Read the exports, and give the content checksum of each by its name.
+
+    Raises:
+        ReadFailed, OSError, pyarrow.ArrowException, EngineFailed: As `survey`.
+    """
+    with cluster.query():
+        scanned = scan.scan(cluster, request, of)
+        names = row_hash.hashed_columns(request.terms.columns)
+        hashed = scanned.select(FILE, hashing.row_hash(names, dict(scanned.dtypes)).alias(ROW_HASH))
+        summands = hashed.select(FILE, hashing.checksum(ROW_HASH, ROW_HASH).alias(_FILE_CHECKSUM))
+        query = summands.groupBy(FILE).agg(*hashing.sums(_FILE_CHECKSUM))
+    return _content_checksums(request, frame_of(cluster.collect(query)))
+
+
+def _content_checksums(request: ScanRequest, files: pl.DataFrame) -> Mapping[str, str]:
+    sums = files.select(FILE, hashing.total().alias(CHECKSUM)).group_by(FILE)
+    found = dict(sums.agg(pl.col(CHECKSUM).sum()).iter_rows())
+    return {
+        export.file.name: row_hash.content_checksum(export, found.get(place, 0))
+        for place, export in enumerate(request.exports)
+    }
+
+
+def organisations(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> frozenset[str]:
+    """Find the valid organisations that any row names.
+
+    Raises:
+        ReadFailed, OSError, pyarrow.ArrowException, EngineFailed: As `survey`.
+    """
+    with cluster.query():
+        named = scan.scan(cluster, request, of).select(ORG_ID)
+        checked = steps.check_organisations(nw.from_native(named)).to_native()
+        query = checked.filter(rules.HAS_VALID_ORG).select(ORG_ID).distinct()
+    return frozenset(frame_of(cluster.collect(query)).get_column(ORG_ID))
+
+
+def _some_at_a_time(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """Divide cells, in their order, so that each part has a bounded number of months."""
+    some: list[Cell] = []
+    months = 0
+    for cell in sorted(cells):
+        some.append(cell)
+        months += len(cell.period.months)
+        if months >= _MONTHS_AT_ONCE:
+            yield some
+            some, months = [], 0
+    if some:
+        yield some
+
+
+def frame_of(arrow: Any) -> pl.DataFrame:  # noqa: ANN401 (pyarrow ships no types)
+    """Give an Arrow table as a Polars frame."""
+    return pl.DataFrame(pl.from_arrow(arrow))
