@@ -164,6 +164,35 @@ class ExportsUnreadable(BufdirError):
 
 
 @dataclass(eq=False)
+class ExportsUnreachable(BufdirError):
+    """A place on other computers whose exports can't be listed or read."""
+
+    location: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"the exports in {self.location} can't be read: {self.problem}; nothing was "
+            f"published, {self.remedy}"
+        )
+
+
+@dataclass(eq=False)
+class PackageMissing(BufdirError):
+    """A package that a setting needs and that is not installed."""
+
+    package: str
+    use: str
+
+    def __str__(self) -> str:
+        return (
+            f"the package {self.package} is not installed, and {self.use} need it: "
+            "pip install '.[spark]' or '.[spark-client]'"
+        )
+
+
+@dataclass(eq=False)
 class ExportsChanged(BufdirError):
     """Export files that changed each time they were read."""
 

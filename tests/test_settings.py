@@ -26,6 +26,9 @@ age_band = "Aldersgruppe"
 [engine]
 name = "duckdb"
 
+[exports]
+location = "/mnt/exports"
+
 [export.columns]
 participant_id = "PersonalID"
 
@@ -66,6 +69,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "max_hours": 24,
         "breakdowns": {},
         "engine": {"name": "polars"},
+        "exports": {"location": "exports"},
         "export": {"columns": {}, "categories": {}},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
@@ -80,6 +84,7 @@ def test_every_line_is_read(data: Path) -> None:
         "max_hours": 12.5,
         "breakdowns": {"age_band": "Aldersgruppe"},
         "engine": {"name": "duckdb"},
+        "exports": {"location": "/mnt/exports"},
         "export": {
             "columns": {"participant_id": "PersonalID"},
             "categories": {"Åpen barnehage": "ungdom"},
@@ -97,6 +102,7 @@ def test_every_line_is_read(data: Path) -> None:
         ("BUFDIR_CATEGORIES", '["ungdom"]', "categories", ("ungdom",)),
         ("BUFDIR_MAX_HOURS", "6", "max_hours", 6),
         ("BUFDIR_ENGINE__NAME", "polars", "engine.name", "polars"),
+        ("BUFDIR_EXPORTS__LOCATION", "gs://b/x", "exports.location", "gs://b/x"),
         ("BUFDIR_RUNS__AT_ONCE", "7", "runs.at_once", 7),
         ("BUFDIR_RUNS__MEMORY_MB", "300", "runs.memory_mb", 300),
         ("BUFDIR_RUNS__SECONDS", "1", "runs.seconds", 1),

@@ -44,6 +44,8 @@ FAILURES: Final[Mapping[type[Exception], Failure]] = {
     errors.CellMismatch: Failure(ExitCode.WRONG_USAGE, "cell-mismatch"),
     errors.ExportsMissing: Failure(ExitCode.WRONG_USAGE, "exports-missing"),
     errors.ExportsUnreadable: Failure(ExitCode.WRONG_USAGE, "exports-unreadable"),
+    errors.PackageMissing: Failure(ExitCode.WRONG_USAGE, "package-missing"),
+    errors.ExportsUnreachable: Failure(ExitCode.REFUSED_OR_FAILED, "exports-unreachable"),
     errors.SnapshotNotReady: Failure(ExitCode.REFUSED_OR_FAILED, "snapshot-not-ready"),
     errors.ExportRefused: Failure(ExitCode.REFUSED_OR_FAILED, "export-refused"),
     errors.ExportsChanged: Failure(ExitCode.REFUSED_OR_FAILED, "exports-changed"),

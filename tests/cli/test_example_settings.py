@@ -67,5 +67,6 @@ def test_the_example_sets_nothing() -> None:
     live = [line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith("#")]
 
     assert live == [
-        *("[breakdowns]", "[engine]", "[export.columns]", "[export.categories]", "[runs]", "[log]")
+        *("[breakdowns]", "[engine]", "[exports]"),
+        *("[export.columns]", "[export.categories]", "[runs]", "[log]"),
     ]
