@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 REASON: Final = "tests with an object store need the packages obstore and moto"
 SECRET: Final = "a-secret-that-no-message-has"  # noqa: S105 (no password of anything)
+_REQUEST: Final = re.compile(r"([A-Z]+ /\S*) HTTP/1\.1")
 _NUMBERS: Final = count(1)
 
 
@@ -57,11 +59,7 @@ class Server:
 
     def requests(self) -> list[str]:
         """List all requests so far: method and path."""
-        return [
-            " ".join(line.split('"')[1].split()[:2])
-            for line in self.log.read_text().splitlines()
-            if line.count('"') >= len('""')
-        ]
+        return _REQUEST.findall(self.log.read_text())
 
     @contextmanager
     def refusing(self) -> Iterator[None]:

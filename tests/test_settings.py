@@ -213,6 +213,38 @@ def test_an_unknown_variable_is_refused_with_those_that_are_known(
         ("[runs]\nwait_seconds = -1", "runs.wait_seconds", r"^-1\.?0?: it must be 0 or more$"),
         ("[runs]\nwait_seconds = 601", "runs.wait_seconds", r"^601\.?0?: it may be 600 at most$"),
         ('[log]\nformat = "xml"', "log.format", r"^'xml': it may be 'text' or 'json'$"),
+        ("[exports]\nplace = 1", "exports.place", r"is unknown; it may be location$"),
+        ("[exports]\nlocation = 1", "exports.location", r"^1: it must be a text in quotes$"),
+        ('[exports]\nlocation = ""', "exports.location", r"^it must be an address"),
+        ('[exports]\nlocation = "a\\nb"', "exports.location", r"^it must be an address"),
+        (
+            '[exports]\nlocation = "ftp://a:secret@b/c"',
+            "exports.location",
+            (
+                r"^exports can't be read from ftp://; it may be a folder, or an address that "
+                r"begins with file:/// or one of s3a://, s3://, abfss://, gs://, hdfs://$"
+            ),
+        ),
+        (
+            '[exports]\nlocation = "s3a://key:secret@bucket/c"',
+            "exports.location",
+            r"^it must be written s3a://bucket/folder; credentials are read from the environment$",
+        ),
+        (
+            '[exports]\nlocation = "abfss://c/d"',
+            "exports.location",
+            r"^it must be written abfss://container@account\.dfs\.core\.windows\.net/folder;",
+        ),
+        ('[exports]\nlocation = "gs://"', "exports.location", r"written gs://bucket/folder;"),
+        (
+            '[exports]\nlocation = "hdfs://n:x/a"',
+            "exports.location",
+            r"written hdfs://namenode:8020/folder;",
+        ),
+        ('[exports]\nlocation = "gs://b/a?sig=secret"', "exports.location", r"must have no \?"),
+        ('[exports]\nlocation = "gs://b/a//c"', "exports.location", r"must have no empty folder"),
+        ('[exports]\nlocation = "gs://b/../c"', "exports.location", r"must have no empty folder"),
+        ('[exports]\nlocation = "file://host/c"', "exports.location", r"written file:///folder"),
         ("runs = 3", "runs", r"^3: it must be a section, such as \[runs\]$"),
         ('[export.columns]\nperson = "x"', "export.columns.person", r"'org_id', 'activity_id'"),
         ('[export.columns]\nhours = ""', "export.columns.hours", r"it must not be empty"),
@@ -249,6 +281,7 @@ def test_invalid_values_are_refused_with_the_name_and_the_allowed_values(
     refusal = refused(data, toml)
     assert refusal.name == name
     assert re.search(problem, refusal.problem)
+    assert "secret" not in refusal.problem
     assert refusal.source == str(data / "bufdir.toml")
     assert str(refusal).startswith(f"setting {name} in {data / 'bufdir.toml'}: ")
 

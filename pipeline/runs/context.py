@@ -41,6 +41,7 @@ class RunContext:
 
         Raises:
             PackageMissing: It needs a package that is not installed.
+            ExportsUnreachable: It can't be set up from the environment.
         """
         return locations.of(self.data, self.settings.exports.location)
 

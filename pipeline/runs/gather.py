@@ -86,15 +86,22 @@ def gather(
     location = context.location
     for _ in range(_ATTEMPTS):
         listing = location.list_files()
-        found, survey = survey_files(context, engine, listing.files, organisations)
-        with survey:
+        try:
+            found, survey = survey_files(context, engine, listing.files, organisations)
+        except Exception:
+            # An error that a changed file causes is no fault of the program.
             changed = location.changed(listing.files)
             if not changed:
-                check_ledger(found, survey, is_complete=organisations is None)
-                survey.commit()
-                context.events("exports_read", files=len(found.accepted), rows=found.rows)
-                yield RunInputs(found, survey, location, listing.others)
-                return
+                raise
+        else:
+            with survey:
+                changed = location.changed(listing.files)
+                if not changed:
+                    check_ledger(found, survey, is_complete=organisations is None)
+                    survey.commit()
+                    context.events("exports_read", files=len(found.accepted), rows=found.rows)
+                    yield RunInputs(found, survey, location, listing.others)
+                    return
         context.events("exports_changed_while_read", files=changed)
     raise ExportsChanged(changed)
 

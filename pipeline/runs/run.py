@@ -59,13 +59,17 @@ def run_cells(
 
 def _named_organisations(context: RunContext) -> list[str]:
     """Find the organisations that any export names, sorted."""
-    found = gather.open_files(context, context.location.list_files().files)
+    location = context.location
+    found = gather.open_files(context, location.list_files().files)
     engine, terms = context.engine(), context.settings.terms
     while True:
         try:
-            return sorted(engine.organisations(ScanRequest(found.accepted, terms)))
+            named = sorted(engine.organisations(ScanRequest(found.accepted, terms)))
         except UnreadableExports as error:
             found = found.without(error.refused)
+        else:
+            location.changed(found.files)  # raises where the location failed meanwhile
+            return named
 
 
 def refresh(context: RunContext, runs: Sequence[Run], *, force: bool = False) -> RunResult:

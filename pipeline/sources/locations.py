@@ -55,6 +55,7 @@ def of(data: Path, address: str) -> Location:
 
     Raises:
         PackageMissing: The address needs a package that is not installed.
+        ExportsUnreachable: The place can't be set up from the environment.
     """
     parsed = addresses.parse(address)
     if parsed.is_folder:

@@ -27,6 +27,7 @@ try:
         BaseError,
         InvalidPathError,
         PermissionDeniedError,
+        PreconditionError,
         UnauthenticatedError,
     )
     from obstore.store import from_url
@@ -143,22 +144,27 @@ class ObjectStore:
             exports.legible(name),
             f"{self._address}/{name}",
             _fingerprint(found),
-            opener=partial(self._open, name, found["size"]),
+            opener=partial(self._open, found),
         )
 
-    def _open(self, name: str, size: int) -> Opened:
-        return io.BufferedReader(_Reader(self, name, size), _BUFFER_BYTES)
+    def _open(self, found: Mapping[str, Any]) -> Opened:
+        return io.BufferedReader(_Reader(self, found), _BUFFER_BYTES)
 
-    def read(self, name: str, start: int, end: int) -> memoryview:
-        """Read these bytes of an object.
+    def read(self, found: Mapping[str, Any], start: int, end: int) -> memoryview:
+        """Read these bytes of an object as it was listed.
 
         Raises:
-            OSError: The object is gone or can't be read, or the store does not reply.
+            OSError: The object is gone, has changed or can't be read, or the store does not reply.
         """
+        options: Any = {"range": (start, end)}
+        if found["e_tag"] is not None:
+            options["if_match"] = found["e_tag"]
         try:
-            return memoryview(obstore.get_range(self._store, name, start=start, end=end))
+            return memoryview(obstore.get(self._store, found["path"], options=options).bytes())
         except FileNotFoundError:
             raise _os_error(errno.ENOENT) from None
+        except PreconditionError:
+            raise _os_error(errno.ESTALE) from None
         except (PermissionDeniedError, UnauthenticatedError):
             raise _os_error(errno.EACCES) from None
         except _ERRORS as error:
@@ -172,11 +178,11 @@ class ObjectStore:
 class _Reader(io.RawIOBase):
     """An object that is open for reading; each read is a request."""
 
-    def __init__(self, store: ObjectStore, name: str, size: int) -> None:
+    def __init__(self, store: ObjectStore, found: Mapping[str, Any]) -> None:
         super().__init__()
         self._store = store
-        self._name = name
-        self._size = size
+        self._found = found
+        self._size: int = found["size"]
         self._position = 0
 
     def readable(self) -> bool:
@@ -199,7 +205,7 @@ class _Reader(io.RawIOBase):
         end = min(self._size, self._position + len(room))
         if end <= self._position:
             return 0
-        content = self._store.read(self._name, self._position, end)
+        content = self._store.read(self._found, self._position, end)
         room[: len(content)] = content
         self._position += len(content)
         return len(content)

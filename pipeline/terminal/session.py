@@ -51,7 +51,7 @@ def run_context(
     Raises:
         InvalidSetting: A line or a variable is unknown or invalid.
         ExportsMissing: There is no exports folder; only without `read_only`.
-        PackageMissing: The location of the exports needs a package that is not installed.
+        PackageMissing, ExportsUnreachable: As `locations.of`; only without `read_only`.
         StoreUnusable, StoreDamaged: The catalog can't be opened.
     """
     from pipeline.runs.context import RunContext

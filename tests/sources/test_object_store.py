@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -145,6 +146,16 @@ def test_an_object_that_goes_before_it_is_opened_is_refused_by_name(
     bucket.delete("a.parquet")
     with pytest.raises(FileNotFoundError):
         file.open().read()
+
+
+def test_an_object_is_read_as_it_was_listed_or_not_at_all(bucket: Bucket, data: Path) -> None:
+    bucket.put_bytes(b"one", "a.parquet")
+    (file,) = files_of(data, chosen(bucket))
+    with closing(file.open()) as opened:
+        assert (opened.read(2), opened.read(), opened.read()) == (b"on", b"e", b"")
+    bucket.put_bytes(b"two", "a.parquet")
+    with closing(file.open()) as opened, pytest.raises(OSError, match="Stale"):
+        opened.read(1)
 
 
 def test_engines_give_the_numbers_of_the_same_files_in_a_folder(
