@@ -142,10 +142,10 @@ class Bucket:
         """Write an object below the prefix."""
         self.store.put(f"{self.prefix}/{name}", content)
 
-    def put_directly(self, name: str) -> None:
+    def put_directly(self, name: str, content: bytes = b"x") -> None:
         """Write an object of a name that obstore refuses, by a request without a signature."""
         url = f"{self.server.endpoint}/{self.name}/{quote(f'{self.prefix}/{name}')}"
-        httpx.put(url, content=b"x").raise_for_status()
+        httpx.put(url, content=content).raise_for_status()
 
     def delete(self, name: str) -> None:
         """Delete an object below the prefix."""

@@ -35,7 +35,7 @@ except ImportError as error:
     raise PackageMissing("obstore", "exports in an object store") from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from _typeshed import WriteableBuffer
 
@@ -83,7 +83,8 @@ _MISSING: Final = _Failure("there is no such bucket or container", _ADDRESS)
 _DENIED: Final = _Failure("access is denied", _CREDENTIALS)
 _NO_CREDENTIALS: Final = _Failure("there are no credentials", _CREDENTIALS)
 _NO_HTTP: Final = _Failure(
-    "it is reached without TLS, which is not allowed", "use https, or set AWS_ALLOW_HTTP=true"
+    "it is reached without TLS, which is not allowed",
+    "use https, or set a variable such as AWS_ALLOW_HTTP=true",
 )
 _REGION: Final = _Failure("the bucket is in another region", "set AWS_REGION to its region")
 _SILENT: Final = _Failure("the store can't be reached", "see that the network and the store work")
@@ -104,17 +105,14 @@ class ObjectStore:
     def list_files(self) -> Listing:
         """List the objects below the prefix, in the order of names.
 
-        Leaves out empty objects without the ending of exports: some programs write one for each
-        folder.
+        Leaves out empty objects that mark folders, as some programs write them.
 
         Raises:
             ExportsUnreachable: The store can't be listed.
         """
         files, others = [], []
-        for found in self._objects():
+        for found in _without_markers(self._objects()):
             name = found["path"]
-            if exports.is_skipped(name):
-                continue
             if exports.is_export(name):
                 files.append(self._file(found))
             elif found["size"]:
@@ -131,10 +129,11 @@ class ObjectStore:
             raise self._failure
         return exports.changed(files, self.list_files().files)
 
-    def _objects(self) -> Iterator[Mapping[str, Any]]:
+    def _objects(self) -> list[Mapping[str, Any]]:
         try:
-            for chunk in obstore.list(self._store, chunk_size=_LIST_SIZE):
-                yield from chunk
+            chunks = obstore.list(self._store, chunk_size=_LIST_SIZE)
+            found = (one for chunk in chunks for one in chunk)
+            return [one for one in found if not exports.is_skipped(one["path"])]
         except _ERRORS as error:
             raise self._unreachable(_failure(error)) from None
 
@@ -232,6 +231,18 @@ def connect(address: Address) -> ObjectStore:
         remedy = f"correct the variables that begin with {_PREFIXES[address.scheme]}"
         raise ExportsUnreachable(str(address), problem, remedy) from None
     return ObjectStore(str(address), store)
+
+
+def _without_markers(found: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """Leave out empty objects that mark folders; `obstore` gives an object `a/` the path `a`."""
+    by_path: dict[str, Mapping[str, Any]] = {}
+    folders: set[str] = set()
+    for one in found:
+        path = one["path"]
+        folders.update(path[: place.start()] for place in re.finditer("/", path))
+        if one["size"] or path not in by_path:
+            by_path[path] = one
+    return [one for path, one in by_path.items() if one["size"] or path not in folders]
 
 
 def _fingerprint(found: Mapping[str, Any]) -> Fingerprint:

@@ -72,10 +72,16 @@ def test_other_objects_are_named_and_empty_ones_that_mark_folders_are_not(
 ) -> None:
     for name in ("a.parquet.tmp", "a.csv", "2024/README.md"):
         bucket.put_bytes(b"x", name)
-    for name in ("2024", "2025"):
+    for name in ("2024", "2025", "folder.parquet"):
         bucket.put_bytes(b"", name)
+    bucket.put_bytes(b"x", "folder.parquet/b.parquet")
+    bucket.put_bytes(b"x", "both.parquet")
+    for name in ("both.parquet/", "marked.parquet/", "a.csv/", ""):
+        bucket.put_directly(name, b"")
     found = locations.of(data, bucket.location).list_files()
-    assert (found.files, found.others) == ((), ("2024/README.md", "a.csv", "a.parquet.tmp"))
+    names = [(file.name, file.fingerprint.size) for file in found.files]
+    assert names == [("both.parquet", 1), ("folder.parquet/b.parquet", 1), ("marked.parquet", 0)]
+    assert found.others == ("2024/README.md", "a.csv", "a.parquet.tmp")
 
 
 def test_an_object_has_the_address_that_a_cluster_is_given(bucket: Bucket, data: Path) -> None:
