@@ -7,7 +7,7 @@ needs a Hadoop client: `libhdfs`, Java, and the variables `HADOOP_HOME` and `CLA
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _REMEDY = "see that the setting exports.location is right and that this user may read it"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class FileSystem:
     """A folder of a file system, with exports at any depth."""
 
@@ -38,8 +38,6 @@ class FileSystem:
     """A `pyarrow.fs.FileSystem`."""
     folder: str
     """The path of the folder in it."""
-    _failure: ExportsUnreachable | None = field(default=None, init=False)
-    """The first failure of the file system while a file was read."""
 
     def check(self) -> None:
         """Do nothing: `list_files` asks the file system."""
@@ -69,10 +67,8 @@ class FileSystem:
         """List the names of files that have another size or time by now, or are gone.
 
         Raises:
-            ExportsUnreachable: The folder can't be listed, or a file could not be read.
+            ExportsUnreachable: The folder can't be listed.
         """
-        if self._failure is not None:
-            raise self._failure
         return exports.changed(files, self.list_files().files)
 
     def _file(self, info: Any, name: str) -> File:  # noqa: ANN401 (pyarrow ships no types)
