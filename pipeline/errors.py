@@ -164,6 +164,38 @@ class ExportsUnreadable(BufdirError):
 
 
 @dataclass(eq=False)
+class ExportsUnreachable(BufdirError):
+    """A place on other computers whose exports can't be listed or read."""
+
+    location: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"the exports in {self.location} can't be read: {self.problem}; nothing was "
+            f"published, {self.remedy}"
+        )
+
+
+@dataclass(eq=False)
+class PackageMissing(BufdirError):
+    """A package that a setting needs and that is not installed."""
+
+    package: str
+    use: str
+    extras: tuple[str, ...]
+    """The extras of this program that have it."""
+
+    def __str__(self) -> str:
+        ways = " or ".join(f"'.[{extra}]'" for extra in self.extras)
+        return (
+            f"the package {self.package} is not installed, and {self.use} needs it; "
+            f"pip install {ways} in the folder of the program"
+        )
+
+
+@dataclass(eq=False)
 class ExportsChanged(BufdirError):
     """Export files that changed each time they were read."""
 
@@ -174,18 +206,6 @@ class ExportsChanged(BufdirError):
             f"exports changed while they were read: {', '.join(self.files)}; nothing was "
             "published, run again once they are written to their end"
         )
-
-
-@dataclass(eq=False)
-class EngineMissing(BufdirError):
-    """An engine whose packages are not installed."""
-
-    engine: str
-    package: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"the engine {self.engine} needs {self.package}, which is missing; {self.remedy}"
 
 
 @dataclass(eq=False)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pipeline.storage.catalog import Catalog
-from tests import given
+from tests import given, s3
 from tests.given import (
     EARLIER,
     MAPPING,
@@ -79,6 +79,20 @@ def populated(folder: DataFolder) -> DataFolder:
     folder.export(people(2, org_id="org-2", bufdir_category="Eldretreff"), "other.parquet")
     assert computed(folder.nightly()) == {Q2, Q3, Q4, OTHER}
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3.Server]:
+    with s3.running(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: s3.Server, monkeypatch: pytest.MonkeyPatch) -> s3.Bucket:
+    """A new bucket, which the variables of the environment lead to."""
+    for name, value in s3_server.variables.items():
+        monkeypatch.setenv(name, value)
+    return s3.Bucket(s3_server)
 
 
 @pytest.fixture

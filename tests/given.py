@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 
 from pipeline.definitions.dialect import STANDARD
 from pipeline.engines import CacheAccess, ScanRequest, open_engine
-from pipeline.model import periods, versions
+from pipeline.model import addresses, periods, versions
 from pipeline.model.states import EngineName
 from pipeline.runs import gather, nightly
 from pipeline.runs.context import CACHE, RunContext
 from pipeline.settings import EngineSettings, Settings
-from pipeline.sources import exports, parquet
+from pipeline.sources import locations, parquet
 from pipeline.storage import version_files
 from pipeline.storage.catalog import Catalog
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pipeline.runs.context import NightlyResult
     from pipeline.runs.gather import RunInputs
     from pipeline.sources.accepted import Exports
+    from pipeline.sources.exports import File
 
 Row = dict[str, Any]
 
@@ -98,6 +99,11 @@ REQUIRED: Final = (
 )
 
 
+def examples(count: int) -> int:
+    """Return how many examples a property takes that runs over all engines; on Spark, few."""
+    return max(3, count // 8) if SPARK else count
+
+
 def row(**values: object) -> Row:
     """Return a participation that counts, with the given values."""
     return {
@@ -138,7 +144,7 @@ def export(
 
 def write(data: Path, written: Any, name: str = "a.parquet", **options: object) -> Path:
     """Write a table as an export of a data folder."""
-    path = data / exports.FOLDER / name
+    path = data / addresses.FOLDER / name
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(written, path, **options)
     return path
@@ -155,10 +161,16 @@ def defaults() -> Settings:
     return settings()
 
 
+def files_of(data: Path, chosen: Settings | None = None) -> tuple[File, ...]:
+    """List the exports."""
+    location = (chosen or defaults()).exports.location
+    return locations.of(data, location).list_files().files
+
+
 def read(data: Path, chosen: Settings | None = None) -> Exports:
     """Read the footers of the exports."""
     of = chosen or defaults()
-    return parquet.read(exports.find(data), of.columns, of.terms.columns)
+    return parquet.read(files_of(data, of), of.columns, of.terms.columns)
 
 
 def scan_request(

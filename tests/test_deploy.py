@@ -48,6 +48,37 @@ def test_a_service_may_write_in_the_data_folder_only_and_never_in_its_exports() 
         assert lines(service.name, "ReadOnlyPaths") == [f"{DATA}/exports"]
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+@pytest.mark.parametrize("service", ["bufdir-nightly.service", "bufdir-serve.service"])
+def test_systemd_finds_no_fault_in_a_service_with_exports_elsewhere(
+    tmp_path: Path, service: str
+) -> None:
+    unit = (DEPLOY / service).read_text().replace(PROGRAM, shutil.which("true") or "")
+    (tmp_path / service).write_text(unit)
+    (tmp_path / f"{service}.d").mkdir()
+    shutil.copy(DEPLOY / "exports-elsewhere.conf", tmp_path / f"{service}.d")
+    verdict = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", tmp_path / service],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert [line for line in verdict.stderr.splitlines() if "bufdir" in line] == []
+    assert verdict.returncode == 0
+
+
+def test_exports_elsewhere_need_the_network_that_a_service_denies() -> None:
+    opened = "exports-elsewhere.conf"
+    assert lines("bufdir-nightly.service", "PrivateNetwork") == ["yes"]
+    assert lines(opened, "PrivateNetwork") == ["no"]
+    assert lines("bufdir-serve.service", "IPAddressDeny") == ["any"]
+    assert lines(opened, "IPAddressDeny") == [""]
+    families = lines("bufdir-serve.service", "RestrictAddressFamilies")
+    assert lines(opened, "RestrictAddressFamilies") == families
+    assert lines(opened, "ReadOnlyPaths") == [""]
+
+
 def test_a_nightly_run_writes_the_folders_that_its_unit_names_and_no_exports(
     tmp_path: Path,
 ) -> None:

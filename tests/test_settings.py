@@ -30,6 +30,9 @@ spark_remote = "sc://cluster:15002"
 [engine.spark_options]
 "spark.executor.memory" = "8g"
 
+[exports]
+location = "/mnt/exports"
+
 [export.columns]
 participant_id = "PersonalID"
 
@@ -75,6 +78,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
             "spark_master": "",
             "spark_options": {},
         },
+        "exports": {"location": "exports"},
         "export": {"columns": {}, "categories": {}},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
@@ -94,6 +98,7 @@ def test_every_line_is_read(data: Path) -> None:
             "spark_master": "",
             "spark_options": {"spark.executor.memory": "8g"},
         },
+        "exports": {"location": "/mnt/exports"},
         "export": {
             "columns": {"participant_id": "PersonalID"},
             "categories": {"Åpen barnehage": "ungdom"},
@@ -111,6 +116,7 @@ def test_every_line_is_read(data: Path) -> None:
         ("BUFDIR_CATEGORIES", '["ungdom"]', "categories", ("ungdom",)),
         ("BUFDIR_MAX_HOURS", "6", "max_hours", 6),
         ("BUFDIR_ENGINE__NAME", "polars", "engine.name", "polars"),
+        ("BUFDIR_EXPORTS__LOCATION", "gs://b/x", "exports.location", "gs://b/x"),
         ("BUFDIR_RUNS__AT_ONCE", "7", "runs.at_once", 7),
         ("BUFDIR_RUNS__MEMORY_MB", "300", "runs.memory_mb", 300),
         ("BUFDIR_RUNS__SECONDS", "1", "runs.seconds", 1),
@@ -221,6 +227,38 @@ def test_an_unknown_variable_is_refused_with_those_that_are_known(
         ("[runs]\nwait_seconds = -1", "runs.wait_seconds", r"^-1\.?0?: it must be 0 or more$"),
         ("[runs]\nwait_seconds = 601", "runs.wait_seconds", r"^601\.?0?: it may be 600 at most$"),
         ('[log]\nformat = "xml"', "log.format", r"^'xml': it may be 'text' or 'json'$"),
+        ("[exports]\nplace = 1", "exports.place", r"is unknown; it may be location$"),
+        ("[exports]\nlocation = 1", "exports.location", r"^1: it must be a text in quotes$"),
+        ('[exports]\nlocation = ""', "exports.location", r"^it must be an address"),
+        ('[exports]\nlocation = "a\\nb"', "exports.location", r"^it must be an address"),
+        (
+            '[exports]\nlocation = "ftp://a:secret@b/c"',
+            "exports.location",
+            (
+                r"^exports can't be read from ftp://; it may be a folder, or an address that "
+                r"begins with file:/// or one of s3a://, s3://, abfss://, gs://, hdfs://$"
+            ),
+        ),
+        (
+            '[exports]\nlocation = "s3a://key:secret@bucket/c"',
+            "exports.location",
+            r"^it must be written s3a://bucket/folder; credentials are read from the environment$",
+        ),
+        (
+            '[exports]\nlocation = "abfss://c/d"',
+            "exports.location",
+            r"^it must be written abfss://container@account\.dfs\.core\.windows\.net/folder;",
+        ),
+        ('[exports]\nlocation = "gs://"', "exports.location", r"written gs://bucket/folder;"),
+        (
+            '[exports]\nlocation = "hdfs://n:x/a"',
+            "exports.location",
+            r"written hdfs://namenode:8020/folder;",
+        ),
+        ('[exports]\nlocation = "gs://b/a?sig=secret"', "exports.location", r"must have no \?"),
+        ('[exports]\nlocation = "gs://b/a//c"', "exports.location", r"must have no empty folder"),
+        ('[exports]\nlocation = "gs://b/../c"', "exports.location", r"must have no empty folder"),
+        ('[exports]\nlocation = "file://host/c"', "exports.location", r"written file:///folder"),
         ("runs = 3", "runs", r"^3: it must be a section, such as \[runs\]$"),
         ('[export.columns]\nperson = "x"', "export.columns.person", r"'org_id', 'activity_id'"),
         ('[export.columns]\nhours = ""', "export.columns.hours", r"it must not be empty"),
@@ -257,6 +295,7 @@ def test_invalid_values_are_refused_with_the_name_and_the_allowed_values(
     refusal = refused(data, toml)
     assert refusal.name == name
     assert re.search(problem, refusal.problem)
+    assert "secret" not in refusal.problem
     assert refusal.source == str(data / "bufdir.toml")
     assert str(refusal).startswith(f"setting {name} in {data / 'bufdir.toml'}: ")
 

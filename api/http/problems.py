@@ -100,7 +100,6 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     errors.StoreDamaged: INTERNAL,
     errors.StoreTooNew: INTERNAL,
     errors.StoreUnusable: _NOT_READY,
-    errors.EngineMissing: _NOT_READY,
     errors.EngineFailed: _NOT_READY,
     api_errors.NotReady: _NOT_READY,
 }

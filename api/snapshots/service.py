@@ -13,6 +13,7 @@ from pathlib import Path
 
 from api.snapshots.sorted_ids import SortedIdCache
 from pipeline.errors import SnapshotNotReady, StoreDamaged
+from pipeline.model import addresses
 from pipeline.model.versions import Version
 from pipeline.settings import Settings
 from pipeline.storage import version_files
@@ -40,8 +41,11 @@ class Service:
         return datetime.now(UTC)
 
     def public(self, sentence: str) -> str:
-        """Remove the path of the data folder from a run's message."""
-        return sentence.replace(f"{self.data}/", "")
+        """Remove the path of the data folder and the address of exports from a run's message."""
+        place = addresses.parse(self.settings.exports.location)
+        is_below = place.is_folder and not Path(place.path).is_absolute()
+        hidden = sentence if is_below else sentence.replace(str(place), addresses.FOLDER)
+        return hidden.replace(f"{self.data}/", "")
 
     def current(self, snapshot_id: str) -> tuple[Entry, Version | None]:
         """Return a snapshot and its current version; None where it has none yet.

@@ -164,7 +164,7 @@ def open_engine(settings: EngineSettings, cache: CacheAccess | None, events: Eve
         events: The receiver of events that cost time but change no number.
 
     Raises:
-        EngineMissing: Its packages are not installed.
+        PackageMissing: A package that it needs is not installed.
         EngineFailed: It cannot be reached, or does not have the configuration that it needs.
     """
     module: Any = import_module(_FACTORIES[settings.name])

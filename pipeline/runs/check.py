@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from pipeline.runs import blocking, gather
 from pipeline.runs.gather import RunInputs
 from pipeline.runs.plan import plan
-from pipeline.sources import exports
+from pipeline.sources.folders import NamedFiles
 from pipeline.storage import nightly_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.runs.context import RunContext
@@ -55,7 +55,7 @@ def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResu
 
     Raises:
         ExportsMissing: No files are named, and there is no exports folder.
-        ExportsChanged, LedgerBroken: As `gather`.
+        ExportsUnreachable, ExportsChanged, LedgerBroken: As `gather`.
     """
     with _gathered(context, paths) as inputs:
         survey, found = inputs.survey, inputs.exports
@@ -85,15 +85,11 @@ def _gathered(context: RunContext, paths: Sequence[Path] | None) -> Iterator[Run
         with gather.gather(context, engine) as inputs:
             yield inputs
         return
-    found, survey = gather.survey_files(context, engine, _files(paths))
+    location = NamedFiles(paths)
+    found, survey = gather.survey_files(context, engine, location.list_files().files)
     with survey:
         gather.check_ledger(found, survey, is_complete=True)
-        yield RunInputs(found, survey)
-
-
-def _files(paths: Iterable[Path]) -> list[exports.File]:
-    files = [exports.look_at(path, path.as_posix()) for path in paths]
-    return sorted(files, key=lambda file: file.name)
+        yield RunInputs(found, survey, location)
 
 
 def _planned(context: RunContext, inputs: RunInputs) -> Mapping[str, int]:

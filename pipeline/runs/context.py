@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
+from pipeline.sources import locations
 from pipeline.storage import nightly_record
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.model.cells import Cell
     from pipeline.model.states import EngineName, Outcome, Reason
     from pipeline.settings import Settings
+    from pipeline.sources.locations import Location
     from pipeline.storage.catalog import Catalog, Entry
     from pipeline.storage.nightly_record import NightlyRecord
 
@@ -32,6 +34,16 @@ class RunContext:
     catalog: Catalog
     clock: Callable[[], datetime]
     events: EventSink
+
+    @property
+    def location(self) -> Location:
+        """The place where the exports are.
+
+        Raises:
+            PackageMissing: It needs a package that is not installed.
+            ExportsUnreachable: It can't be set up from the environment.
+        """
+        return locations.of(self.data, self.settings.exports.location)
 
     def with_engine(self, name: EngineName) -> Self:
         """Give the same context with another engine than the one of the settings."""
@@ -103,7 +115,7 @@ class NightlyResult:
     missing: Mapping[str, str] = field(default_factory=dict)
     """The breakdowns whose column no export has, and that column."""
     other_files: Sequence[str] = ()
-    """Files in the exports folder that are no exports and were not named before."""
+    """Files at the location of the exports that are none and were not named before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsChanged, LedgerBroken
 from pipeline.model.states import FileState
 from pipeline.runs.plan import Published, cell_of
-from pipeline.sources import exports, parquet
+from pipeline.sources import parquet
 from pipeline.storage import version_files
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.sources.accepted import Exports
     from pipeline.sources.exports import File
+    from pipeline.sources.locations import Location
     from pipeline.storage.catalog import Entry
 
 _ATTEMPTS: Final = 3
@@ -34,8 +35,9 @@ class RunInputs:
 
     exports: Exports
     survey: Survey
+    location: Location
     other_files: Sequence[str] = ()
-    """Files in the exports folder that are no exports."""
+    """Files at the location that are no exports."""
 
     @property
     def organisations_by_name(self) -> Mapping[str, Sequence[str]]:
@@ -58,8 +60,9 @@ class RunInputs:
 
         Raises:
             ExportsChanged: They are not.
+            ExportsUnreachable: Their location can't be reached.
         """
-        changed = exports.changed(self.exports.files)
+        changed = self.location.changed(self.exports.files)
         if changed:
             raise ExportsChanged(changed)
 
@@ -75,21 +78,30 @@ def gather(
     Raises:
         ExportsMissing: There is no exports folder.
         ExportsUnreadable: A folder cannot be listed.
+        ExportsUnreachable: Their location can't be reached.
         ExportsChanged: Files changed each time they were read.
         LedgerBroken: Rows were read that are not accounted for.
     """
     changed: tuple[str, ...] = ()
+    location = context.location
     for _ in range(_ATTEMPTS):
-        listing = exports.list_files(context.data)
-        found, survey = survey_files(context, engine, listing.files, organisations)
-        with survey:
-            changed = exports.changed(listing.files)
+        listing = location.list_files()
+        try:
+            found, survey = survey_files(context, engine, listing.files, organisations)
+        except Exception:
+            # An error that a changed file causes is no fault of the program.
+            changed = location.changed(listing.files)
             if not changed:
-                check_ledger(found, survey, is_complete=organisations is None)
-                survey.commit()
-                context.events("exports_read", files=len(found.accepted), rows=found.rows)
-                yield RunInputs(found, survey, listing.others)
-                return
+                raise
+        else:
+            with survey:
+                changed = location.changed(listing.files)
+                if not changed:
+                    check_ledger(found, survey, is_complete=organisations is None)
+                    survey.commit()
+                    context.events("exports_read", files=len(found.accepted), rows=found.rows)
+                    yield RunInputs(found, survey, location, listing.others)
+                    return
         context.events("exports_changed_while_read", files=changed)
     raise ExportsChanged(changed)
 

@@ -13,7 +13,6 @@ import msgspec
 from pipeline.errors import ExportsChanged
 from pipeline.runs import staleness
 from pipeline.runs.context import Beginning, NightlyResult
-from pipeline.sources import exports
 from pipeline.storage import nightly_record, run_queue
 
 if TYPE_CHECKING:
@@ -34,13 +33,14 @@ def run(context: RunContext, *, full: bool = False) -> NightlyResult:
     Raises:
         Busy: Another nightly run is going on.
         ExportsMissing: There is no exports folder.
+        ExportsUnreachable: The location of the exports can't be reached.
         ExportsChanged: Files changed each time they were read.
         LedgerBroken: Rows were read that are not accounted for; nothing was published.
     """
-    exports.check_folder(context.data)
+    context.location.check()
     with run_queue.nightly_run(context.catalog, context.clock) as acquired:
         beginning = _begin(context, acquired.id)
-        listing = exports.list_files(context.data)
+        listing = context.location.list_files()
         if beginning.is_current and not full and not _waiting(context):
             quiet = _quiet(context, beginning, listing)
             if quiet is not None:
@@ -98,7 +98,7 @@ def _has_same_content(context: RunContext, record: NightlyRecord, files: Sequenc
     is_same = False
     with suppress(UnreadableExports, ExportsChanged):
         is_same = context.engine().has_same_content(request, checksums)
-    return is_same and not exports.changed(files)
+    return is_same and not context.location.changed(files)
 
 
 def _with_fingerprints(record: NightlyRecord, files: Sequence[File]) -> NightlyRecord:

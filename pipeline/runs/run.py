@@ -10,7 +10,6 @@ from pipeline.model import versions
 from pipeline.runs import blocking, gather, lifecycle, publish, staleness
 from pipeline.runs.context import RunResult
 from pipeline.runs.plan import plan
-from pipeline.sources import exports
 from pipeline.storage import nightly_record, owners, run_queue, version_files
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def run_cells(
         InvalidValue: An organisation's id has another form.
         PeriodNotBegun: A period is in the future.
         Busy: A nightly run, or another process's run of one of the cells, is going on.
-        ExportsMissing, ExportsChanged, LedgerBroken: As `gather`.
+        ExportsMissing, ExportsUnreachable, ExportsChanged, LedgerBroken: As `gather`.
     """
     now = context.clock()
     for period in wanted:
@@ -60,13 +59,17 @@ def run_cells(
 
 def _named_organisations(context: RunContext) -> list[str]:
     """Find the organisations that any export names, sorted."""
-    found = gather.open_files(context, exports.find(context.data))
+    location = context.location
+    found = gather.open_files(context, location.list_files().files)
     engine, terms = context.engine(), context.settings.terms
     while True:
         try:
-            return sorted(engine.organisations(ScanRequest(found.accepted, terms)))
+            named = sorted(engine.organisations(ScanRequest(found.accepted, terms)))
         except UnreadableExports as error:
             found = found.without(error.refused)
+        else:
+            location.changed(found.files)  # raises where the location failed meanwhile
+            return named
 
 
 def refresh(context: RunContext, runs: Sequence[Run], *, force: bool = False) -> RunResult:

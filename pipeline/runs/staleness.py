@@ -10,7 +10,7 @@ from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from pipeline.model.terms import digest_of
-from pipeline.sources import exports
+from pipeline.sources import locations
 from pipeline.storage import nightly_record, version_files
 
 if TYPE_CHECKING:
@@ -47,13 +47,15 @@ def is_fresh(catalog: Catalog, settings: Settings, entry: Entry) -> bool:
     Raises:
         ExportsMissing: There is no exports folder.
         ExportsUnreadable: A folder cannot be listed.
+        ExportsUnreachable: The location of the exports can't be reached.
     """
     if not entry.version or entry.inputs is None:
         return False
     record = nightly_record.read(catalog)
     if record is not None and entry.org_id in record.blocked:
         return False
-    return entry.inputs == inputs_digest(settings, exports.find(catalog.data))
+    location = locations.of(catalog.data, settings.exports.location)
+    return entry.inputs == inputs_digest(settings, location.list_files().files)
 
 
 def is_published(catalog: Catalog, record: NightlyRecord, now: datetime) -> bool:

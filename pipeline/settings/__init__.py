@@ -8,6 +8,7 @@ from pipeline.settings.reading import DATA_VARIABLE, FILE, LOG_LEVEL_VARIABLE, P
 from pipeline.settings.schema import (
     EngineSettings,
     ExportSettings,
+    ExportsSettings,
     Kind,
     LogSettings,
     RunSettings,
@@ -22,6 +23,7 @@ __all__ = [
     "EffectiveSetting",
     "EngineSettings",
     "ExportSettings",
+    "ExportsSettings",
     "Kind",
     "LogSettings",
     "RunSettings",

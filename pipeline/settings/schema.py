@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from pipeline.model import addresses
 from pipeline.model.breakdowns import BY_CATEGORY
 from pipeline.model.columns import COLUMNS
 from pipeline.model.states import EngineName
@@ -108,6 +109,22 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ExportsSettings(Section):
+    """The place where exports are."""
+
+    location: str = addresses.FOLDER
+    """A folder, which counts from the data folder, or an address that a cluster can read."""
+
+    @model_validator(mode="after")
+    def _location_can_be_read(self) -> Self:
+        # The refusal of a field repeats its value, and this one may have a secret in it.
+        try:
+            addresses.parse(self.location)
+        except ValueError as error:
+            raise _conflict("exports.location", str(error)) from error
+        return self
+
+
 class ExportSettings(Section):
     """Mappings from the organisation's own names to ours."""
 
@@ -189,6 +206,7 @@ class Settings(Section):
     breakdowns: Annotated[dict[str, ColumnName], AfterValidator(_breakdown_names)] = {}
     """The breakdowns in addition to category: their names in snapshots, and their columns."""
     engine: EngineSettings = EngineSettings()
+    exports: ExportsSettings = ExportsSettings()
     export: ExportSettings = ExportSettings()
     runs: RunSettings = RunSettings()
     log: LogSettings = LogSettings()

@@ -28,10 +28,18 @@ class Export:
     """The names of columns that are not read."""
     layout: tuple[Any, ...]
     """Our columns with their names and types; one scan can read files of one layout."""
-    is_native: bool
-    """Whether engines' own readers give every value exactly; otherwise `batches` reads the file."""
+    is_exact: bool
+    """Whether engines' own readers give every value of it exactly, wherever the file is."""
     first_page: int | None
     """The position of the file's first page; None where there is none."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether readers of engines here open the file themselves; otherwise `batches` reads it.
+
+        Only its location opens a remote file.
+        """
+        return self.is_exact and not self.file.is_remote
 
 
 @dataclass(frozen=True, slots=True)

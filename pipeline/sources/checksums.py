@@ -6,9 +6,8 @@ file without any only one page header is read.
 
 from __future__ import annotations
 
-import os
 import zlib
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 import pyarrow.parquet as pq
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.sources.accepted import Export
+    from pipeline.sources.exports import Opened
 
 _HEADER: Final = 1024
 """A size in bytes that is enough for nearly every page header."""
@@ -51,9 +51,8 @@ def verify(export: Export, first: int, rows: int) -> None:
     """
     if export.first_page is None:
         return
-    with export.file.path.open("rb", buffering=0) as opened, suppress(IndexError, RecursionError):
+    with closing(export.file.open()) as file, suppress(IndexError, RecursionError):
         # If this is no page header, the reader of the rows raises an error that is clearer.
-        file = opened.fileno()
         if _header(file, export.first_page)[2] is not None:
             for column, start, size in _chunks(export, first, rows):
                 _verify_chunk(file, column, start, start + size)
@@ -61,7 +60,7 @@ def verify(export: Export, first: int, rows: int) -> None:
 
 def _chunks(export: Export, first: int, rows: int) -> Iterator[tuple[str, int, int]]:
     """List name, position and size in bytes of our columns' chunks with any of these rows."""
-    with pq.ParquetFile(export.file.location) as parquet:
+    with pq.ParquetFile(export.file.for_arrow()) as parquet:
         metadata = parquet.metadata
     ours = set(export.mapping.sources.values())
     places = [n for n in range(metadata.num_columns) if metadata.schema.column(n).path in ours]
@@ -76,7 +75,7 @@ def _chunks(export: Export, first: int, rows: int) -> Iterator[tuple[str, int, i
         begin = end
 
 
-def _verify_chunk(file: int, column: str, start: int, end: int) -> None:
+def _verify_chunk(file: Opened, column: str, start: int, end: int) -> None:
     """Compare the pages of a column chunk with their checksums.
 
     Raises:
@@ -84,19 +83,24 @@ def _verify_chunk(file: int, column: str, start: int, end: int) -> None:
     """
     while start < end:
         size, content_size, checksum = _header(file, start)
-        content = os.pread(file, content_size, start + size)
+        content = _read(file, content_size, start + size)
         if checksum is not None and zlib.crc32(content) != checksum:
             problem = f"the checksum of a page of column {column} is not that of its bytes"
             raise PageCorrupt(problem)
         start += size + content_size
 
 
-def _header(file: int, start: int) -> tuple[int, int, int | None]:
+def _header(file: Opened, start: int) -> tuple[int, int, int | None]:
     """Read the size of a page's header and of its content, and the checksum of the content."""
     try:
-        return _parsed(os.pread(file, _HEADER, start))
+        return _parsed(_read(file, _HEADER, start))
     except IndexError:
-        return _parsed(os.pread(file, _LARGE_HEADER, start))
+        return _parsed(_read(file, _LARGE_HEADER, start))
+
+
+def _read(file: Opened, size: int, start: int) -> bytes:
+    file.seek(start)
+    return file.read(size)
 
 
 def _parsed(content: bytes) -> tuple[int, int, int | None]:

@@ -1,72 +1,101 @@
-"""The export files: their names and fingerprints. Opens none of them.
+"""Export files as values: names, fingerprints, and the way to open each.
 
-The name of a file is its path below the exports folder. Files with the same `Fingerprint` have
-the same bytes. Names are decoded as UTF-8 in every locale.
+The name of a file is its path below the location of the exports. Files with the same `Fingerprint`
+have the same bytes.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
-from heapq import heappop, heappush
-from operator import attrgetter
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-from pipeline.errors import ExportsMissing, ExportsUnreadable
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-FOLDER: Final = "exports"
 SUFFIX: Final = ".parquet"
-_SKIPPED: Final = (b".", b"_")
+SKIPPED: Final = (".", "_")
 """First characters of names that are no exports."""
-_LINK_OUT: Final = "it is a link out of the exports folder; copy its target into the folder"
 _ILLEGIBLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """The file system's record of a file, which differs after every change to its content.
+    """The account of a file that its location gives; it differs after every change to its content.
 
-    Programs can't set the change time back. It reveals a copy with the old size and modification
-    time.
+    Programs can't set the change time of a file system back. It reveals a copy with the old size
+    and modification time. An ETag reveals an object that was replaced within a second.
     """
 
     size: int
     modified_ns: int
-    changed_ns: int
-    inode: int
+    change: int = 0
+    """The change time in nanoseconds; in an object store, half of the hash of the ETag."""
+    identity: int = 0
+    """The inode; in an object store, the other half of the hash of the ETag."""
 
     @property
     def values(self) -> tuple[int, int, int, int]:
         """The same as a tuple."""
-        return self.size, self.modified_ns, self.changed_ns, self.inode
+        return self.size, self.modified_ns, self.change, self.identity
+
+
+class Opened(Protocol):
+    """A file that is open for reading."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read up to this many bytes; fewer only at the end."""
+
+    def seek(self, position: int, /) -> int:
+        """Read from this position next."""
+
+    def close(self) -> None:
+        """Close the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file under the exports folder, unopened."""
+    """One file of the exports, unopened."""
 
     name: str
-    """Its path below the exports folder, with `/`; the later name wins ties."""
-    path: Path
-    """Its path for Python, decoded by the locale."""
+    """Its path below the location of the exports, with `/`; the later name wins ties."""
+    location: str
+    """Its address for libraries: a local path as UTF-8, or the URL that a cluster is given."""
     fingerprint: Fingerprint
     problem: str | None = None
     """The reason why it may not be opened."""
+    opener: Callable[[], Opened] | None = field(default=None, compare=False, repr=False)
+    """Opens a file that is on another computer; None for a local one."""
 
     @property
-    def location(self) -> str:
-        """Its path for libraries that take paths as UTF-8."""
-        return _decoded(os.fsencode(self.path))
+    def is_remote(self) -> bool:
+        """Whether it is on another computer, so that only its location can open it."""
+        return self.opener is not None
+
+    def open(self) -> Opened:
+        """Open the file for reading.
+
+        Raises:
+            OSError: It can't be opened.
+        """
+        if self.opener is not None:
+            return self.opener()
+        return Path(os.fsdecode(_encoded(self.location))).open("rb", buffering=0)
+
+    def for_arrow(self) -> str | Opened:
+        """Give what Arrow reads: the path of a local file, or a remote file that is open.
+
+        Raises:
+            OSError: A remote file can't be opened.
+        """
+        return self.open() if self.is_remote else self.location
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All files under the exports folder, by name."""
+    """All files of a location, by name."""
 
     files: tuple[File, ...]
     """The export files."""
@@ -74,105 +103,14 @@ class Listing:
     """The names of files with another ending, which are not read."""
 
 
-def check_folder(data: Path) -> Path:
-    """Return the folder with the exports.
-
-    Raises:
-        ExportsMissing: It is not there.
-    """
-    folder = data / FOLDER
-    if not folder.is_dir():
-        raise ExportsMissing(str(folder))
-    return folder
+def is_export(name: str) -> bool:
+    """Return whether a file of this name is an export, by its ending in any case."""
+    return name.lower().endswith(SUFFIX)
 
 
-def find(data: Path) -> tuple[File, ...]:
-    """Find every export file at any depth, in the order of names.
-
-    Raises:
-        ExportsMissing: There is no exports folder.
-        ExportsUnreadable: It, or a folder below, can't be listed, so that files may be missing.
-    """
-    return list_files(data).files
-
-
-def list_files(data: Path) -> Listing:
-    """List the files of the exports folder at any depth, in the order of names.
-
-    Skips files and folders whose names begin with `.` or `_`: unfinished copies, and metadata of
-    other programs. Follows links that end inside the folder, and visits each folder once. The list
-    includes links that end outside and files that can't be examined, so that they are refused by
-    name.
-
-    Raises:
-        ExportsMissing: There is no exports folder.
-        ExportsUnreadable: It, or a folder below, can't be listed, so that files may be missing.
-    """
-    root = os.fsencode(check_folder(data))
-    files, others = [], []
-    for entry, is_out in _walk(root):
-        path, name = Path(os.fsdecode(entry.path)), os.fsdecode(os.path.relpath(entry.path, root))
-        if entry.name.lower().endswith(os.fsencode(SUFFIX)) or entry.is_dir():
-            files.append(replace(look_at(path, name), problem=_LINK_OUT if is_out else None))
-        else:
-            others.append(look_at(path, name).name)
-    return Listing(tuple(sorted(files, key=attrgetter("name"))), tuple(sorted(others)))
-
-
-def _walk(root: bytes) -> Iterator[tuple[os.DirEntry[bytes], bool]]:
-    """Find each file, and each link to a folder; add whether it is a link that ends outside."""
-    inside = os.path.realpath(root)
-    # Folders before links to them, so that a file has the same name on every system.
-    waiting, seen = [(False, root)], set()
-    while waiting:
-        is_linked, folder = heappop(waiting)
-        if (real := os.path.realpath(folder)) in seen:
-            continue
-        seen.add(real)
-        for entry in _entries(folder):
-            is_out = entry.is_symlink() and _leads_out(entry.path, inside)
-            if entry.is_dir() and not is_out:
-                heappush(waiting, (is_linked or entry.is_symlink(), entry.path))
-            else:
-                yield entry, is_out
-
-
-def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not entry.name.startswith(_SKIPPED)]
-    except OSError as error:
-        raise ExportsUnreadable(_decoded(folder), os.strerror(error.errno or 0)) from error
-
-
-def _leads_out(link: bytes, inside: bytes) -> bool:
-    """Return whether a link ends outside this folder, at something that exists."""
-    real = os.path.realpath(link)
-    return Path(os.fsdecode(real)).exists() and os.path.commonpath([real, inside]) != inside
-
-
-def look_at(path: Path, name: str) -> File:
-    """Take the fingerprint of a file; one that can't be examined has an empty fingerprint.
-
-    Args:
-        path: The path of the file.
-        name: The name to give it, decoded by the locale as the path is.
-    """
-    signs = _decoded(os.fsencode(name))
-    legible = "".join(sign if is_legible(sign) else ascii(sign)[1:-1] for sign in signs)
-    return File(legible, path, _fingerprint(path))
-
-
-def _fingerprint(path: Path) -> Fingerprint:
-    try:
-        status = path.stat()
-    except OSError:
-        return Fingerprint(0, 0, 0, 0)
-    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-
-
-def _decoded(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")
+def is_skipped(name: str) -> bool:
+    """Return whether a file, or any folder above it, has the name of an unfinished copy."""
+    return any(part.startswith(SKIPPED) for part in name.split("/"))
 
 
 def is_legible(name: str) -> bool:
@@ -180,11 +118,21 @@ def is_legible(name: str) -> bool:
     return _ILLEGIBLE.search(name) is None
 
 
-def changed(files: Iterable[File]) -> tuple[str, ...]:
-    """List the names of files whose fingerprint has changed since it was taken."""
-    return tuple(file.name for file in files if _fingerprint(file.path) != file.fingerprint)
+def legible(name: str) -> str:
+    """Give a name that can be printed, with other signs as Python writes them."""
+    return "".join(sign if is_legible(sign) else ascii(sign)[1:-1] for sign in name)
+
+
+def changed(files: Iterable[File], now: Iterable[File]) -> tuple[str, ...]:
+    """List the names of files that another listing has otherwise, or does not have."""
+    found = {file.name: file.fingerprint for file in now}
+    return tuple(file.name for file in files if found.get(file.name) != file.fingerprint)
 
 
 def os_problem(error: OSError) -> str:
     """Give the reason why the system did not open a file, as the middle of a sentence."""
     return f"it can't be opened ({os.strerror(error.errno or 0)})"
+
+
+def _encoded(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")

@@ -28,6 +28,8 @@ from pipeline.sources.stored_types import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from pipeline.sources.exports import Opened
+
 _ARROW_SCHEMA: Final = b"ARROW:schema"
 _EXTENSION: Final = b"ARROW:extension:name"
 
@@ -89,13 +91,17 @@ class Footer:
     """The place of the first page; None where there is none."""
 
 
-def read(location: str, wanted: Collection[str]) -> Footer:
+def read(file: str | Opened, wanted: Collection[str]) -> Footer:
     """Read a file's footer, and decide the types of these columns.
+
+    Args:
+        file: The path of the file, or the file itself.
+        wanted: The names of the columns.
 
     Raises:
         pyarrow.ArrowException, OSError, ValueError: The file is no Parquet, or can't be opened.
     """
-    with pq.ParquetFile(location) as parquet:
+    with pq.ParquetFile(file) as parquet:
         metadata = parquet.metadata
     arrow = _arrow_schema((metadata.metadata or {}).get(_ARROW_SCHEMA))
     leaves = [metadata.schema.column(n) for n in range(metadata.num_columns)]

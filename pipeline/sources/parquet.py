@@ -48,7 +48,7 @@ def _open(file: File, theirs: Mapping[str, str], columns: Sequence[Column]) -> E
     _refuse_unopened(file)
     names = {column.name: theirs.get(column.name, column.name) for column in columns}
     try:
-        found = footer.read(file.location, set(names.values()))
+        found = footer.read(file.for_arrow(), set(names.values()))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ExportRefused(file.name, _read_problem(file, error)) from error
     _refuse_ambiguous(file, found, names)
@@ -89,8 +89,6 @@ def _refuse_unopened(file: File) -> None:
     if not is_legible(file.location):
         problem = "its path has signs that can't be shown; rename it"
         raise ExportRefused(file.name, problem)
-    if file.path.exists() and not file.path.is_file():
-        raise ExportRefused(file.name, "it is no regular file; put a file in its place")
 
 
 def _refuse_ambiguous(file: File, found: Footer, names: Mapping[str, str]) -> None:

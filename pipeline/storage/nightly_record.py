@@ -21,7 +21,7 @@ class FileRecord(msgspec.Struct, frozen=True):
     """An export as the nightly run found it."""
 
     fingerprint: tuple[int, int, int, int]
-    """The file system's account of the file; zeros where it is not known."""
+    """The account of the file that its location gave; zeros where it is not known."""
     rows: int | None
     problem: str | None
     """The reason for which it was refused; None where it was accepted."""

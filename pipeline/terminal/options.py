@@ -61,7 +61,7 @@ Files = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="FILE",
-        help="Export files in any folder. Default: all in exports/ of the data folder.",
+        help="Export files in any folder. Default: all exports of the data folder.",
         exists=True,
         dir_okay=False,
         show_default=False,

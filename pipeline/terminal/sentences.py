@@ -146,7 +146,9 @@ def diagnostics_of_missing_columns(missing: Mapping[str, str]) -> list[Diagnosti
 
 def _other_files(names: Sequence[str]) -> Iterator[Diagnostic]:
     if names:
-        sentence = f"{counted(len(names), 'file')} in exports/ not read, no .parquet: {some(names)}"
+        sentence = (
+            f"{counted(len(names), 'file')} among the exports not read, no .parquet: {some(names)}"
+        )
         yield Diagnostic("other_files", sentence, Severity.INFO)
 
 

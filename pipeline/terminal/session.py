@@ -51,10 +51,11 @@ def run_context(
     Raises:
         InvalidSetting: A line or a variable is unknown or invalid.
         ExportsMissing: There is no exports folder; only without `read_only`.
+        PackageMissing, ExportsUnreachable: As `locations.of`; only without `read_only`.
         StoreUnusable, StoreDamaged: The catalog can't be opened.
     """
     from pipeline.runs.context import RunContext
-    from pipeline.sources import exports
+    from pipeline.sources import locations
     from pipeline.storage.catalog import Catalog
     from pipeline.terminal import progress
 
@@ -62,7 +63,7 @@ def run_context(
     if engine is not None:
         chosen = chosen.with_engine(engine)
     if not read_only:
-        exports.check_folder(data)  # before a catalog is created
+        locations.of(data, chosen.exports.location).check()  # before a catalog is created
     open_catalog = Catalog.open_read_only if read_only else Catalog.open
     with open_catalog(data) as catalog, progress.event_sink(reporter) as sink:
         yield RunContext(data, chosen, catalog, now, sink)

@@ -67,6 +67,6 @@ def test_the_example_sets_nothing() -> None:
     live = [line for line in EXAMPLE.read_text().splitlines() if line and not line.startswith("#")]
 
     assert live == [
-        *("[breakdowns]", "[engine]", "[engine.spark_options]", "[export.columns]"),
-        *("[export.categories]", "[runs]", "[log]"),
+        *("[breakdowns]", "[engine]", "[engine.spark_options]", "[exports]"),
+        *("[export.columns]", "[export.categories]", "[runs]", "[log]"),
     ]

@@ -265,7 +265,7 @@ def test_a_cache_that_cannot_be_used_is_reported_and_the_run_succeeds(
 def test_files_that_are_no_exports_are_named_once(bufdir: Bufdir, data: Path) -> None:
     export(data, people(2))
     (data / "exports" / "notes.txt").write_text("not an export")
-    assert "1 file in exports/ not read, no .parquet: notes.txt" in bufdir("nightly").err
+    assert "1 file among the exports not read, no .parquet: notes.txt" in bufdir("nightly").err
     assert bufdir("nightly").err == ""
     (data / "exports" / "more.csv").write_text("not an export either")
     assert "more.csv" in bufdir("nightly").err

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.definitions.seconds import add_seconds
-from tests.given import ENGINES, applied
+from tests.given import ENGINES, applied, examples
 
 if TYPE_CHECKING:
     from pipeline.definitions.dialect import Dialect, Frame
@@ -66,7 +66,7 @@ def test_hours_are_rounded_by_the_decimal_that_they_are_written_as(
     assert seconds(engine, [hours]) == [whole]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.builds(neighbour, HALVES, STEPS) | st.floats(0, LONGEST), min_size=1))
 @pytest.mark.parametrize("engine", ENGINES)
 def test_every_double_near_a_half_is_rounded_as_it_is_written(
@@ -83,7 +83,7 @@ def test_all_half_seconds_of_a_day_are_rounded_as_they_are_written(engine: str) 
     assert seconds(engine, hours) == [expected(value) for value in hours]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.decimals(0, LONGEST, places=5).map(float), min_size=1))
 @pytest.mark.parametrize("engine", ENGINES)
 def test_short_decimals_are_rounded_as_they_are_written(engine: str, hours: list[float]) -> None:

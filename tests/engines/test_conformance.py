@@ -58,7 +58,7 @@ def of_engine(data: Path, engine: str, chosen: Settings | None = None) -> dict[s
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("other", exports.OTHER_ENGINES)
-@settings(max_examples=20)
+@settings(max_examples=exports.examples(20))
 @given(drawn=many_files)
 def test_every_engine_answers_as_the_default_one_does(other: str, drawn: list[Drawn]) -> None:
     with written(drawn) as data:

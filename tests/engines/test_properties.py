@@ -72,7 +72,7 @@ def taken(table: Any, rows: Sequence[int]) -> Any:
 
 
 @pytest.mark.timeout(400)
-@settings(max_examples=30)
+@settings(max_examples=exports.examples(30))
 @given(files_of_any_clock, st.sampled_from(sorted(KINDS)))
 def test_every_engine_gives_what_plain_python_gives(drawn: list[Drawn], kind: str) -> None:
     with written(drawn) as data:
@@ -125,7 +125,7 @@ def test_the_order_of_rows_and_row_groups_changes_no_number_and_no_digest(
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("other", exports.OTHER_ENGINES)
-@settings(max_examples=15)
+@settings(max_examples=exports.examples(15))
 @given(many_files, st.data())
 def test_the_order_of_rows_changes_nothing_on_other_engines_either(
     other: str, drawn: list[Drawn], more: st.DataObject

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import ExportsMissing, ExportsUnreadable
-from pipeline.sources import exports
-from tests.given import DataFolder, export, ledger, ledgers, people, row, table
+from pipeline.sources.folders import Folder
+from tests.given import DataFolder, export, files_of, ledger, ledgers, people, row, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def test_links_are_followed_once_however_they_lead(folder: DataFolder) -> None:
 def test_a_file_in_a_linked_folder_has_the_name_of_the_folder_itself(data: Path) -> None:
     export(data, people(1), "z/a.parquet")
     (data / "exports" / "a").symlink_to(data / "exports" / "z")
-    assert [file.name for file in exports.find(data)] == ["z/a.parquet"]
+    assert [file.name for file in files_of(data)] == ["z/a.parquet"]
 
 
 def test_a_link_out_of_the_exports_folder_is_refused_by_its_name(
@@ -101,7 +101,7 @@ def test_what_begins_with_a_dot_or_an_underscore_is_no_export_at_any_depth(data:
         path = data / "exports" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(good.read_bytes())
-    found = exports.list_files(data)
+    found = Folder(data / "exports").list_files()
     assert [file.name for file in found.files] == ["org_id=org-9/a.parquet"]
     assert found.others == ()
 
@@ -111,7 +111,7 @@ def test_files_with_another_ending_are_named_and_not_read(data: Path) -> None:
         path = data / "exports" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("org_id")
-    found = exports.list_files(data)
+    found = Folder(data / "exports").list_files()
     assert (found.files, found.others) == ((), ("2024/README.md", "a.csv", "a.parquet.tmp"))
 
 
@@ -124,7 +124,7 @@ def test_exports_are_found_at_any_depth_in_the_order_of_their_paths(data: Path) 
     names = ["b.parquet", "a/z.parquet", "a/b/c/d.parquet", "Å.parquet", "A.PARQUET", "a-1.parquet"]
     for name in names:
         export(data, people(1), name)
-    assert [file.name for file in exports.find(data)] == sorted(names)
+    assert [file.name for file in files_of(data)] == sorted(names)
 
 
 def test_names_that_look_like_patterns_are_names(engine: str, data: Path) -> None:

@@ -31,7 +31,7 @@ def create(settings: EngineSettings, cache: CacheAccess | None, events: EventSin
     """Make the engine, with a session of its own or that of this process.
 
     Raises:
-        InvalidSetting, EngineMissing, EngineFailed: As `session.connect`.
+        InvalidSetting, PackageMissing, EngineFailed: As `session.connect`.
     """
     del cache, events
     return Spark(session.connect(settings))

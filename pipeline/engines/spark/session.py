@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from pipeline.errors import EngineFailed, EngineMissing, InvalidSetting
+from pipeline.errors import EngineFailed, InvalidSetting, PackageMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,9 +53,10 @@ _OPTIONS: Final = {
 _LOG: Final = Path(__file__).with_name("log4j2.properties")
 _LOG_OPTION: Final = "spark.driver.extraJavaOptions"
 _INSTALL: Final = {
-    False: ("pyspark", "pip install '.[spark]' in the folder of the program"),
-    True: ("pyspark-client", "pip install '.[spark-client]' in the folder of the program"),
+    False: ("pyspark", "engine.spark_master", ("spark",)),
+    True: ("pyspark", "engine.spark_remote", ("spark-client", "spark")),
 }
+"""By whether the cluster is reached by Spark Connect: the package, its use, and extras with it."""
 _OF_FILES: Final = re.compile(r"\[FAILED_READ_FILE|\[PATH_NOT_FOUND|\[CANNOT_READ_FILE|\[FILE_NOT")
 
 
@@ -105,7 +106,7 @@ def connect(settings: EngineSettings) -> Cluster:
 
     Raises:
         InvalidSetting: No cluster is named.
-        EngineMissing: The package for this kind of cluster is not installed.
+        PackageMissing: The package for this kind of cluster is not installed.
         EngineFailed: The cluster can't be reached, or does not let a setting be as it must.
     """
     address = settings.spark_remote or settings.spark_master
@@ -130,8 +131,7 @@ def connect(settings: EngineSettings) -> Cluster:
 def _check_installed(*, is_remote: bool) -> None:
     needed = "pyspark.sql.connect.client" if is_remote else "pyspark.core.context"
     if find_spec("pyspark") is None or find_spec(needed) is None:
-        package, remedy = _INSTALL[is_remote]
-        raise EngineMissing("spark", package, remedy)
+        raise PackageMissing(*_INSTALL[is_remote])
 
 
 def _session(settings: EngineSettings) -> SparkSession:
