@@ -5,11 +5,15 @@ ARGS ?=
 
 bin := .venv/bin
 # The locks are complete, so pip must not resolve: it would look for newer releases of packages, too.
-pip := $(bin)/python -m pip install -qq --disable-pip-version-check --no-deps
+install := -m pip install -qq --disable-pip-version-check --no-deps
+pip := $(bin)/python $(install)
 # One stamp for each interpreter, so that another PYTHON builds the environment again.
 packages := .venv/.packages-of-$(subst /,-,$(PYTHON))
 environment := .venv/.ready
 peers := .venv/.peers
+# Spark's packages are in environments of their own: two of them install the same folder.
+on_spark := .venv-spark/.ready
+on_spark_client := .venv-spark-client/.ready
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(ARGS)
 
@@ -17,10 +21,10 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --gene
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check bench lock clean
+.PHONY: help demo serve test test-spark check bench lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(environment) ## compute the snapshots of the sample in data/exports and show them
 	$(bin)/bufdir nightly
@@ -44,13 +48,23 @@ check: $(environment) ## check format, lint, types, import layers, dependencies 
 bench: $(peers) ## compare everything with its peers: half an hour, 30 GB, needs wrk (ARGS="--scale 0.05")
 	$(bin)/python -m benchmarks $(ARGS)
 
+test-spark: $(on_spark) $(on_spark_client) ## run the tests of the engine Spark, on a cluster of processes too (needs Java 17)
+	TEST_SPARK='local[1]' TEST_SPARK_CLIENT=.venv-spark-client/bin/python \
+	    .venv-spark/bin/python -m pytest -n 2 --dist loadgroup -m spark $(ARGS)
+
 lock: $(environment) ## write the locks again from pyproject.toml (ARGS=--upgrade)
 	$(compile) --extra dev --output-file requirements.lock pyproject.toml
 	$(compile) --extra bench --constraint requirements.lock \
 	    --output-file benchmarks/requirements.lock pyproject.toml
+	$(compile) --extra dev --extra spark --extra s3-server --constraint requirements.lock \
+	    --output-file tests/spark/requirements.lock pyproject.toml
+	$(compile) --extra spark --constraint tests/spark/requirements.lock \
+	    --output-file deploy/spark.lock pyproject.toml
+	$(compile) --extra spark-client --constraint tests/spark/requirements.lock \
+	    --output-file deploy/spark-client.lock pyproject.toml
 
 clean: ## remove the environment and what the tools left; never anything in data/
-	rm -rf .venv build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis \
+	rm -rf .venv .venv-spark .venv-spark-client build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis \
 	    .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -64,6 +78,15 @@ $(packages): requirements.lock
 
 $(peers): benchmarks/requirements.lock $(environment)
 	@$(pip) --require-hashes --requirement benchmarks/requirements.lock
+	@touch '$@'
+
+$(on_spark): tests/spark/requirements.lock pyproject.toml
+$(on_spark_client): deploy/spark-client.lock pyproject.toml
+$(on_spark) $(on_spark_client):
+	@echo 'Setting up $(@D) from $<; the first time takes minutes ...'
+	@$(PYTHON) -m venv --clear '$(@D)'
+	@'$(@D)/bin/python' $(install) --require-hashes --requirement '$<'
+	@echo '$(CURDIR)' >"$$('$(@D)/bin/python' -c 'import site; print(site.getsitepackages()[0])')/bufdir.pth"
 	@touch '$@'
 
 $(environment): pyproject.toml $(packages)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pipeline.model.states import EngineName
 from pipeline.storage.catalog import Catalog
 from tests import given, s3
 from tests.given import (
@@ -37,6 +38,16 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("bounded")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need Spark's packages, or an object store."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+        fixtures = getattr(item, "fixturenames", ())
+        if EngineName.SPARK in parameters or {"cluster", "s3_server"}.intersection(fixtures):
+            item.add_marker("spark")
 
 
 @pytest.fixture(autouse=True)

@@ -129,15 +129,10 @@ def _rounded(digits: int) -> Column:
     mantissa, power = _wide(_MANTISSA), _wide("concat('1', repeat('0', places))")
     half = f"{_wide(f'shiftleft(1L, {_EXPONENT} - {_SPLIT_OFF})')} * {2**_SPLIT_OFF}"
     number = f"(2 * {mantissa} * {power} + {half}) div (2 * {half})"
-    return F.expr(
-        f"""
-        transform(array({digits} - {_INTEGRAL}), places ->
-            transform(array(lpad(string({number}), places + 1, '0')), text ->
-                concat(left(text, length(text) - places), '.', right(text, places))
-            )[0]
-        )[0]
-        """
-    )
+    whole = "if(length(digits) > places, left(digits, length(digits) - places), '0')"
+    fraction = "lpad(right(digits, places), places, '0')"
+    text = f"transform(array(string({number})), digits -> concat({whole}, '.', {fraction}))[0]"
+    return F.expr(f"transform(array({digits} - {_INTEGRAL}), places -> {text})[0]")
 
 
 def _wide(expression: str) -> str:

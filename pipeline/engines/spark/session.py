@@ -6,12 +6,13 @@ errors: those of a file are `ReadFailed`, those of the cluster are `EngineFailed
 
 from __future__ import annotations
 
+import atexit
 import logging
-import os
 import re
+import socket
 import uuid
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,13 +52,22 @@ _OPTIONS: Final = {
 }
 """No progress bar on stderr, and no record of the stack in every part of an expression."""
 _LOG: Final = Path(__file__).with_name("log4j2.properties")
-_LOG_OPTION: Final = "spark.driver.extraJavaOptions"
+_JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
 _INSTALL: Final = {
     False: ("pyspark", "engine.spark_master", ("spark",)),
     True: ("pyspark", "engine.spark_remote", ("spark-client", "spark")),
 }
 """By whether the cluster is reached by Spark Connect: the package, its use, and extras with it."""
 _OF_FILES: Final = re.compile(r"\[FAILED_READ_FILE|\[PATH_NOT_FOUND|\[CANNOT_READ_FILE|\[FILE_NOT")
+
+
+_PORT: Final = 15002
+"""The port of Spark Connect where an address has none."""
+_REACH_SECONDS: Final = 10
+_UNAVAILABLE: Final = "UNAVAILABLE"
+"""The status of a Connect server that is gone, as gRPC names it."""
+_RETRIES: Final = 5
+"""Attempts of a request to a server that is gone: about 20 s. Spark's default is 10 minutes."""
 
 
 class ReadFailed(Exception):
@@ -84,6 +94,8 @@ class Cluster:
         try:
             yield
         except _errors() as error:
+            if _UNAVAILABLE in str(error):
+                self._hang_up()
             raise _translated(error, self.address) from error
 
     def collect(self, frame: DataFrame) -> Any:  # noqa: ANN401 (pyarrow ships no types)
@@ -95,10 +107,22 @@ class Cluster:
         with self.query():
             return frame.toArrow()
 
-    def cancel(self) -> None:
-        """Cancel the queries that are still going on; the cluster would finish them for no one."""
-        with self.query():
-            self.spark.interruptTag(self.tag)
+    def forget(self, frame: DataFrame, *, is_cancelled: bool = False) -> None:
+        """Let the cluster forget rows that it holds, as far as it can still be reached.
+
+        Args:
+            frame: The rows.
+            is_cancelled: Cancel queries as well, which the cluster would finish for no one.
+        """
+        with suppress(*_errors()):
+            if is_cancelled:
+                self.spark.interruptTag(self.tag)
+            frame.unpersist()
+
+    def _hang_up(self) -> None:
+        """Send nothing more to a Connect server that is gone; each request would be retried."""
+        with suppress(AttributeError, *_errors()):
+            self.spark.client.close()
 
 
 def connect(settings: EngineSettings) -> Cluster:
@@ -109,7 +133,8 @@ def connect(settings: EngineSettings) -> Cluster:
         PackageMissing: The package for this kind of cluster is not installed.
         EngineFailed: The cluster can't be reached, or does not let a setting be as it must.
     """
-    address = settings.spark_remote or settings.spark_master
+    # What follows "/;" may be a token.
+    address = (settings.spark_remote or settings.spark_master).partition("/;")[0]
     if not address:
         problem = (
             "the engine spark needs it, or engine.spark_remote; it may be spark://host:7077, or "
@@ -118,6 +143,8 @@ def connect(settings: EngineSettings) -> Cluster:
         raise InvalidSetting("engine.spark_master", problem, "the settings")
     _check_installed(is_remote=bool(settings.spark_remote))
     logging.getLogger("SQLQueryContextLogger").disabled = True  # would print each error twice
+    if settings.spark_remote:
+        _reach(address)
     try:
         spark = _session(settings)
         tag = f"bufdir-{uuid.uuid4().hex}"
@@ -134,28 +161,43 @@ def _check_installed(*, is_remote: bool) -> None:
         raise PackageMissing(*_INSTALL[is_remote])
 
 
+def _reach(address: str) -> None:
+    """See that a Connect server listens; Spark itself would try for minutes.
+
+    Raises:
+        EngineFailed: None does.
+    """
+    host, _, port = address.removeprefix("sc://").strip("/").rpartition(":")
+    place = (host, int(port)) if host and port.isdecimal() else (f"{host}{port}", _PORT)
+    try:
+        socket.create_connection(place, _REACH_SECONDS).close()
+    except OSError as error:
+        raise EngineFailed("spark", f"{address} can't be reached ({error.strerror})") from None
+
+
 def _session(settings: EngineSettings) -> SparkSession:
     from pyspark.sql import SparkSession  # noqa: PLC0415 (only where it is installed)
 
     builder = SparkSession.builder.appName("bufdir")
+    options = {**REQUIRED, **_OPTIONS, **settings.spark_options}
     if settings.spark_remote:
         builder = builder.remote(settings.spark_remote)
-        options = {**REQUIRED, **settings.spark_options}
     else:
         builder = builder.master(settings.spark_master)
-        java = f"-Dlog4j2.configurationFile={_LOG.as_uri()}"
-        own = settings.spark_options.get(_LOG_OPTION, "")
-        options = {
-            **REQUIRED,
-            **_OPTIONS,
-            **settings.spark_options,
-            _LOG_OPTION: f"{java} {own}".rstrip(),
-        }
+        java = f"-Dlog4j2.configurationFile={_LOG.as_uri()} {options.get(_JAVA_OPTIONS, '')}"
+        options[_JAVA_OPTIONS] = java.rstrip()
     for name, value in options.items():
         builder = builder.config(name, value)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return builder.getOrCreate()
+        warnings.simplefilter("ignore")  # of pandas, which is not used
+        spark = builder.getOrCreate()
+    if settings.spark_remote:
+        from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415
+
+        spark.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
+        warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]")  # the error is enough
+        atexit.register(spark.stop)
+    return spark
 
 
 def _configure(spark: SparkSession) -> None:
@@ -209,8 +251,3 @@ def _sentence(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     first = next((line for line in lines if not line.startswith("An error occurred")), repr(error))
     return re.sub(r"^:?\s*(?:[\w.$]+(?:Exception|Error): )+", "", first).rstrip(".")[:300]
-
-
-def local_path(location: str) -> str:
-    """Give a path as an address that no default file system of a cluster changes."""
-    return f"file://{location}" if os.path.isabs(location) else location  # noqa: PTH117 (a text)

@@ -67,10 +67,8 @@ class SparkSurvey:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
-        """Let the cluster forget the rows."""
-        if kind is not None:
-            self.cluster.cancel()
-        self.rows.unpersist()
+        """Let the cluster forget the rows, and cancel what it still computes."""
+        self.cluster.forget(self.rows, is_cancelled=kind is not None)
 
     def commit(self) -> None:
         """Do nothing: there is no cache."""
@@ -180,7 +178,7 @@ def survey(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> SparkSur
     try:
         files = frame_of(cluster.collect(_by_file(rows)))
     except BaseException:
-        rows.unpersist()
+        cluster.forget(rows, is_cancelled=True)
         raise
     return SparkSurvey(cluster, request, of, rows, files)
 
