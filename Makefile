@@ -12,6 +12,8 @@ packages := .venv/.packages-of-$(subst /,-,$(PYTHON))
 environment := .venv/.ready
 peers := .venv/.peers
 # Spark's packages are in environments of their own: two of them install the same folder.
+with_spark := TEST_SPARK='local[1]' TEST_SPARK_CLIENT=.venv-spark-client/bin/python \
+	.venv-spark/bin/python
 on_spark := .venv-spark/.ready
 on_spark_client := .venv-spark-client/.ready
 compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -21,10 +23,10 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --gene
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-spark check bench lock clean
+.PHONY: help demo serve test test-spark check bench bench-spark lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(environment) ## compute the snapshots of the sample in data/exports and show them
 	$(bin)/bufdir nightly
@@ -48,9 +50,13 @@ check: $(environment) ## check format, lint, types, import layers, dependencies 
 bench: $(peers) ## compare everything with its peers: half an hour, 30 GB, needs wrk (ARGS="--scale 0.05")
 	$(bin)/python -m benchmarks $(ARGS)
 
+bench-spark: $(on_spark) $(on_spark_client) ## compare Spark with Polars, needs Java 17 (ARGS="--rows 100000000 --cells 1000000")
+	.venv-spark/bin/python -m benchmarks.spark --client .venv-spark-client/bin/python $(ARGS)
+
 test-spark: $(on_spark) $(on_spark_client) ## run the tests of the engine Spark, on a cluster of processes too (needs Java 17)
-	TEST_SPARK='local[1]' TEST_SPARK_CLIENT=.venv-spark-client/bin/python \
-	    .venv-spark/bin/python -m pytest -n 2 --dist loadgroup -m spark $(ARGS)
+	$(with_spark) -m pytest -n 2 --dist worksteal -m 'spark and not cluster' \
+	    tests/spark tests/engines tests/definitions tests/sources tests/runs tests/api tests/cli $(ARGS)
+	$(with_spark) -m pytest -m cluster tests/spark $(ARGS)
 
 lock: $(environment) ## write the locks again from pyproject.toml (ARGS=--upgrade)
 	$(compile) --extra dev --output-file requirements.lock pyproject.toml
@@ -80,8 +86,8 @@ $(peers): benchmarks/requirements.lock $(environment)
 	@$(pip) --require-hashes --requirement benchmarks/requirements.lock
 	@touch '$@'
 
-$(on_spark): tests/spark/requirements.lock pyproject.toml
-$(on_spark_client): deploy/spark-client.lock pyproject.toml
+$(on_spark): tests/spark/requirements.lock
+$(on_spark_client): deploy/spark-client.lock
 $(on_spark) $(on_spark_client):
 	@echo 'Setting up $(@D) from $<; the first time takes minutes ...'
 	@$(PYTHON) -m venv --clear '$(@D)'

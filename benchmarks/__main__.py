@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks import nightly_runs, publishing, reads, report, starting
+from benchmarks import nightly_runs, publishing, reads, report, results_page, starting
 from benchmarks.measure import Cost
 from benchmarks.nightly_runs import Bench, Sample
 from benchmarks.report import Results
@@ -41,7 +41,7 @@ def main() -> None:
     written = report.markdown(results)
     print(written)
     if given.scale == 1:
-        (HERE / "RESULTS.md").write_text(written, encoding="utf-8")
+        results_page.write(written)
         (HERE / "costs.svg").write_text(report.picture(results), encoding="utf-8")
 
 

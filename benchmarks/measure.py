@@ -13,7 +13,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final, Self
 
-BUFDIR: Final = (str(Path(sys.executable).with_name("bufdir")),)
+_SCRIPT: Final = Path(sys.executable).with_name("bufdir")
+BUFDIR: Final = (str(_SCRIPT),) if _SCRIPT.exists() else (sys.executable, "-m", "cli")
+"""Our command line; an environment for Spark has no script for it."""
 _TIME: Final = ("/usr/bin/time", "--format", "%M", "--output")
 _WRITES_NO_BYTECODE: Final = "PYTHONDONTWRITEBYTECODE"
 _KIBIBYTE: Final = 1024

@@ -67,7 +67,7 @@ def markdown(results: Results) -> str:
         "",
         _HOW.format(rounds=results.rounds),
         "",
-        f"{_machine()}. {', '.join(f'{name} {version(name)}' for name in _PACKAGES)}.",
+        f"{machine()}. {', '.join(f'{name} {version(name)}' for name in _PACKAGES)}.",
         "",
         _SAMPLE.format(rows=results.rows, megabytes=results.sample_bytes / _MILLION),
         "",
@@ -75,7 +75,7 @@ def markdown(results: Results) -> str:
         "",
         _COLD,
         "",
-        *_table(
+        *table(
             ("", "seconds", "of the fastest peer", "GB", "of its memory"),
             (
                 (name, *_costs(cost, fastest.seconds), *_memory(cost, fastest.gigabytes))
@@ -85,7 +85,7 @@ def markdown(results: Results) -> str:
         "",
         "## Nightly runs after a first one",
         "",
-        *_table(
+        *table(
             ("what had changed", "seconds", "of a first run", "GB"),
             (
                 (name, *_costs(cost, cold.seconds), f"{cost.gigabytes:.2f}")
@@ -97,7 +97,7 @@ def markdown(results: Results) -> str:
         "",
         "## A thousand rows gone from each of so many of the 25 files",
         "",
-        *_table(
+        *table(
             ("files", "seconds", "of a first run", "GB"),
             (
                 (str(files), *_costs(cost, cold.seconds), f"{cost.gigabytes:.2f}")
@@ -107,7 +107,7 @@ def markdown(results: Results) -> str:
         "",
         "## First nightly runs over samples of other sizes and shapes",
         "",
-        *_table(
+        *table(
             ("rows", "seconds", "seconds a million rows", "GB"),
             (
                 (
@@ -120,7 +120,7 @@ def markdown(results: Results) -> str:
             ),
         ),
         "",
-        *_table(
+        *table(
             (f"{results.rows:,} rows in", "seconds", "GB"),
             (
                 (name, f"{cost.seconds:.2f}", f"{cost.gigabytes:.2f}")
@@ -132,7 +132,7 @@ def markdown(results: Results) -> str:
         "",
         f"Publishing 10,000 snapshots, flushed to disk: {results.publishing:.2f} s.",
         "",
-        *_table(
+        *table(
             ("", "seconds", "of an empty program"),
             (
                 (name, f"{cost.seconds:.3f}", f"{cost.seconds / empty:.2f} ×")
@@ -144,7 +144,7 @@ def markdown(results: Results) -> str:
         "",
         _READS,
         "",
-        *_table(
+        *table(
             ("", "a second", "the constant", "of it", "median, ms", "p99, ms", "p99 / median"),
             (
                 (
@@ -171,12 +171,14 @@ def _memory(cost: Cost, other_gigabytes: float) -> tuple[str, str]:
     return f"{cost.gigabytes:.2f}", f"{cost.gigabytes / other_gigabytes:.2f} ×"
 
 
-def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+def table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Write the lines of a table; numbers are in all columns but the first."""
     rule = ["---", *("---:" for _ in headings[1:])]
     return [f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows)]
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Describe this computer, and the Python that runs."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIGABYTE
     models = (
         line.partition(":")[2].strip()

@@ -48,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         if EngineName.SPARK in parameters or {"cluster", "s3_server"}.intersection(fixtures):
             item.add_marker("spark")
+        if "cluster" in fixtures:
+            item.add_marker("cluster")
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +72,12 @@ def folder(data: Path) -> DataFolder:
 
 @pytest.fixture(params=[*given.ENGINES])
 def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=[EngineName.POLARS, EngineName.DUCKDB])
+def local_engine(request: pytest.FixtureRequest) -> str:
+    """An engine that needs no connector of a cluster, which PySpark's package does not have."""
     return str(request.param)
 
 

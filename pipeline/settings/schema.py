@@ -183,6 +183,12 @@ class EngineSettings(Section):
         if self.spark_remote and self.spark_master:
             problem = "there is a spark_master too; keep one of the two"
             raise _conflict("engine.spark_remote", problem)
+        if "token=" in self.spark_remote:
+            problem = (
+                "it must have no token, because settings are shown; set "
+                "SPARK_CONNECT_AUTHENTICATE_TOKEN in the environment"
+            )
+            raise _conflict("engine.spark_remote", problem)
         return self
 
 

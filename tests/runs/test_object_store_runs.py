@@ -65,9 +65,9 @@ def numbers(folder: DataFolder) -> dict[tuple[str, str], Any]:
 
 
 def test_every_engine_publishes_the_numbers_of_the_same_files_in_a_folder(
-    engine: str, bucket: Bucket, stored: DataFolder, tmp_path: Path
+    local_engine: str, bucket: Bucket, stored: DataFolder, tmp_path: Path
 ) -> None:
-    stored.settings = bucket.folder(stored.data, engine={"name": engine}).settings
+    stored.settings = bucket.folder(stored.data, engine={"name": local_engine}).settings
     assert computed(stored.nightly()) == {Q2, Q3, Q4, OTHER}
     local = DataFolder(tmp_path / "local")
     local.export(people(3), "autumn.parquet")
@@ -78,7 +78,7 @@ def test_every_engine_publishes_the_numbers_of_the_same_files_in_a_folder(
     with stored.context() as context:
         result = verify.verify(context)
         assert {one.verdict for one in result.snapshots} == {"match"}
-        assert {one.engine for one in result.snapshots} == {"polars", "duckdb"} - {engine}
+        assert {one.engine for one in result.snapshots} == {"polars", "duckdb"} - {local_engine}
 
 
 def test_a_nightly_run_without_changes_opens_no_object(bucket: Bucket, stored: DataFolder) -> None:
@@ -158,7 +158,11 @@ def test_a_store_that_is_gone_changes_no_number_and_the_next_run_goes_on(
 
 
 def test_a_store_that_goes_while_its_objects_are_read_refuses_none_of_them(
-    engine: str, s3_server: s3.Server, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local_engine: str,
+    s3_server: s3.Server,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     del s3_server
     (tmp_path / "server").mkdir()
@@ -168,7 +172,7 @@ def test_a_store_that_goes_while_its_objects_are_read_refuses_none_of_them(
         bucket = s3.Bucket(server)
         bucket.put(people(3))
         location = locations.of(data, bucket.location)
-        folder = bucket.folder(data, engine={"name": engine})
+        folder = bucket.folder(data, engine={"name": local_engine})
         files = location.list_files().files
         found = parquet.read(files, {}, folder.settings.terms.columns)
     with folder.context() as context, pytest.raises(UnreadableExports):

@@ -165,7 +165,7 @@ def test_an_object_is_read_as_it_was_listed_or_not_at_all(bucket: Bucket, data: 
 
 
 def test_engines_give_the_numbers_of_the_same_files_in_a_folder(
-    engine: str, bucket: Bucket, data: Path
+    local_engine: str, bucket: Bucket, data: Path
 ) -> None:
     mixed = [
         row(participant_id=f"p{n % 40}", hours=n / 8, activity_id=f"a{n % 7}") for n in range(90)
@@ -180,13 +180,13 @@ def test_engines_give_the_numbers_of_the_same_files_in_a_folder(
         export(data, rows, name, **options)
         bucket.put(rows, name, **options)
     with (
-        survey_of(data, engine=engine) as here,
-        survey_of(data, chosen(bucket), engine=engine) as there,
+        survey_of(data, engine=local_engine) as here,
+        survey_of(data, chosen(bucket), engine=local_engine) as there,
     ):
         assert there.checksums == here.checksums
         assert there.ledger == here.ledger
         assert there.contents("quarter") == here.contents("quarter")
-    assert cells(engine, data, chosen=chosen(bucket)) == cells(engine, data)
+    assert cells(local_engine, data, chosen=chosen(bucket)) == cells(local_engine, data)
 
 
 def test_one_organisation_can_be_asked_for(bucket: Bucket, data: Path) -> None:
@@ -197,17 +197,19 @@ def test_one_organisation_can_be_asked_for(bucket: Bucket, data: Path) -> None:
 
 
 def test_many_small_objects_are_read_in_no_long_time(
-    engine: str, bucket: Bucket, data: Path
+    local_engine: str, bucket: Bucket, data: Path
 ) -> None:
     for number in range(150):
         bucket.put(people(2, activity_id=str(number)), f"{number}.parquet")
     begin = time.monotonic()
-    counted = cells(engine, data, chosen=chosen(bucket))[CELL]
+    counted = cells(local_engine, data, chosen=chosen(bucket))[CELL]
     assert counted.total["participations"] == 300
     assert time.monotonic() - begin < 60
 
 
-def test_pages_are_compared_with_their_checksums(engine: str, bucket: Bucket, data: Path) -> None:
+def test_pages_are_compared_with_their_checksums(
+    local_engine: str, bucket: Bucket, data: Path
+) -> None:
     content = bucket.put([row(hours=4.5)], write_page_checksum=True, **PLAIN)
     (accepted,) = read(data, chosen(bucket)).accepted
     checksums.verify(accepted, 0, 1)
@@ -218,4 +220,4 @@ def test_pages_are_compared_with_their_checksums(engine: str, bucket: Bucket, da
     with pytest.raises(PageCorrupt):
         checksums.verify(accepted, 0, 1)
     with pytest.raises(UnreadableExports):
-        survey_of(data, chosen(bucket), engine)
+        survey_of(data, chosen(bucket), local_engine)

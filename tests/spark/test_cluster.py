@@ -8,17 +8,21 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.spark.conftest import EXECUTOR, REPOSITORY, environment, finished, terminated
+from benchmarks import processes
+from benchmarks.processes import EXECUTOR, part_of_spark, terminated
+from tests.spark.conftest import REPOSITORY, environment, finished
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.processes import Process
     from tests.spark.conftest import Cluster
 
-pytestmark = [pytest.mark.timeout(420), pytest.mark.xdist_group("cluster")]
+pytestmark = pytest.mark.timeout(420)
 ROWS = 2_000_000
 
 
@@ -63,37 +67,19 @@ def versions(data: Path) -> dict[tuple[str, str], Any]:
     return found
 
 
-def executors() -> list[int]:
-    """List the processes of executors."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal():
-            try:
-                command = (process / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:
-                continue
-            if EXECUTOR in command and "127.0.0.1" in command:
-                found.append(int(process.name))
-    return found
+def executors(cluster: Cluster) -> list[Process]:
+    """List the executors of this cluster, and of no other."""
+    running = processes.of_sessions(cluster.sessions)
+    return [one for one in running if part_of_spark(one.arguments).startswith(EXECUTOR)]
 
 
 def wait_until_busy(process: subprocess.Popen[str], cluster: Cluster) -> None:
     """Wait until executors have worked for the run for a while."""
-    begin = sum(map(seconds_of, executors()))
-    while sum(map(seconds_of, executors())) < begin + 6:
+    begin = sum(one.seconds for one in executors(cluster))
+    while sum(one.seconds for one in executors(cluster)) < begin + 6:
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     assert cluster.server.poll() is None
-
-
-def seconds_of(process: int) -> float:
-    """Return the processor time of a process."""
-    try:
-        line = Path(f"/proc/{process}/stat").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    fields = line.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_cluster_publishes_what_polars_publishes_and_neither_is_stale_for_the_other(
@@ -115,7 +101,7 @@ def test_an_executor_that_is_killed_changes_no_number(
     before = cluster.log.count("Lost executor")
     process = cluster.bufdir(elsewhere, "nightly", "--engine", "spark")
     wait_until_busy(process, cluster)
-    os.kill(executors()[0], signal.SIGKILL)
+    os.kill(executors(cluster)[0].id, signal.SIGKILL)
     ended = finished(process)
     assert (ended.code, ended.err) == (0, "")
     assert versions(elsewhere) == versions(by_polars)
@@ -143,5 +129,5 @@ def test_a_server_that_is_gone_ends_a_run_with_a_sentence_and_publishes_nothing(
     )
 
     cluster.start_server()
-    assert cluster.run(elsewhere, "nightly", "--engine", "spark").code == 0
-    assert versions(elsewhere) == versions(by_polars)
+    checked = cluster.run(elsewhere, "check", "--engine", "spark", "--json")
+    assert json.loads(checked.out)["result"]["plan"] == {"compute": len(versions(by_polars))}

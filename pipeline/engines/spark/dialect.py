@@ -103,10 +103,9 @@ def _looked_up(value: Column, steps: StepFunction) -> Column:
         passed = of_bucket.get(bucket, passed - 1) + 1
         edges.append(thresholds[passed - 1])
         above.append(steps.levels[passed])
-    # Clipped, so that the difference can't overflow.
-    near = F.greatest(F.least(value, F.lit(last)), F.lit(first - 1))
-    bucket = _divided(near - F.lit(first), width)
-    reached = near >= F.get(_array(edges), bucket)
+    clipped = F.greatest(F.least(value, F.lit(last)), F.lit(first))
+    bucket = _divided(clipped - F.lit(first), width)
+    reached = value >= F.get(_array(edges), bucket)
     return F.when(reached, F.get(_array(above), bucket)).otherwise(F.get(_array(below), bucket))
 
 

@@ -140,8 +140,13 @@ def _address(export: Export) -> str:
 
 def _path() -> Column:
     """Give the address of a row's file, as `_absolute`; Spark writes it as a URI."""
-    uri = F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B"))
-    return F.regexp_replace(F.url_decode(uri), "^file:/+", "/")
+    uri = F.col("_metadata.file_path")
+    decoded = F.url_decode(F.replace(uri, F.lit("+"), F.lit("%2B")))
+    address = F.when(uri.contains("%") | uri.contains("+"), decoded).otherwise(uri)
+    local = F.concat(
+        F.lit("/"), F.ltrim(F.substring(address, len("file:") + 1, 2**31 - 1), F.lit("/"))
+    )
+    return F.when(uri.startswith("file:"), local).otherwise(address)
 
 
 def _sent(spark: SparkSession, place: int, export: Export) -> tuple[DataFrame, ColumnMapping]:

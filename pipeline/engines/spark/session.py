@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import re
 import socket
 import uuid
@@ -16,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pipeline.errors import EngineFailed, InvalidSetting, PackageMissing
@@ -31,6 +34,7 @@ REQUIRED: Final[Mapping[str, str]] = {
     "spark.sql.ansi.enabled": "true",
     "spark.sql.caseSensitive": "true",
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.decimalOperations.allowPrecisionLoss": "true",
     "spark.sql.files.ignoreCorruptFiles": "false",
     "spark.sql.files.ignoreMissingFiles": "false",
     "spark.sql.parquet.aggregatePushdown": "false",
@@ -39,14 +43,13 @@ REQUIRED: Final[Mapping[str, str]] = {
     "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.mergeSchema": "false",
     "spark.sql.parquet.recordLevelFilter.enabled": "false",
-    "spark.sql.decimalOperations.allowPrecisionLoss": "true",
-    "spark.sql.legacy.sizeOfNull": "false",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
 }
 """What a session must have for the numbers to be right, and never half of a file's rows."""
 _ROW_INDEX: Final = "spark.sql.sources.useV1SourceList"
 """Only the first version of Spark's Parquet source numbers the rows of a file."""
-_OPTIONS: Final = {
+_OPTIONS: Final = {"spark.sql.codegen.hugeMethodLimit": "8000"}
+"""No method that is so large that Java does not compile it: it would run ten times as long."""
+_DRIVER_OPTIONS: Final = {
     "spark.ui.showConsoleProgress": "false",
     "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
@@ -61,8 +64,8 @@ _INSTALL: Final = {
 _OF_FILES: Final = re.compile(r"\[FAILED_READ_FILE|\[PATH_NOT_FOUND|\[CANNOT_READ_FILE|\[FILE_NOT")
 
 
-_PORT: Final = 15002
-"""The port of Spark Connect where an address has none."""
+_PORTS: Final = {"sc": 15002, "spark": 7077}
+"""The port of Spark Connect, and of a master, where an address has none."""
 _REACH_SECONDS: Final = 10
 _UNAVAILABLE: Final = "UNAVAILABLE"
 """The status of a Connect server that is gone, as gRPC names it."""
@@ -129,11 +132,12 @@ def connect(settings: EngineSettings) -> Cluster:
     """Open a session, or the one that this process has already.
 
     Raises:
-        InvalidSetting: No cluster is named.
+        InvalidSetting: No cluster is named, or an option would make numbers wrong.
         PackageMissing: The package for this kind of cluster is not installed.
         EngineFailed: The cluster can't be reached, or does not let a setting be as it must.
     """
-    # What follows "/;" may be a token.
+    _check_options(settings.spark_options)
+    # What follows "/;" are parameters.
     address = (settings.spark_remote or settings.spark_master).partition("/;")[0]
     if not address:
         problem = (
@@ -143,8 +147,7 @@ def connect(settings: EngineSettings) -> Cluster:
         raise InvalidSetting("engine.spark_master", problem, "the settings")
     _check_installed(is_remote=bool(settings.spark_remote))
     logging.getLogger("SQLQueryContextLogger").disabled = True  # would print each error twice
-    if settings.spark_remote:
-        _reach(address)
+    _reach(address)
     try:
         spark = _session(settings)
         tag = f"bufdir-{uuid.uuid4().hex}"
@@ -155,6 +158,18 @@ def connect(settings: EngineSettings) -> Cluster:
     return Cluster(spark, address, tag)
 
 
+def _check_options(options: Mapping[str, str]) -> None:
+    """Refuse options under which numbers would be wrong.
+
+    Raises:
+        InvalidSetting: One has another value than it must have.
+    """
+    for name, value in REQUIRED.items():
+        if options.get(name, value) != value:
+            problem = f"it must be {value}, or numbers could be wrong; remove the line"
+            raise InvalidSetting(f"engine.spark_options.{name}", problem, "the settings")
+
+
 def _check_installed(*, is_remote: bool) -> None:
     needed = "pyspark.sql.connect.client" if is_remote else "pyspark.core.context"
     if find_spec("pyspark") is None or find_spec(needed) is None:
@@ -162,42 +177,86 @@ def _check_installed(*, is_remote: bool) -> None:
 
 
 def _reach(address: str) -> None:
-    """See that a Connect server listens; Spark itself would try for minutes.
+    """See that a server listens, or a master, or one of several; Spark would try for minutes.
 
     Raises:
         EngineFailed: None does.
     """
-    host, _, port = address.removeprefix("sc://").strip("/").rpartition(":")
-    place = (host, int(port)) if host and port.isdecimal() else (f"{host}{port}", _PORT)
-    try:
-        socket.create_connection(place, _REACH_SECONDS).close()
-    except OSError as error:
-        raise EngineFailed("spark", f"{address} can't be reached ({error.strerror})") from None
+    scheme, _, places = address.partition("://")
+    if scheme not in _PORTS:
+        return  # this machine, or a cluster that Spark's own files describe
+    problem = ""
+    for place in places.strip("/").split(","):
+        host, _, port = place.rpartition(":")
+        where = (host, int(port)) if host and port.isdecimal() else (place, _PORTS[scheme])
+        try:
+            socket.create_connection(where, _REACH_SECONDS).close()
+        except OSError as error:
+            problem = error.strerror or str(error)
+        else:
+            return
+    raise EngineFailed("spark", f"{address} can't be reached ({problem})")
 
 
 def _session(settings: EngineSettings) -> SparkSession:
     from pyspark.sql import SparkSession  # noqa: PLC0415 (only where it is installed)
 
-    builder = SparkSession.builder.appName("bufdir")
     options = {**REQUIRED, **_OPTIONS, **settings.spark_options}
-    if settings.spark_remote:
-        builder = builder.remote(settings.spark_remote)
-    else:
-        builder = builder.master(settings.spark_master)
-        java = f"-Dlog4j2.configurationFile={_LOG.as_uri()} {options.get(_JAVA_OPTIONS, '')}"
-        options[_JAVA_OPTIONS] = java.rstrip()
-    for name, value in options.items():
-        builder = builder.config(name, value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of pandas, which is not used
-        spark = builder.getOrCreate()
-    if settings.spark_remote:
-        from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415
+    builder = SparkSession.builder.appName("bufdir")
+    return (_connected if settings.spark_remote else _classic)(builder, settings, options)
 
-        spark.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
-        warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]")  # the error is enough
-        atexit.register(spark.stop)
+
+def _connected(
+    builder: SparkSession.Builder, settings: EngineSettings, options: Mapping[str, str]
+) -> SparkSession:
+    """Open a session with a Connect server, whose requests are not repeated for minutes."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Failed to set")
+        try:
+            spark = builder.remote(settings.spark_remote).config(map=dict(options)).getOrCreate()
+        except UserWarning as error:
+            name = str(error).removeprefix("Failed to set ").partition(" ")[0]
+            problem = "it can't be set from here; set it where the server is started"
+            option = f"engine.spark_options.{name}"
+            raise InvalidSetting(option, problem, "the settings") from error
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES)])
+    warnings.filterwarnings("ignore", r"\[RETRIES_EXCEEDED\]")  # the error is enough
+    atexit.register(spark.stop)
     return spark
+
+
+def _classic(
+    builder: SparkSession.Builder, settings: EngineSettings, options: Mapping[str, str]
+) -> SparkSession:
+    """Open a session whose driver is a child of this process, and writes nothing on stderr."""
+    home = os.environ.get("JAVA_HOME")
+    if which("java", path=f"{home}/bin" if home else None) is None:
+        problem = f"there is no Java in {home}/bin" if home else "there is no Java"
+        raise EngineFailed("spark", f"{problem}; install Java 17, or set JAVA_HOME to its folder")
+    java = f"-Dlog4j2.configurationFile={_LOG.as_uri()} {options.get(_JAVA_OPTIONS, '')}"
+    chosen = {**_DRIVER_OPTIONS, **options, _JAVA_OPTIONS: java.rstrip()}
+    with TemporaryFile() as messages:
+        try:
+            with _stderr_to(messages.fileno()):
+                return builder.master(settings.spark_master).config(map=chosen).getOrCreate()
+        except _errors() as error:
+            messages.seek(0)
+            printed = messages.read().decode(errors="replace").strip()
+            raise RuntimeError(printed.rpartition("\n")[2] or _sentence(error)) from error
+
+
+@contextmanager
+def _stderr_to(file: int) -> Iterator[None]:
+    """Let what is started in this block write its errors to a file."""
+    own = os.dup(2)
+    os.dup2(file, 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
 
 
 def _configure(spark: SparkSession) -> None:

@@ -45,6 +45,7 @@ _REJECTED: Final = "rejected"
 """The values that quarantine shows, where the row is quarantined."""
 _APART: Final = ("apart_file", "apart_row")
 """Columns in which only rows that are no statements differ: each is then alone in its window."""
+_KEY_HASH: Final = "key_hash"
 _HAS_CELL: Final = "has_cell"
 _MONTHS_AT_ONCE: Final = 300_000
 """Organisations and months whose numbers come back together."""
@@ -196,8 +197,11 @@ def _validated(scanned: DataFrame, request: ScanRequest) -> DataFrame:
     is_statement = F.col(steps.REASON).isNull()
     apart = dict(zip(_APART, (F.col(FILE), F.col(ROW)), strict=True))
     alone = {name: F.when(~is_statement, column) for name, column in apart.items()}
-    key = (*KEY, *_APART)
-    marked = steps.mark_latest(nw.from_native(placed.withColumns(alone)), columns, key).to_native()
+    apart_rows = placed.withColumns(alone)
+    hashed_key = apart_rows.withColumn(_KEY_HASH, F.xxhash64(*KEY, *_APART))
+    # Sorting compares numbers first, and texts only where these are equal.
+    key = (_KEY_HASH, *KEY, *_APART)
+    marked = steps.mark_latest(nw.from_native(hashed_key), columns, key).to_native()
     newest_first = [F.col(name).desc_nulls_last() for name in latest_by(columns)]
     window = Window.partitionBy(*key).orderBy(*newest_first)
     window = window.rowsBetween(Window.unboundedPreceding, Window.currentRow)

@@ -1,0 +1,142 @@
+"""What the engine works around: each test fails once that is no longer needed."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import narwhals as nw
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.definitions.dialect import STANDARD, StepFunction
+from pipeline.engines.spark import scan, stored, survey
+from pipeline.engines.spark.dialect import SparkDialect
+from pipeline.model.periods import month_starts_us
+from tests.given import defaults, export, opened, people, scan_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pipeline.definitions.dialect import Dialect
+
+pytestmark = pytest.mark.spark
+_MOST_COMPILED: Final = 8000
+"""The bytes of a method above which Java does not compile it."""
+
+
+@pytest.fixture
+def spark() -> Any:
+    engine: Any = opened("spark")
+    return engine.cluster.spark
+
+
+@contextmanager
+def compiled(spark: Any) -> Iterator[None]:
+    """Let Spark compile each stage of a query, as it does in use."""
+    options = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+    before = {name: spark.conf.get(name) for name in options}
+    for name, value in options.items():
+        spark.conf.set(name, value)
+    yield
+    for name, value in before.items():
+        spark.conf.set(name, value)
+
+
+def largest_method(frame: Any) -> int:
+    """Return the size in bytes of the largest method that Spark compiles for a query."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        frame.explain("codegen")
+    return max(int(size) for size in re.findall(r"maxMethodCodeSize:(\d+)", printed.getvalue()))
+
+
+def test_narwhals_divides_whole_numbers_as_doubles(spark: Any) -> None:
+    nanoseconds = 2**60 + 999
+    frame = spark.createDataFrame([(nanoseconds,)], "n bigint")
+    by_narwhals = nw.from_native(frame).select((nw.col("n") // 1000).alias("q")).to_native()
+    micros, beyond = stored.split_nanoseconds("started_at", frame.n)
+    ((exact, rest),) = frame.select(micros, beyond).collect()
+    assert (exact, rest) == divmod(nanoseconds, 1000)
+    assert by_narwhals.collect()[0].q != exact, "split_nanoseconds is needed no longer"
+
+
+@pytest.mark.parametrize("value", [0, -1, 999, -1000, -1001, 2**63 - 1, -(2**63)])
+def test_nanoseconds_are_split_exactly(spark: Any, value: int) -> None:
+    frame = spark.createDataFrame([(value,)], "n bigint")
+    assert tuple(frame.select(*stored.split_nanoseconds("updated_at", frame.n)).first()) == divmod(
+        value, 1000
+    )
+
+
+def test_java_writes_some_doubles_with_a_digit_too_many(spark: Any) -> None:
+    hours = ((2 * np.arange(0, 86_400 * 30, 37) + 1) / 7200).tolist()
+    frame = spark.createDataFrame([(value,) for value in hours], "near double")
+    with_text = SparkDialect().with_text(nw.from_native(frame), "text", "near").to_native()
+    rows = with_text.selectExpr("near", "text", "string(near) AS java").collect()
+    assert [float(row.text) for row in rows] == hours
+    digits = [row.text.replace(".", "").strip("0") for row in rows]
+    shortest = [np.format_float_positional(row.near, trim="-") for row in rows]
+    assert digits == [text.replace(".", "").strip("0") for text in shortest]
+    is_old = int(java_release()) < 19
+    has_longer = any(row.java != repr(row.near) for row in rows)
+    assert has_longer == is_old, "with_text is needed no longer"
+
+
+def java_release() -> str:
+    ended = subprocess.run(["java", "-version"], check=True, capture_output=True, text=True)
+    found = re.search(r'version "(\d+)', ended.stderr)
+    assert found is not None
+    return found[1]
+
+
+def levelled(spark: Any, dialect: Dialect, values: Sequence[int], steps: StepFunction) -> Any:
+    frame = nw.from_native(spark.createDataFrame([(value,) for value in values], "v bigint"))
+    return dialect.with_level(frame, "level", "v", steps).to_native()
+
+
+def test_a_tree_over_all_months_is_too_large_to_compile(spark: Any) -> None:
+    starts = month_starts_us(defaults().zone)
+    steps = StepFunction(starts[1:-1], range(len(starts) - 1))
+    frame = nw.from_native(spark.range(1).selectExpr("id AS v"))
+    by_tree = STANDARD.with_level(frame, "level", "v", steps).to_native()
+    looked_up = SparkDialect().with_level(frame, "level", "v", steps).to_native()
+    with compiled(spark):
+        assert largest_method(looked_up) < _MOST_COMPILED
+        assert largest_method(by_tree) > _MOST_COMPILED, "with_level is needed no longer"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        StepFunction([], [7]),
+        StepFunction([5], [1, 2]),
+        StepFunction([-10, -9, 0, 1, 50], [0, 9, 8, 7, 6, 5]),
+        StepFunction([-(2**60), 0, 2**60], [1, 2, 3, 4]),
+    ],
+)
+def test_a_level_is_found_on_both_sides_of_every_threshold(spark: Any, steps: StepFunction) -> None:
+    near = {value + side for value in (0, *steps.thresholds) for side in (-1, 0, 1)}
+    values = sorted({*near, 2**63 - 1, -(2**63)})
+    expected = [steps.levels[sum(one <= value for one in steps.thresholds)] for value in values]
+    found = levelled(spark, SparkDialect(), values, steps).collect()
+    assert [row.level for row in found] == expected
+
+
+def test_all_stages_of_a_survey_can_be_compiled(data: Path) -> None:
+    later = datetime(2024, 12, 1, tzinfo=UTC)
+    export(data, people(3, updated_at=later, status="completed", deleted=False))
+    clock = {"started_at": pa.timestamp("ns"), "updated_at": pa.timestamp("us")}
+    export(data, people(3, updated_at=later.replace(tzinfo=None)), "b.parquet", types=clock)
+    engine: Any = opened("spark")
+    request = scan_request(data)
+    with compiled(engine.cluster.spark):
+        scanned = scan.scan(engine.cluster, request, scan.sources(request.exports))
+        validated = survey._validated(scanned, request)  # noqa: SLF001 (the largest plan there is)
+        assert largest_method(validated) < _MOST_COMPILED
