@@ -2,6 +2,9 @@
 
 PYTHON ?= python3
 ARGS ?=
+# What is tested on Spark in eight minutes; everything takes twenty.
+SPARK_TESTS ?= tests/spark tests/engines tests/runs tests/api tests/cli tests/sources/test_object_store.py \
+	tests/sources/test_unreachable_stores.py
 
 bin := .venv/bin
 # The locks are complete, so pip must not resolve: it would look for newer releases of packages, too.
@@ -53,9 +56,9 @@ bench: $(peers) ## compare everything with its peers: half an hour, 30 GB, needs
 bench-spark: $(on_spark) $(on_spark_client) ## compare Spark with Polars, needs Java 17 (ARGS="--rows 100000000 --cells 1000000")
 	.venv-spark/bin/python -m benchmarks.spark --client .venv-spark-client/bin/python $(ARGS)
 
-test-spark: $(on_spark) $(on_spark_client) ## run the tests of the engine Spark, on a cluster of processes too (needs Java 17)
+test-spark: $(on_spark) $(on_spark_client) ## run the tests of Spark and of object stores, needs Java 17 (SPARK_TESTS=tests for all)
 	$(with_spark) -m pytest -n 2 --dist worksteal -m 'spark and not cluster' \
-	    tests/spark tests/engines tests/definitions tests/sources tests/runs tests/api tests/cli $(ARGS)
+	    $(SPARK_TESTS) $(ARGS)
 	$(with_spark) -m pytest -m cluster tests/spark $(ARGS)
 
 lock: $(environment) ## write the locks again from pyproject.toml (ARGS=--upgrade)
