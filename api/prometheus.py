@@ -49,12 +49,20 @@ RUNS: Final = Counter(
 )
 _BUSY_SECONDS: Final = 2
 _DISTRIBUTION: Final = "bufdir-aggregation"
+_ENGINES: Final = {
+    EngineName.POLARS: ("polars",),
+    EngineName.DUCKDB: ("duckdb",),
+    EngineName.SPARK: ("pyspark", "pyspark-client"),
+}
+"""The packages of each engine, one of which may be installed."""
 
 
 @cache
 def _versions() -> dict[str, str]:
     """Return the versions of this build; engines are looked up, not imported."""
-    engines = {engine.value: _installed(engine.value) for engine in EngineName}
+    engines = {
+        engine.value: "".join(map(_installed, packages)) for engine, packages in _ENGINES.items()
+    }
     return {"version": _installed(_DISTRIBUTION), "python": python_version(), **engines}
 
 

@@ -164,6 +164,7 @@ def test_the_build_names_its_versions(reading: Server) -> None:
         "python": python_version(),
         "polars": version("polars"),
         "duckdb": version("duckdb"),
+        "spark": "",  # which means no label: it is not installed
     }
 
 

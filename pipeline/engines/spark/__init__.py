@@ -83,4 +83,7 @@ class Spark:
                 raise UnreadableExports(refused) from error
             if not only_by_arrow:
                 raise EngineFailed("spark", str(error)) from error
-        return ask(self.cluster, request, scan.sources(request.exports, only_by_arrow))
+        try:
+            return ask(self.cluster, request, scan.sources(request.exports, only_by_arrow))
+        except session.ReadFailed as error:
+            raise EngineFailed("spark", str(error)) from error

@@ -62,8 +62,6 @@ _INSTALL: Final = {
 }
 """By whether the cluster is reached by Spark Connect: the package, its use, and extras with it."""
 _OF_FILES: Final = re.compile(r"\[FAILED_READ_FILE|\[PATH_NOT_FOUND|\[CANNOT_READ_FILE|\[FILE_NOT")
-
-
 _PORTS: Final = {"sc": 15002, "spark": 7077}
 """The port of Spark Connect, and of a master, where an address has none."""
 _REACH_SECONDS: Final = 10
@@ -148,12 +146,13 @@ def connect(settings: EngineSettings) -> Cluster:
     _check_installed(is_remote=bool(settings.spark_remote))
     logging.getLogger("SQLQueryContextLogger").disabled = True  # would print each error twice
     _reach(address)
+    errors: tuple[type[Exception], ...] = (RuntimeError, *_errors())
     try:
         spark = _session(settings)
         tag = f"bufdir-{uuid.uuid4().hex}"
         spark.addTag(tag)
         _configure(spark)
-    except _errors() as error:
+    except errors as error:
         raise EngineFailed("spark", f"{address} can't be used ({_sentence(error)})") from error
     return Cluster(spark, address, tag)
 
@@ -283,7 +282,7 @@ def _errors() -> tuple[type[Exception], ...]:
     """List the errors of Spark's packages, as far as they are installed."""
     from pyspark.errors import PySparkException  # noqa: PLC0415
 
-    errors: list[type[Exception]] = [PySparkException, OSError, RuntimeError]
+    errors: list[type[Exception]] = [PySparkException, ConnectionError]
     if find_spec("py4j") is not None:
         from py4j.protocol import Py4JError  # noqa: PLC0415
 
@@ -302,7 +301,8 @@ def _translated(error: Exception, address: str) -> Exception:
         return ReadFailed(_sentence(error))
     if isinstance(error, (AnalysisException, ParseException)):
         return cast("Exception", error)  # a fault of this program
-    return EngineFailed("spark", f"{address} gave no answer ({_sentence(error)})")
+    failure = "gave no answer" if _UNAVAILABLE in str(error) else "could not carry out a query"
+    return EngineFailed("spark", f"{address} {failure} ({_sentence(error)})")
 
 
 def _sentence(error: Exception) -> str:
