@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pipeline.engines.spark.session import REQUIRED
 from pipeline.errors import EngineFailed, InvalidSetting
 from pipeline.model.states import EngineName
 from pipeline.settings import EngineSettings
-from tests.given import SPARK, engine_settings, export, opened, people
+from tests.given import SPARK, SPARK_OPTIONS, engine_settings, export, opened, people
 from tests.spark.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -121,7 +122,10 @@ def test_a_computer_without_java_is_told_apart_from_a_cluster_that_fails(data: P
 @pytest.mark.timeout(300)
 def test_a_nightly_run_on_spark_prints_one_line_and_verify_agrees(data: Path) -> None:
     export(data, people(2))
-    variables = {"BUFDIR_ENGINE__SPARK_MASTER": SPARK}
+    variables = {
+        "BUFDIR_ENGINE__SPARK_MASTER": SPARK,
+        "BUFDIR_ENGINE__SPARK_OPTIONS": json.dumps(SPARK_OPTIONS),
+    }
     assert bufdir(data, "nightly", "--engine", "spark", **variables) == (
         0,
         "nightly: 1 snapshot computed, 1 current: 1 export, 2 rows, 2 counted\n",
