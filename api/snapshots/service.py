@@ -41,10 +41,12 @@ class Service:
         return datetime.now(UTC)
 
     def public(self, sentence: str) -> str:
-        """Remove the path of the data folder and the address of exports from a run's message."""
+        """Remove the data folder and the addresses of exports and cluster from a run's message."""
         place = addresses.parse(self.settings.exports.location)
         is_below = place.is_folder and not Path(place.path).is_absolute()
         hidden = sentence if is_below else sentence.replace(str(place), addresses.FOLDER)
+        if cluster := self.settings.engine.cluster:
+            hidden = hidden.replace(cluster, "the cluster")
         return hidden.replace(f"{self.data}/", "")
 
     def current(self, snapshot_id: str) -> tuple[Entry, Version | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import polars as pl
+
 from pipeline.definitions import steps
 from pipeline.definitions.dialect import STANDARD
 from pipeline.model import ledger
@@ -16,8 +18,6 @@ from pipeline.model.periods import Period
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    import polars as pl
 
     from pipeline.definitions.dialect import Dialect, Frame
     from pipeline.model.breakdowns import Breakdown
@@ -106,6 +106,11 @@ def _shares(kind: str, rows: pl.DataFrame, breakdown: Breakdown) -> dict[Cell, d
     if breakdown.values is None:
         return {cell: dict(sorted(values.items())) for cell, values in found.items()}
     return found
+
+
+def frame_of(arrow: Any) -> pl.DataFrame:  # noqa: ANN401 (pyarrow ships no types)
+    """Give an Arrow table or batch as a Polars frame."""
+    return pl.DataFrame(pl.from_arrow(arrow))
 
 
 def rows_of(frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:

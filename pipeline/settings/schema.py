@@ -191,6 +191,11 @@ class EngineSettings(Section):
             raise _conflict("engine.spark_remote", problem)
         return self
 
+    @property
+    def cluster(self) -> str:
+        """The address of the cluster, without parameters of Spark Connect; empty if none is set."""
+        return (self.spark_remote or self.spark_master).partition("/;")[0]
+
 
 class Settings(Section):
     """All settings, each with its default."""

@@ -119,7 +119,7 @@ class DuckDBSurvey:
 
     def _batches(self, select: str, condition: str = "true") -> Iterator[pl.DataFrame]:
         relation = self.connection.sql(f"{select} FROM validated WHERE {condition}")
-        return map(frame_of, relation.to_arrow_reader(BATCH_ROWS))
+        return map(grouping.frame_of, relation.to_arrow_reader(BATCH_ROWS))
 
     def count(self, kind: str, cells: Collection[Cell]) -> Iterator[Mapping[Cell, CellNumbers]]:
         """Count these cells of one kind, all at once; cells without rows are left out."""
@@ -138,18 +138,13 @@ class DuckDBSurvey:
         relation = self.connection.sql(
             f"SELECT {columns} FROM validated WHERE {steps.REASON} IN ({lines})"
         )
-        rows = frame_of(relation.to_arrow_table())
+        rows = grouping.frame_of(relation.to_arrow_table())
         names = [export.file.name for export in self.request.exports]
         return quarantine.render(rows, names, cells, self.request.terms.columns)
 
 
-def frame_of(arrow: Any) -> pl.DataFrame:  # noqa: ANN401 (pyarrow ships no types)
-    """Give an Arrow table or batch as a Polars frame."""
-    return pl.DataFrame(pl.from_arrow(arrow))
-
-
 def _collected(query: Frame) -> pl.DataFrame:
-    return frame_of(query.to_native().to_arrow_table())
+    return grouping.frame_of(query.to_native().to_arrow_table())
 
 
 def _summed(batches: Iterable[pl.DataFrame], key: Sequence[str]) -> dict[Any, int]:

@@ -13,6 +13,7 @@ import polars as pl
 from pipeline.definitions import steps
 from pipeline.definitions.participations import typed
 from pipeline.engines import ScanRequest, row_hash
+from pipeline.engines.grouping import frame_of
 from pipeline.engines.row_hash import ROW_HASH
 from pipeline.model.columns import (
     FILE,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from pipeline.definitions.dialect import Frame
 from pipeline.engines.duckdb.scan import BATCH_ROWS, SCANNED, scan
-from pipeline.engines.duckdb.survey import LATEST_HASH, DuckDBSurvey, frame_of
+from pipeline.engines.duckdb.survey import LATEST_HASH, DuckDBSurvey
 
 
 def survey(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> DuckDBSurvey:

@@ -1,7 +1,7 @@
 """The engine Spark: the same definitions, computed by a cluster; for exports beyond one machine.
 
-The way of the data: `session` opens the cluster, `scan` reads files into typed rows by the types of
-`stored`, `survey` lets the cluster validate and hold the rows and answers from them. `dialect` and
+The way of the data: `session` opens the `cluster`, `scan` reads files by the types of `stored`,
+`rows` validates the rows, `survey` lets the cluster hold them and answers from them. `dialect` and
 `hashing` are Spark's own way of steps that Narwhals or Polars take elsewhere. Has no cache.
 """
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.engines import UnreadableExports
 from pipeline.engines.spark import session
+from pipeline.engines.spark.cluster import ReadFailed
 from pipeline.errors import EngineFailed
 from pipeline.model.states import EngineName
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pipeline.engines import CacheAccess, EventSink, ScanRequest
+    from pipeline.engines.spark.cluster import Cluster
     from pipeline.engines.spark.scan import Sources
-    from pipeline.engines.spark.session import Cluster
     from pipeline.engines.spark.survey import SparkSurvey
     from pipeline.settings import EngineSettings
 
@@ -52,15 +53,15 @@ class Spark:
 
     def organisations(self, request: ScanRequest) -> frozenset[str]:
         """Find the valid organisations that any row names."""
-        from pipeline.engines.spark import survey  # noqa: PLC0415 (as above)
+        from pipeline.engines.spark import rows  # noqa: PLC0415 (as above)
 
-        return self._answered(request, survey.organisations)
+        return self._answered(request, rows.organisations)
 
     def has_same_content(self, request: ScanRequest, checksums: Mapping[str, str]) -> bool:
         """Return whether each export still has this content checksum."""
-        from pipeline.engines.spark import survey  # noqa: PLC0415 (as above)
+        from pipeline.engines.spark import rows  # noqa: PLC0415 (as above)
 
-        found = self._answered(request, survey.file_checksums)
+        found = self._answered(request, rows.file_checksums)
         return all(checksums.get(name) == known for name, known in found.items())
 
     def _answered(
@@ -77,7 +78,7 @@ class Spark:
         of = scan.sources(request.exports)
         try:
             return ask(self.cluster, request, of)
-        except (session.ReadFailed, *scan.READ_ERRORS) as error:
+        except (ReadFailed, *scan.READ_ERRORS) as error:
             refused, only_by_arrow = scan.examine(self.cluster, of)
             if refused:
                 raise UnreadableExports(refused) from error
@@ -85,5 +86,5 @@ class Spark:
                 raise EngineFailed("spark", str(error)) from error
         try:
             return ask(self.cluster, request, scan.sources(request.exports, only_by_arrow))
-        except session.ReadFailed as error:
+        except ReadFailed as error:
             raise EngineFailed("spark", str(error)) from error

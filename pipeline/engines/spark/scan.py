@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, SparkSession
 
     from pipeline.engines import ScanRequest
-    from pipeline.engines.spark.session import Cluster
+    from pipeline.engines.spark.cluster import Cluster
     from pipeline.errors import ExportRefused
     from pipeline.sources.accepted import Export
 

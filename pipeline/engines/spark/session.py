@@ -1,7 +1,6 @@
 """The session with a cluster: opened by settings, with the configuration that numbers depend on.
 
-Sets what must be so, reads it back, and refuses a session in which it is not. Translates Spark's
-errors: those of a file are `ReadFailed`, those of the cluster are `EngineFailed`.
+Sets what must be so, reads it back, and refuses a session in which it is not.
 """
 
 from __future__ import annotations
@@ -9,24 +8,24 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import re
 import socket
 import uuid
 import warnings
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
+from pipeline.engines.spark import cluster
+from pipeline.engines.spark.cluster import Cluster
 from pipeline.errors import EngineFailed, InvalidSetting, PackageMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import SparkSession
 
     from pipeline.settings import EngineSettings
 
@@ -61,69 +60,11 @@ _INSTALL: Final = {
     True: ("pyspark", "engine.spark_remote", ("spark-client", "spark")),
 }
 """By whether the cluster is reached by Spark Connect: the package, its use, and extras with it."""
-_OF_FILES: Final = re.compile(r"\[FAILED_READ_FILE|\[PATH_NOT_FOUND|\[CANNOT_READ_FILE|\[FILE_NOT")
 _PORTS: Final = {"sc": 15002, "spark": 7077}
 """The port of Spark Connect, and of a master, where an address has none."""
 _REACH_SECONDS: Final = 10
-_UNAVAILABLE: Final = "UNAVAILABLE"
-"""The status of a Connect server that is gone, as gRPC names it."""
 _RETRIES: Final = 5
 """Attempts of a request to a server that is gone: about 20 s. Spark's default is 10 minutes."""
-
-
-class ReadFailed(Exception):
-    """A query that a file ended, because it can't be read to its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """A session with a cluster, and its name in messages."""
-
-    spark: SparkSession
-    address: str
-    tag: str
-    """The tag of all its queries, so that they can be cancelled."""
-
-    @contextmanager
-    def query(self) -> Iterator[None]:
-        """Translate the errors of queries in this block.
-
-        Raises:
-            ReadFailed: A file can't be read to its end.
-            EngineFailed: The cluster can't be reached, or has lost the query.
-        """
-        try:
-            yield
-        except _errors() as error:
-            if _UNAVAILABLE in str(error):
-                self._hang_up()
-            raise _translated(error, self.address) from error
-
-    def collect(self, frame: DataFrame) -> Any:  # noqa: ANN401 (pyarrow ships no types)
-        """Collect a few rows as an Arrow table.
-
-        Raises:
-            ReadFailed, EngineFailed: As `query`.
-        """
-        with self.query():
-            return frame.toArrow()
-
-    def forget(self, frame: DataFrame, *, is_cancelled: bool = False) -> None:
-        """Let the cluster forget rows that it holds, as far as it can still be reached.
-
-        Args:
-            frame: The rows.
-            is_cancelled: Cancel queries as well, which the cluster would finish for no one.
-        """
-        with suppress(*_errors()):
-            if is_cancelled:
-                self.spark.interruptTag(self.tag)
-            frame.unpersist()
-
-    def _hang_up(self) -> None:
-        """Send nothing more to a Connect server that is gone; each request would be retried."""
-        with suppress(AttributeError, *_errors()):
-            self.spark.client.close()
 
 
 def connect(settings: EngineSettings) -> Cluster:
@@ -135,8 +76,7 @@ def connect(settings: EngineSettings) -> Cluster:
         EngineFailed: The cluster can't be reached, or does not let a setting be as it must.
     """
     _check_options(settings.spark_options)
-    # What follows "/;" are parameters.
-    address = (settings.spark_remote or settings.spark_master).partition("/;")[0]
+    address = settings.cluster
     if not address:
         problem = (
             "the engine spark needs it, or engine.spark_remote; it may be spark://host:7077, or "
@@ -146,14 +86,16 @@ def connect(settings: EngineSettings) -> Cluster:
     _check_installed(is_remote=bool(settings.spark_remote))
     logging.getLogger("SQLQueryContextLogger").disabled = True  # would print each error twice
     _reach(address)
-    errors: tuple[type[Exception], ...] = (RuntimeError, *_errors())
+    errors: tuple[type[Exception], ...] = (RuntimeError, *cluster.errors())
     try:
         spark = _session(settings)
         tag = f"bufdir-{uuid.uuid4().hex}"
         spark.addTag(tag)
         _configure(spark)
     except errors as error:
-        raise EngineFailed("spark", f"{address} can't be used ({_sentence(error)})") from error
+        raise EngineFailed(
+            "spark", f"{address} can't be used ({cluster.sentence_of(error)})"
+        ) from error
     return Cluster(spark, address, tag)
 
 
@@ -240,10 +182,10 @@ def _classic(
         try:
             with _stderr_to(messages.fileno()):
                 return builder.master(settings.spark_master).config(map=chosen).getOrCreate()
-        except _errors() as error:
+        except cluster.errors() as error:
             messages.seek(0)
             printed = messages.read().decode(errors="replace").strip()
-            raise RuntimeError(printed.rpartition("\n")[2] or _sentence(error)) from error
+            raise RuntimeError(printed.rpartition("\n")[2] or cluster.sentence_of(error)) from error
 
 
 @contextmanager
@@ -276,37 +218,3 @@ def _check(name: str, actual: str | None, needed: str) -> None:
     if actual != needed:
         problem = f"its setting {name} is {actual}; it must be {needed}, so change it there"
         raise EngineFailed("spark", problem)
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """List the errors of Spark's packages, as far as they are installed."""
-    from pyspark.errors import PySparkException  # noqa: PLC0415
-
-    errors: list[type[Exception]] = [PySparkException, ConnectionError]
-    if find_spec("py4j") is not None:
-        from py4j.protocol import Py4JError  # noqa: PLC0415
-
-        errors.append(Py4JError)
-    if find_spec("grpc") is not None:
-        from grpc import RpcError  # noqa: PLC0415
-
-        errors.append(RpcError)
-    return tuple(errors)
-
-
-def _translated(error: Exception, address: str) -> Exception:
-    from pyspark.errors import AnalysisException, ParseException  # noqa: PLC0415
-
-    if _OF_FILES.search(str(error)):
-        return ReadFailed(_sentence(error))
-    if isinstance(error, (AnalysisException, ParseException)):
-        return cast("Exception", error)  # a fault of this program
-    failure = "gave no answer" if _UNAVAILABLE in str(error) else "could not carry out a query"
-    return EngineFailed("spark", f"{address} {failure} ({_sentence(error)})")
-
-
-def _sentence(error: Exception) -> str:
-    """Give the first line of an error that has a content, without the names of Java's classes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = next((line for line in lines if not line.startswith("An error occurred")), repr(error))
-    return re.sub(r"^:?\s*(?:[\w.$]+(?:Exception|Error): )+", "", first).rstrip(".")[:300]

@@ -8,45 +8,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import narwhals as nw
 import polars as pl
-from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
 
 from pipeline.definitions import rules, steps
 from pipeline.engines import grouping, quarantine, row_hash
-from pipeline.engines.row_hash import CHECKSUM, ROW_HASH
+from pipeline.engines.row_hash import CHECKSUM
 from pipeline.engines.spark import hashing, scan
-from pipeline.engines.spark.session import ReadFailed
+from pipeline.engines.spark import rows as plan
+from pipeline.engines.spark.cluster import ReadFailed
 from pipeline.errors import EngineFailed
 from pipeline.model import ledger
 from pipeline.model.cells import Cell, CellContent
-from pipeline.model.columns import ACTIVITY_ID, FILE, KEY, ORG_ID, PARTICIPANT_ID, ROW, latest_by
-from pipeline.model.ledger import COUNTED, INCOMPLETE_REASONS, LEDGER
-from pipeline.model.metrics import SECONDS
+from pipeline.model.columns import FILE, ORG_ID
+from pipeline.model.ledger import INCOMPLETE_REASONS, LEDGER
 from pipeline.model.periods import KINDS, Period
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
     from pipeline.engines import RejectedRows, ScanRequest
-    from pipeline.engines.spark.session import Cluster
+    from pipeline.engines.spark.cluster import Cluster
     from pipeline.model.cells import CellNumbers
 
-_LATEST_HASH: Final = "latest_hash"
-"""The row hash of the latest statement of the row's participation."""
-_FILE_CHECKSUM: Final = "file_checksum"
-"""The summand of a row in the checksum of its file."""
-_REJECTED: Final = "rejected"
-"""The values that quarantine shows, where the row is quarantined."""
-_APART: Final = ("apart_file", "apart_row")
-"""Columns in which only rows that are no statements differ: each is then alone in its window."""
-_KEY_HASH: Final = "key_hash"
-_HAS_CELL: Final = "has_cell"
 _MONTHS_AT_ONCE: Final = 300_000
 """Organisations and months whose numbers come back together."""
 
@@ -81,7 +70,7 @@ class SparkSurvey:
             counts = self.files.group_by(FILE).agg(pl.col(steps.ROWS).sum())
         else:
             everything = scan.scan(self.cluster, self.request, self.of)
-            counts = self._collected(everything.groupBy(FILE).agg(_rows()))
+            counts = self._collected(everything.groupBy(FILE).agg(plan.counted_rows()))
         found = dict(counts.select(FILE, steps.ROWS).iter_rows())
         return [found.get(place, 0) for place in range(len(self.request.exports))]
 
@@ -93,7 +82,7 @@ class SparkSurvey:
     @cached_property
     def rows_without_cell(self) -> Mapping[str, int]:
         """Rows that are in no cell, by ledger line."""
-        lines = _by_line(self.files.filter(~pl.col(_HAS_CELL)))
+        lines = _by_line(self.files.filter(~pl.col(plan.HAS_CELL)))
         return {line.name: lines.get(line.name, 0) for line in INCOMPLETE_REASONS}
 
     @cached_property
@@ -107,14 +96,14 @@ class SparkSurvey:
     @cached_property
     def checksums(self) -> Mapping[str, str]:
         """The content checksum of each export by name: equal for equal rows in any order."""
-        return _content_checksums(self.request, self.files)
+        return plan.content_checksums(self.request, self.files)
 
     @cached_property
     def _months(self) -> pl.DataFrame:
         """Rows and summed checksums by organisation and month."""
         rows = self.rows.filter(F.col(steps.MONTH).isNotNull())
         found = self._collected(
-            rows.groupBy(ORG_ID, steps.MONTH).agg(_rows(), *hashing.sums(CHECKSUM))
+            rows.groupBy(ORG_ID, steps.MONTH).agg(plan.counted_rows(), *hashing.sums(CHECKSUM))
         )
         return found.select(ORG_ID, steps.MONTH, steps.ROWS, hashing.total().alias(CHECKSUM))
 
@@ -149,7 +138,7 @@ class SparkSurvey:
         parts: list[tuple[DataFrame, Sequence[Cell]]] = [(without_cell, ())]
         parts += [(self._of(some), some) for some in _some_at_a_time(cells)]
         for rows, some in parts:
-            left_out = rows.filter(F.col(_REJECTED).isNotNull()).select(f"{_REJECTED}.*")
+            left_out = rows.filter(F.col(plan.REJECTED).isNotNull()).select(f"{plan.REJECTED}.*")
             frame = self._collected(left_out)
             found |= quarantine.render(frame, names, some, self.request.terms.columns)
         return found
@@ -161,7 +150,7 @@ class SparkSurvey:
 
     def _collected(self, query: DataFrame) -> pl.DataFrame:
         try:
-            return frame_of(self.cluster.collect(query))
+            return grouping.frame_of(self.cluster.collect(query))
         except ReadFailed as error:
             problem = f"an export could not be read a second time ({error})"
             raise EngineFailed("spark", problem) from error
@@ -175,105 +164,18 @@ def survey(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> SparkSur
         EngineFailed: As `Cluster.query`.
     """
     with cluster.query():
-        rows = _validated(scan.scan(cluster, request, of), request).persist()
+        rows = plan.validated(scan.scan(cluster, request, of), request).persist()
     try:
-        files = frame_of(cluster.collect(_by_file(rows)))
+        files = grouping.frame_of(cluster.collect(plan.by_file(rows)))
     except BaseException:
         cluster.forget(rows, is_cancelled=True)
         raise
     return SparkSurvey(cluster, request, of, rows, files)
 
 
-def _validated(scanned: DataFrame, request: ScanRequest) -> DataFrame:
-    """Give each row its month, verdict, seconds and checksums, and what quarantine shows of it."""
-    columns = request.terms.columns
-    names = row_hash.hashed_columns(columns)
-    if request.organisations is not None:
-        scanned = scanned.filter(F.col(ORG_ID).isin(list(request.organisations)))
-    hashed = scanned.withColumn(ROW_HASH, hashing.row_hash(names, dict(scanned.dtypes)))
-    everything = request.calendar
-    checked = steps.check_organisations(nw.from_native(hashed))
-    placed = steps.assign_month(checked, everything, everything, scan.DIALECT).to_native()
-    is_statement = F.col(steps.REASON).isNull()
-    apart = dict(zip(_APART, (F.col(FILE), F.col(ROW)), strict=True))
-    alone = {name: F.when(~is_statement, column) for name, column in apart.items()}
-    apart_rows = placed.withColumns(alone)
-    hashed_key = apart_rows.withColumn(_KEY_HASH, F.xxhash64(*KEY, *_APART))
-    # Sorting compares numbers first, and texts only where these are equal.
-    key = (_KEY_HASH, *KEY, *_APART)
-    marked = steps.mark_latest(nw.from_native(hashed_key), columns, key).to_native()
-    newest_first = [F.col(name).desc_nulls_last() for name in latest_by(columns)]
-    window = Window.partitionBy(*key).orderBy(*newest_first)
-    window = window.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    latest = marked.withColumn(_LATEST_HASH, F.first(ROW_HASH).over(window))
-    validated = steps.validate(nw.from_native(latest), request.terms, dialect=scan.DIALECT)
-    return validated.to_native().select(*_held(request))
-
-
-def _held(request: ScanRequest) -> list[Column]:
-    """List what is held of a row: all that numbers, digests, ledger and quarantine need."""
-    terms = request.terms
-    held = (ORG_ID, ACTIVITY_ID, PARTICIPANT_ID, *(one.column for one in terms.breakdowns))
-    is_rejected = F.col(steps.REASON).isin(list(quarantine.LINES))
-    return [
-        *(F.col(name) for name in (*held, steps.MONTH, steps.REASON, SECONDS, FILE)),
-        F.col(rules.HAS_VALID_ORG),
-        hashing.checksum(ROW_HASH, _LATEST_HASH).alias(CHECKSUM),
-        hashing.checksum(ROW_HASH, ROW_HASH).alias(_FILE_CHECKSUM),
-        F.when(is_rejected, F.struct(*quarantine.columns(terms.columns))).alias(_REJECTED),
-    ]
-
-
-def _by_file(rows: DataFrame) -> DataFrame:
-    line = F.coalesce(F.col(steps.REASON), F.lit(LEDGER.index(COUNTED))).alias(steps.REASON)
-    has_cell = F.col(steps.MONTH).isNotNull().alias(_HAS_CELL)
-    return rows.groupBy(FILE, line, has_cell).agg(_rows(), *hashing.sums(_FILE_CHECKSUM))
-
-
 def _by_line(files: pl.DataFrame) -> dict[str, int]:
     lines = files.group_by(steps.REASON).agg(pl.col(steps.ROWS).sum())
     return {LEDGER[line]: rows for line, rows in lines.iter_rows()}
-
-
-def _rows() -> Column:
-    return F.count(F.lit(1)).alias(steps.ROWS)
-
-
-def file_checksums(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> Mapping[str, str]:
-    """Read the exports, and give the content checksum of each by its name.
-
-    Raises:
-        ReadFailed, OSError, pyarrow.ArrowException, EngineFailed: As `survey`.
-    """
-    with cluster.query():
-        scanned = scan.scan(cluster, request, of)
-        names = row_hash.hashed_columns(request.terms.columns)
-        hashed = scanned.select(FILE, hashing.row_hash(names, dict(scanned.dtypes)).alias(ROW_HASH))
-        summands = hashed.select(FILE, hashing.checksum(ROW_HASH, ROW_HASH).alias(_FILE_CHECKSUM))
-        query = summands.groupBy(FILE).agg(*hashing.sums(_FILE_CHECKSUM))
-    return _content_checksums(request, frame_of(cluster.collect(query)))
-
-
-def _content_checksums(request: ScanRequest, files: pl.DataFrame) -> Mapping[str, str]:
-    sums = files.select(FILE, hashing.total().alias(CHECKSUM)).group_by(FILE)
-    found = dict(sums.agg(pl.col(CHECKSUM).sum()).iter_rows())
-    return {
-        export.file.name: row_hash.content_checksum(export, found.get(place, 0))
-        for place, export in enumerate(request.exports)
-    }
-
-
-def organisations(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> frozenset[str]:
-    """Find the valid organisations that any row names.
-
-    Raises:
-        ReadFailed, OSError, pyarrow.ArrowException, EngineFailed: As `survey`.
-    """
-    with cluster.query():
-        named = scan.scan(cluster, request, of).select(ORG_ID)
-        checked = steps.check_organisations(nw.from_native(named)).to_native()
-        query = checked.filter(rules.HAS_VALID_ORG).select(ORG_ID).distinct()
-    return frozenset(frame_of(cluster.collect(query)).get_column(ORG_ID))
 
 
 def _some_at_a_time(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
@@ -288,8 +190,3 @@ def _some_at_a_time(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
             some, months = [], 0
     if some:
         yield some
-
-
-def frame_of(arrow: Any) -> pl.DataFrame:  # noqa: ANN401 (pyarrow ships no types)
-    """Give an Arrow table as a Polars frame."""
-    return pl.DataFrame(pl.from_arrow(arrow))

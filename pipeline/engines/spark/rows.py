@@ -1,0 +1,135 @@
+"""The validated rows, as one plan for the cluster, and what is read without them.
+
+Each row has its month, verdict, seconds and checksums. One shuffle brings the statements of each
+participation together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import narwhals as nw
+import polars as pl
+from pyspark.sql import Window
+from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
+
+from pipeline.definitions import rules, steps
+from pipeline.engines import grouping, quarantine, row_hash
+from pipeline.engines.row_hash import CHECKSUM, ROW_HASH
+from pipeline.engines.spark import hashing, scan
+from pipeline.model.columns import ACTIVITY_ID, FILE, KEY, ORG_ID, PARTICIPANT_ID, ROW, latest_by
+from pipeline.model.ledger import COUNTED, LEDGER
+from pipeline.model.metrics import SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyspark.sql import Column, DataFrame
+
+    from pipeline.engines import ScanRequest
+    from pipeline.engines.spark.cluster import Cluster
+
+_LATEST_HASH: Final = "latest_hash"
+"""The row hash of the latest statement of the row's participation."""
+_FILE_CHECKSUM: Final = "file_checksum"
+"""The summand of a row in the checksum of its file."""
+REJECTED: Final = "rejected"
+"""The values that quarantine shows, where the row is quarantined."""
+_APART: Final = ("apart_file", "apart_row")
+"""Columns in which only rows that are no statements differ: each is then alone in its window."""
+_KEY_HASH: Final = "key_hash"
+HAS_CELL: Final = "has_cell"
+"""Whether a row is in a cell."""
+
+
+def validated(scanned: DataFrame, request: ScanRequest) -> DataFrame:
+    """Validate the rows of a scan: month, verdict, seconds, checksums, and what quarantine shows.
+
+    Sorting compares the hash of the key first, and its texts only where hashes are equal.
+    """
+    columns = request.terms.columns
+    key = (_KEY_HASH, *KEY, *_APART)
+    if request.organisations is not None:
+        scanned = scanned.filter(F.col(ORG_ID).isin(list(request.organisations)))
+    names = row_hash.hashed_columns(columns)
+    hashed = scanned.withColumn(ROW_HASH, hashing.row_hash(names, dict(scanned.dtypes)))
+    checked = steps.check_organisations(nw.from_native(hashed))
+    months = request.calendar
+    placed = steps.assign_month(checked, months, months, scan.DIALECT).to_native()
+    is_statement = F.col(steps.REASON).isNull()
+    apart = {
+        name: F.when(~is_statement, F.col(column))
+        for name, column in zip(_APART, (FILE, ROW), strict=True)
+    }
+    keyed = placed.withColumns(apart).withColumn(_KEY_HASH, F.xxhash64(*KEY, *_APART))
+    marked = steps.mark_latest(nw.from_native(keyed), columns, key).to_native()
+    newest_first = [F.col(name).desc_nulls_last() for name in latest_by(columns)]
+    window = Window.partitionBy(*key).orderBy(*newest_first)
+    window = window.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    latest = marked.withColumn(_LATEST_HASH, F.first(ROW_HASH).over(window))
+    judged = steps.validate(nw.from_native(latest), request.terms, dialect=scan.DIALECT)
+    return judged.to_native().select(*_held(request))
+
+
+def _held(request: ScanRequest) -> list[Column]:
+    """List what is held of a row: all that numbers, digests, ledger and quarantine need."""
+    terms = request.terms
+    held = (ORG_ID, ACTIVITY_ID, PARTICIPANT_ID, *(one.column for one in terms.breakdowns))
+    is_rejected = F.col(steps.REASON).isin(list(quarantine.LINES))
+    return [
+        *(F.col(name) for name in (*held, steps.MONTH, steps.REASON, SECONDS, FILE)),
+        F.col(rules.HAS_VALID_ORG),
+        hashing.checksum(ROW_HASH, _LATEST_HASH).alias(CHECKSUM),
+        hashing.checksum(ROW_HASH, ROW_HASH).alias(_FILE_CHECKSUM),
+        F.when(is_rejected, F.struct(*quarantine.columns(terms.columns))).alias(REJECTED),
+    ]
+
+
+def by_file(rows: DataFrame) -> DataFrame:
+    """Sum up validated rows by file, ledger line, and whether they are in a cell."""
+    line = F.coalesce(F.col(steps.REASON), F.lit(LEDGER.index(COUNTED))).alias(steps.REASON)
+    has_cell = F.col(steps.MONTH).isNotNull().alias(HAS_CELL)
+    return rows.groupBy(FILE, line, has_cell).agg(counted_rows(), *hashing.sums(_FILE_CHECKSUM))
+
+
+def counted_rows() -> Column:
+    """Count the rows of a group as `ROWS`."""
+    return F.count(F.lit(1)).alias(steps.ROWS)
+
+
+def file_checksums(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> Mapping[str, str]:
+    """Read the exports, and give the content checksum of each by its name.
+
+    Raises:
+        ReadFailed, OSError, pyarrow.ArrowException, EngineFailed: As `survey`.
+    """
+    with cluster.query():
+        scanned = scan.scan(cluster, request, of)
+        names = row_hash.hashed_columns(request.terms.columns)
+        hashed = scanned.select(FILE, hashing.row_hash(names, dict(scanned.dtypes)).alias(ROW_HASH))
+        summands = hashed.select(FILE, hashing.checksum(ROW_HASH, ROW_HASH).alias(_FILE_CHECKSUM))
+        query = summands.groupBy(FILE).agg(*hashing.sums(_FILE_CHECKSUM))
+    return content_checksums(request, grouping.frame_of(cluster.collect(query)))
+
+
+def content_checksums(request: ScanRequest, files: pl.DataFrame) -> Mapping[str, str]:
+    """Give the content checksum of each export by its name, from the sums by file."""
+    sums = files.select(FILE, hashing.total().alias(CHECKSUM)).group_by(FILE)
+    found = dict(sums.agg(pl.col(CHECKSUM).sum()).iter_rows())
+    return {
+        export.file.name: row_hash.content_checksum(export, found.get(place, 0))
+        for place, export in enumerate(request.exports)
+    }
+
+
+def organisations(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> frozenset[str]:
+    """Find the valid organisations that any row names.
+
+    Raises:
+        ReadFailed, OSError, pyarrow.ArrowException, EngineFailed: As `survey`.
+    """
+    with cluster.query():
+        named = scan.scan(cluster, request, of).select(ORG_ID)
+        checked = steps.check_organisations(nw.from_native(named)).to_native()
+        query = checked.filter(rules.HAS_VALID_ORG).select(ORG_ID).distinct()
+    return frozenset(grouping.frame_of(cluster.collect(query)).get_column(ORG_ID))
