@@ -65,6 +65,26 @@ def test_every_engine_answers_as_the_default_one_does(other: str, drawn: list[Dr
         assert of_engine(data, other, CHOSEN) == of_engine(data, EngineName.POLARS, CHOSEN)
 
 
+@pytest.mark.parametrize("other", exports.OTHER_ENGINES)
+def test_every_engine_answers_alike_about_corrections_and_rows_without_an_id(
+    other: str, data: Path
+) -> None:
+    """Digests of rows depend on the latest statement, and of no other row where there is none."""
+    days = [datetime(2024, 12, day, tzinfo=UTC) for day in (1, 2, 3)]
+    moves = [exports.SUMMER, exports.AUTUMN, exports.SPRING]
+    for place in range(3):
+        rows = [
+            row(participant_id=f"p{n}", started_at=moves[(n + place) % 3], hours=n + place / 2)
+            | {"updated_at": days[(2 * n + place) % 3]}
+            for n in range(1, 6)
+        ]
+        rows += [row(participant_id=None, hours=place + n / 4, updated_at=None) for n in range(3)]
+        export(data, rows, f"{place}.parquet")
+    found = of_engine(data, other)
+    assert found == of_engine(data, EngineName.POLARS)
+    assert ledger(found["ledger"]) == {"counted": 5, "superseded": 10, "missing_participant_id": 9}
+
+
 def test_an_engine_names_its_kind(engine: str) -> None:
     assert opened(engine).name == engine
 
