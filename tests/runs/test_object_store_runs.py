@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import replace
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -31,9 +29,10 @@ from tests.given import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
+    from pipeline.engines import Engine, Survey
     from tests.s3 import Bucket
 
 SUMMER_ROWS = [
@@ -181,37 +180,30 @@ def test_a_store_that_goes_while_its_objects_are_read_refuses_none_of_them(
         location.changed(files)
 
 
-@contextmanager
-def restless(bucket: Bucket) -> Iterator[Event]:
-    """Write an object again and again, each time with other rows, until the event is set."""
-    stop = Event()
+@dataclass
+class Interrupted:
+    """An engine, and what happens before its first survey."""
 
-    def write() -> None:
-        count = 3
-        while not stop.is_set():
-            bucket.put(people(count), "autumn.parquet")
-            count = 7 - count
+    engine: Engine
+    happens: Callable[[], object]
+    surveys: int = 0
 
-    writer = Thread(target=write)
-    writer.start()
-    try:
-        yield stop
-    finally:
-        stop.set()
-        writer.join()
+    def survey(self, request: ScanRequest) -> Survey:
+        """Let it happen, and survey."""
+        self.surveys += 1
+        if self.surveys == 1:
+            self.happens()
+        return self.engine.survey(request)
 
 
 def test_an_object_that_changes_while_it_is_read_is_read_again(
     bucket: Bucket, stored: DataFolder
 ) -> None:
-    with stored.context() as context, restless(bucket) as stop:
-
-        def end_it(event: str, **fields: object) -> None:
-            stored.record(event, **fields)
-            if event == "exports_changed_while_read":
-                stop.set()
-
-        watched = replace(context, events=end_it)
-        with gather.gather(watched, watched.engine()) as inputs:
-            assert next(event for event, _ in stored.events) == "exports_changed_while_read"
-            assert inputs.exports.rows in {7, 8}
+    with stored.context() as context:
+        engine = Interrupted(context.engine(), lambda: bucket.put(people(5), "autumn.parquet"))
+        with gather.gather(context, cast("Engine", engine)) as inputs:
+            assert inputs.exports.rows == 9
+    assert stored.events == [
+        ("exports_changed_while_read", {"files": ("autumn.parquet",)}),
+        ("exports_read", {"files": 3, "rows": 9}),
+    ]
