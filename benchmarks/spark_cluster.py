@@ -28,6 +28,8 @@ DRIVER_MEMORY: Final = "1g"
 PARTITIONS: Final = "8"
 """The parts into which Spark divides rows of equal keys."""
 _WORKER_MEMORY: Final = "1600m"
+_ONE_CORE: Final = "-XX:ActiveProcessorCount=1"
+"""Executors collect garbage and compile on their one core, as they would on a machine of one."""
 _START_SECONDS: Final = 90
 _REGISTERED: Final = "Successfully registered with driver"
 """The sentence in an executor's log from which on it takes tasks."""
@@ -126,6 +128,7 @@ class Cluster:
             "spark.driver.memory": DRIVER_MEMORY,
             "spark.executor.memory": EXECUTOR_MEMORY,
             "spark.executor.cores": "1",
+            "spark.executor.extraJavaOptions": _ONE_CORE,
             "spark.sql.shuffle.partitions": PARTITIONS,
             "spark.ui.enabled": "false",
         }

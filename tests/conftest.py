@@ -75,7 +75,7 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=[EngineName.POLARS, EngineName.DUCKDB])
+@pytest.fixture(params=[*given.LOCAL_ENGINES])
 def local_engine(request: pytest.FixtureRequest) -> str:
     """An engine that needs no connector of a cluster, which PySpark's package does not have."""
     return str(request.param)

@@ -76,6 +76,8 @@ SPARK_OPTIONS: Final = {
 """Spark's options for a few rows: to compile a query would take longer than to answer it."""
 ENGINES: Final = tuple(name for name in EngineName if name is not EngineName.SPARK or SPARK)
 """The engines that tests run on."""
+LOCAL_ENGINES: Final = (EngineName.POLARS, EngineName.DUCKDB)
+"""The engines without a cluster."""
 OTHER_ENGINES: Final = tuple(name for name in ENGINES if name is not EngineName.POLARS)
 """The engines that are compared with the default one."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import narwhals as nw
 
+from pipeline.definitions.aggregates import expressions
 from pipeline.model.breakdowns import BREAKDOWN, TOTAL, VALUE
 
 if TYPE_CHECKING:
@@ -40,28 +41,21 @@ class Dialect(Protocol):
     def with_level(self, rows: Frame, name: str, value: str, steps: StepFunction) -> Frame:
         """Add the level of a whole number; that of null has no meaning."""
 
-    def with_text(self, rows: Frame, name: str, double: str) -> Frame:
-        """Add the shortest decimal text that reads as the double, without an exponent.
-
-        Args:
-            rows: The rows.
-            name: The column to add; null where the double is.
-            double: Doubles from 0.0001 to 10,000, or null.
-        """
-
     def with_replaced(self, rows: Frame, column: str, values: Mapping[str, str]) -> Frame:
         """Replace values of a text column; others, and null, are unchanged."""
 
-    def with_breakdowns(self, rows: Frame, breakdowns: Mapping[str, str]) -> Frame:
-        """Give each row once for all rows, and once for each breakdown.
+    def counts(self, rows: Frame, breakdowns: Mapping[str, str], groups: Sequence[str]) -> Frame:
+        """Compute the metrics: one row per group, breakdown and value, in no order.
 
         Args:
-            rows: The rows.
+            rows: The rows that count.
             breakdowns: The column of each breakdown, by its name.
+            groups: The columns of a group, none of them null.
 
         Returns:
-            The rows with `BREAKDOWN` and `VALUE`: `TOTAL` and an empty text, then the name of each
-            breakdown and the text in its column, which is empty for null.
+            The columns of the group, `BREAKDOWN`, `VALUE` and the metrics. The breakdown `TOTAL`
+            has all rows of a group under the empty value. In the others, null and empty values are
+            one, the empty text.
         """
 
 
@@ -72,25 +66,23 @@ class _Standard:
         level = _level(nw.col(value), steps.thresholds, steps.levels)
         return rows.with_columns(level.alias(name))
 
-    def with_text(self, rows: Frame, name: str, double: str) -> Frame:
-        return rows.with_columns(nw.col(double).cast(nw.String()).alias(name))
-
     def with_replaced(self, rows: Frame, column: str, values: Mapping[str, str]) -> Frame:
         replaced = nw.col(column).replace_strict(
             list(values), list(values.values()), default=nw.col(column), return_dtype=nw.String()
         )
         return rows.with_columns(replaced)
 
-    def with_breakdowns(self, rows: Frame, breakdowns: Mapping[str, str]) -> Frame:
+    def counts(self, rows: Frame, breakdowns: Mapping[str, str], groups: Sequence[str]) -> Frame:
         values = {TOTAL: nw.lit("")} | {
             name: nw.col(column).fill_null("") for name, column in breakdowns.items()
         }
-        return nw.concat(
+        divided = nw.concat(
             [
                 rows.with_columns(nw.lit(name).alias(BREAKDOWN), value.alias(VALUE))
                 for name, value in values.items()
             ]
         )
+        return divided.group_by(*groups, BREAKDOWN, VALUE).agg(*expressions())
 
 
 STANDARD: Final = _Standard()

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
 
-from pipeline.definitions.dialect import STANDARD
 from pipeline.model.columns import HOURS
 from pipeline.model.metrics import SECONDS
 
 if TYPE_CHECKING:
-    from pipeline.definitions.dialect import Dialect, Frame
+    from pipeline.definitions.dialect import Frame
 
 _CLOSE: Final = 1e-7
 """The distance from half a second, in seconds, within which decimal digits decide.
@@ -36,16 +35,13 @@ _STEPS: Final = (_NEAR, _TEXT, _WHOLE, _BELOW, _SCALE)
 """Columns between the steps: an expression of all steps would be a hundred times as long."""
 
 
-def add_seconds(
-    rows: Frame, counts: nw.Expr, *, has_halves: bool = True, dialect: Dialect = STANDARD
-) -> Frame:
+def add_seconds(rows: Frame, counts: nw.Expr, *, has_halves: bool = True) -> Frame:
     """Add `SECONDS` to each row: whole seconds where it counts, else null.
 
     Args:
         rows: Typed rows.
         counts: Whether a row counts; hours of the others may be infinite, which no integer is.
         has_halves: False where `IS_NEAR_HALF` is true of no row, which takes half the time.
-        dialect: The engine's own way of some steps.
     """
     rounded = (nw.when(counts).then(nw.col(HOURS)) * 3600 + 0.5).floor().cast(nw.Int64())
     if not has_halves:
@@ -53,8 +49,9 @@ def add_seconds(
     near = nw.when(counts & IS_NEAR_HALF).then(nw.col(HOURS)).alias(_NEAR)
     exact = nw.col(_BELOW) + _reaches_half().cast(nw.Int64())
     return (
-        dialect.with_text(rows.with_columns(near), _TEXT, _NEAR)
+        rows.with_columns(near)
         .with_columns(
+            nw.col(_NEAR).cast(nw.String()).alias(_TEXT),
             nw.col(_NEAR).floor().cast(nw.Int64()).alias(_WHOLE),
             (nw.col(_NEAR) * 3600).floor().cast(nw.Int64()).alias(_BELOW),
         )

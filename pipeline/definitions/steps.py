@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Final
 import narwhals as nw
 
 from pipeline.definitions import rules
-from pipeline.definitions.aggregates import expressions
 from pipeline.definitions.dialect import STANDARD, StepFunction
 from pipeline.definitions.seconds import add_seconds
-from pipeline.model.breakdowns import BREAKDOWN, VALUE
 from pipeline.model.columns import FILE, KEY, STARTED_AT, latest_by
 from pipeline.model.ledger import COUNTED, LINE_NUMBERS, SUPERSEDED
 from pipeline.model.periods import KINDS
@@ -86,9 +84,7 @@ def mark_latest(statements: Frame, columns: Iterable[Column], key: Sequence[str]
     return statements.with_columns((newer == 1).alias(IS_LATEST))
 
 
-def validate(
-    statements: Frame, terms: Terms, *, has_halves: bool = True, dialect: Dialect = STANDARD
-) -> Frame:
+def validate(statements: Frame, terms: Terms, *, has_halves: bool = True) -> Frame:
     """Add `REASON`, null where the row counts, and `SECONDS` where it does.
 
     A row that has a reason already, because it is no statement, is unchanged.
@@ -97,7 +93,6 @@ def validate(
         statements: Rows with `IS_LATEST`.
         terms: The terms by which rows count.
         has_halves: As in `add_seconds`.
-        dialect: The engine's own way of some steps.
     """
     superseded = {SUPERSEDED: ~nw.col(IS_LATEST)}
     verdict = rules.first_that_fits(superseded | dict(rules.verdicts(terms)))
@@ -105,7 +100,7 @@ def validate(
         nw.when(nw.col(REASON).is_null()).then(verdict).otherwise(nw.col(REASON)).alias(REASON)
     )
     counts = nw.col(REASON).is_null()
-    return add_seconds(validated, counts, has_halves=has_halves, dialect=dialect)
+    return add_seconds(validated, counts, has_halves=has_halves)
 
 
 def in_periods(rows: Frame, kind: str) -> Frame:
@@ -129,12 +124,10 @@ def counts(
     Args:
         validated: Rows with `REASON` and `SECONDS`.
         breakdowns: The column of each breakdown, by its name.
-        groups: The columns of a group.
+        groups: The columns of a group, none of them null.
         dialect: The engine's own way of some steps.
     """
-    counted = validated.filter(nw.col(REASON).is_null())
-    divided = dialect.with_breakdowns(counted, breakdowns)
-    return divided.group_by(*groups, BREAKDOWN, VALUE).agg(*expressions())
+    return dialect.counts(validated.filter(nw.col(REASON).is_null()), breakdowns, groups)
 
 
 def ledger_lines(rows: Frame, *groups: str) -> Frame:

@@ -1,4 +1,7 @@
-"""Hours as whole seconds: the decimal that is written, times 3600, rounded half up, once."""
+"""Hours as whole seconds: the decimal that is written, times 3600, rounded half up, once.
+
+`tests/spark/test_workarounds.py` has the same for Spark, which rounds hours near a half elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.definitions.seconds import add_seconds
-from tests.given import ENGINES, applied, examples
+from tests.given import LOCAL_ENGINES, applied, examples
 
 if TYPE_CHECKING:
     from pipeline.definitions.dialect import Dialect, Frame
@@ -33,8 +36,8 @@ def expected(hours: float) -> int:
 def seconds(engine: str, hours: list[float], *, counts: bool = True) -> list[int | None]:
     rows = pa.table({"hours": pa.array(hours, pa.float64())})
 
-    def step(frame: Frame, dialect: Dialect) -> Frame:
-        return add_seconds(frame, nw.lit(counts), dialect=dialect).select("seconds")
+    def step(frame: Frame, _: Dialect) -> Frame:
+        return add_seconds(frame, nw.lit(counts)).select("seconds")
 
     return applied(engine, rows, step)["seconds"].to_list()
 
@@ -60,36 +63,38 @@ def neighbour(value: float, steps: int) -> float:
     ],
 )
 def test_hours_are_rounded_by_the_decimal_that_they_are_written_as(
-    engine: str, hours: float, whole: int
+    local_engine: str, hours: float, whole: int
 ) -> None:
     assert expected(hours) == whole
-    assert seconds(engine, [hours]) == [whole]
+    assert seconds(local_engine, [hours]) == [whole]
 
 
 @settings(max_examples=examples(100))
 @given(st.lists(st.builds(neighbour, HALVES, STEPS) | st.floats(0, LONGEST), min_size=1))
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("local_engine", LOCAL_ENGINES)
 def test_every_double_near_a_half_is_rounded_as_it_is_written(
-    engine: str, hours: list[float]
+    local_engine: str, hours: list[float]
 ) -> None:
-    assert seconds(engine, hours) == [expected(value) for value in hours]
+    assert seconds(local_engine, hours) == [expected(value) for value in hours]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_all_half_seconds_of_a_day_are_rounded_as_they_are_written(engine: str) -> None:
+@pytest.mark.parametrize("local_engine", LOCAL_ENGINES)
+def test_all_half_seconds_of_a_day_are_rounded_as_they_are_written(local_engine: str) -> None:
     halves = (2 * np.arange(0, 86_400, 3) + 1) / 7200
     around = [halves, np.nextafter(halves, 0), np.nextafter(halves, 25)]
     hours = np.concatenate(around).tolist()
-    assert seconds(engine, hours) == [expected(value) for value in hours]
+    assert seconds(local_engine, hours) == [expected(value) for value in hours]
 
 
 @settings(max_examples=examples(60))
 @given(st.lists(st.decimals(0, LONGEST, places=5).map(float), min_size=1))
-@pytest.mark.parametrize("engine", ENGINES)
-def test_short_decimals_are_rounded_as_they_are_written(engine: str, hours: list[float]) -> None:
-    assert seconds(engine, hours) == [expected(value) for value in hours]
+@pytest.mark.parametrize("local_engine", LOCAL_ENGINES)
+def test_short_decimals_are_rounded_as_they_are_written(
+    local_engine: str, hours: list[float]
+) -> None:
+    assert seconds(local_engine, hours) == [expected(value) for value in hours]
 
 
 @pytest.mark.parametrize("hours", [math.inf, -math.inf, math.nan, -1.5 / 3600, 1e300])
-def test_hours_that_can_not_count_stop_nothing(engine: str, hours: float) -> None:
-    assert seconds(engine, [hours], counts=False) == [None]
+def test_hours_that_can_not_count_stop_nothing(local_engine: str, hours: float) -> None:
+    assert seconds(local_engine, [hours], counts=False) == [None]

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import subprocess
 from contextlib import contextmanager, redirect_stdout
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import narwhals as nw
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.definitions.dialect import STANDARD, StepFunction
 from pipeline.engines.spark import stored
 from pipeline.engines.spark.dialect import SparkDialect
 from pipeline.model.periods import month_starts_us
-from tests.given import defaults, opened
+from tests.given import defaults, export, numbers_of, opened, row, settings, survey_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from pipeline.definitions.dialect import Dialect
 
 pytestmark = pytest.mark.spark
+HALVES: Final = ((2 * np.arange(0, 86_400, 29) + 1) / 7200).tolist()
+"""Hours of half a second and a whole number of seconds, within a day."""
 _MOST_COMPILED: Final = 8000
 """The bytes of a method above which Java does not compile it."""
 
@@ -73,17 +80,29 @@ def test_nanoseconds_are_split_exactly(spark: Any, value: int) -> None:
 
 
 def test_java_writes_some_doubles_with_a_digit_too_many(spark: Any) -> None:
-    hours = ((2 * np.arange(0, 86_400 * 30, 37) + 1) / 7200).tolist()
-    frame = spark.createDataFrame([(value,) for value in hours], "near double")
-    with_text = SparkDialect().with_text(nw.from_native(frame), "text", "near").to_native()
-    rows = with_text.selectExpr("near", "text", "string(near) AS java").collect()
-    assert [float(row.text) for row in rows] == hours
-    digits = [row.text.replace(".", "").strip("0") for row in rows]
-    shortest = [np.format_float_positional(row.near, trim="-") for row in rows]
-    assert digits == [text.replace(".", "").strip("0") for text in shortest]
+    frame = spark.createDataFrame([(value,) for value in HALVES], "near double")
     is_old = int(java_release()) < 19
-    has_longer = any(row.java != repr(row.near) for row in rows)
-    assert has_longer == is_old, "with_text is needed no longer"
+    texts = [row.text for row in frame.selectExpr("string(near) AS text").collect()]
+    has_longer = any(text != repr(near) for text, near in zip(texts, HALVES, strict=True))
+    assert has_longer == is_old, "exact_seconds is needed no longer"
+
+
+def test_hours_near_half_a_second_are_rounded_by_the_decimal_that_they_are_written_as(
+    data: Path,
+) -> None:
+    around = [HALVES, np.nextafter(HALVES, 0), np.nextafter(HALVES, 25), [0.25, 1.0, 1.5]]
+    hours = np.concatenate(around).tolist()
+    rows = [row(activity_id=f"a{n}", hours=value, line=n) for n, value in enumerate(hours)]
+    export(data, rows, types={"line": pa.int64()})
+    with survey_of(data, settings(breakdowns={"line": "line"}), "spark") as survey:
+        (numbers,) = numbers_of(survey).values()
+    assert {int(line): found["seconds"] for line, found in numbers.breakdowns["line"].items()} == {
+        line: rounded(value) for line, value in enumerate(hours)
+    }
+
+
+def rounded(hours: float) -> int:
+    return math.floor(Fraction(Decimal(repr(hours))) * 3600 + Fraction(1, 2))
 
 
 def java_release() -> str:

@@ -5,33 +5,32 @@ The one place for such work-arounds; a test for each fails once Narwhals does as
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from functools import reduce
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
 from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
 
 from pipeline.model.breakdowns import BREAKDOWN, TOTAL, VALUE
+from pipeline.model.metrics import Aggregation, metrics_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
 
     from pipeline.definitions.dialect import Frame, StepFunction
-
-_DIGITS: Final = (15, 16, 17)
-"""Numbers of digits: doubles have room for 15; with 17, each double has a decimal of its own."""
-_EXPONENT: Final = "binary_exponent"
-_MANTISSA: Final = "mantissa"
-_INTEGRAL: Final = "digits_before_point"
-_SCRATCH: Final = (_EXPONENT, _MANTISSA, _INTEGRAL)
-_SPLIT_OFF: Final = 33
-"""The power of two that is split off, so that the rest of a power fits into 64 bits."""
+    from pipeline.model.metrics import Metric
 
 
+@dataclass(frozen=True, slots=True)
 class SparkDialect:
     """The steps as expressions of Spark."""
+
+    together: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By column, others that equal values of it share, and by which the rows are partitioned."""
 
     def with_level(self, rows: Frame, name: str, value: str, steps: StepFunction) -> Frame:
         """Look a level up by bucket.
@@ -41,47 +40,68 @@ class SparkDialect:
         """
         return _with_column(rows, name, _looked_up(F.col(value), steps))
 
-    def with_text(self, rows: Frame, name: str, double: str) -> Frame:
-        """Compute the shortest decimal that reads as the double, by integers.
-
-        Java before release 19 may write one digit too many (JDK-4511638), and Spark writes as Java
-        does.
-        """
-        value = F.col(double)
-        exponent = F.floor(F.log2(value)).cast("int")
-        scratch = {
-            # An exponent that is one too small does no harm, one too large would lose a bit.
-            _EXPONENT: F.lit(53) - exponent,
-            _MANTISSA: (value * F.pow(F.lit(2.0), F.lit(53) - exponent)).cast("bigint"),
-            _INTEGRAL: F.floor(F.log10(value)).cast("int") + 1,
-        }
-        with_scratch = rows.to_native().withColumns(scratch)
-        texts = [_rounded(digits) for digits in _DIGITS]
-        shortest = F.coalesce(
-            *(F.when(text.cast("double") == value, text) for text in texts[:-1]), texts[-1]
-        )
-        found: Frame = nw.from_native(with_scratch.withColumn(name, shortest).drop(*_SCRATCH))
-        return found
-
     def with_replaced(self, rows: Frame, column: str, values: Mapping[str, str]) -> Frame:
         """Look values up in a map; Narwhals can't over Spark Connect."""
         pairs = [F.lit(text) for pair in values.items() for text in pair]
         replaced = F.try_element_at(F.create_map(*pairs), F.col(column))
         return _with_column(rows, column, F.coalesce(replaced, F.col(column)))
 
-    def with_breakdowns(self, rows: Frame, breakdowns: Mapping[str, str]) -> Frame:
-        """Explode each row; a union would read and plan the rows once for each breakdown."""
-        values = {TOTAL: F.lit("")} | {
-            name: F.coalesce(F.col(column), F.lit("")) for name, column in breakdowns.items()
-        }
-        pairs = F.array(
-            *(
-                F.struct(F.lit(name).alias(BREAKDOWN), value.alias(VALUE))
-                for name, value in values.items()
-            )
-        )
-        found: Frame = nw.from_native(rows.to_native().select("*", F.inline(pairs)))
+    def counts(self, rows: Frame, breakdowns: Mapping[str, str], groups: Sequence[str]) -> Frame:
+        """Count each kind of different values by itself, and sum up with the first of them.
+
+        Spark's own way gives each row once more for each kind of different values, and sends them
+        all to other executors.
+        """
+        first, *others = metrics_by(Aggregation.COUNT_DISTINCT)
+        summed = metrics_by(Aggregation.COUNT, Aggregation.SUM)
+        native, by_group = rows.to_native(), (*groups, BREAKDOWN, VALUE)
+        parts = [
+            self._counted(native, breakdowns, groups, first, summed),
+            *(self._counted(native, breakdowns, groups, metric, ()) for metric in others),
+        ]
+        joined = reduce(lambda one, other: one.join(other, [*by_group]), parts)
+        found: Frame = nw.from_native(joined)
         return found
+
+    def _counted(
+        self,
+        rows: DataFrame,
+        breakdowns: Mapping[str, str],
+        groups: Sequence[str],
+        different: Metric,
+        summed: Sequence[Metric],
+    ) -> DataFrame:
+        """Count different values of a column, and sum up, by group, breakdown and value."""
+        together = self.together.get(different.column, ())
+        key = (*groups, *together, different.column)
+        sums = [F.sum(one.name).alias(one.name) for one in summed]
+        once = _grouped(rows, [*key, *breakdowns.values()], [_summed(one) for one in summed])
+        divided = once.select(*key, *(one.name for one in summed), F.inline(_pairs(breakdowns)))
+        each = _grouped(divided, [*key, BREAKDOWN, VALUE], sums)
+        count = F.count(different.column).alias(different.name)
+        return each.groupBy(*groups, BREAKDOWN, VALUE).agg(count, *sums)
+
+
+def _summed(metric: Metric) -> Column:
+    is_count = metric.aggregation is Aggregation.COUNT
+    return (F.count(F.lit(1)) if is_count else F.sum(metric.column)).alias(metric.name)
+
+
+def _grouped(rows: DataFrame, key: Sequence[str], sums: Sequence[Column]) -> DataFrame:
+    return rows.groupBy(*key).agg(*sums) if sums else rows.select(*key).distinct()
+
+
+def _pairs(breakdowns: Mapping[str, str]) -> Column:
+    """Give the breakdowns of a row and its values, `TOTAL` first, as an array."""
+    values = {TOTAL: F.lit("")} | {
+        name: F.coalesce(F.col(column), F.lit("")) for name, column in breakdowns.items()
+    }
+    return F.array(
+        *(
+            F.struct(F.lit(name).alias(BREAKDOWN), value.alias(VALUE))
+            for name, value in values.items()
+        )
+    )
 
 
 def _with_column(rows: Frame, name: str, column: Column) -> Frame:
@@ -118,21 +138,3 @@ def _divided(value: Column, divisor: int) -> Column:
 def _array(numbers: Sequence[int]) -> Any:  # noqa: ANN401 (a Column, of a package without types)
     """Write an array of constants; as one text, it is one call to Spark's driver."""
     return F.expr(f"array({', '.join(f'{number}L' for number in numbers)})")
-
-
-def _rounded(digits: int) -> Column:
-    """Write the decimal with this many digits that is nearest to mantissa / 2^exponent.
-
-    All numbers have fewer than 38 digits, which Spark's widest decimal has.
-    """
-    mantissa, power = _wide(_MANTISSA), _wide("concat('1', repeat('0', places))")
-    half = f"{_wide(f'shiftleft(1L, {_EXPONENT} - {_SPLIT_OFF})')} * {2**_SPLIT_OFF}"
-    number = f"(2 * {mantissa} * {power} + {half}) div (2 * {half})"
-    whole = "if(length(digits) > places, left(digits, length(digits) - places), '0')"
-    fraction = "lpad(right(digits, places), places, '0')"
-    text = f"transform(array(string({number})), digits -> concat({whole}, '.', {fraction}))[0]"
-    return F.expr(f"transform(array({digits} - {_INTEGRAL}), places -> {text})[0]")
-
-
-def _wide(expression: str) -> str:
-    return f"cast({expression} AS DECIMAL(38, 0))"

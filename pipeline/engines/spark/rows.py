@@ -14,10 +14,21 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
 
 from pipeline.definitions import rules, steps
+from pipeline.definitions.seconds import IS_NEAR_HALF, add_seconds
 from pipeline.engines import grouping, quarantine, row_hash
 from pipeline.engines.row_hash import CHECKSUM, ROW_HASH
 from pipeline.engines.spark import hashing, scan
-from pipeline.model.columns import ACTIVITY_ID, FILE, KEY, ORG_ID, PARTICIPANT_ID, ROW, latest_by
+from pipeline.engines.spark.dialect import SparkDialect
+from pipeline.model.columns import (
+    ACTIVITY_ID,
+    FILE,
+    HOURS,
+    KEY,
+    ORG_ID,
+    PARTICIPANT_ID,
+    ROW,
+    latest_by,
+)
 from pipeline.model.ledger import COUNTED, LEDGER
 from pipeline.model.metrics import SECONDS
 
@@ -38,6 +49,13 @@ REJECTED: Final = "rejected"
 _APART: Final = ("apart_file", "apart_row")
 """Columns in which only rows that are no statements differ: each is then alone in its window."""
 _KEY_HASH: Final = "key_hash"
+_PARTITION: Final = "partition_hash"
+"""The hash by which rows are divided: the same for all statements of a participant."""
+COUNTING: Final = SparkDialect({PARTICIPANT_ID: (_PARTITION,)})
+"""The way of counting validated rows: all that one participant did is in one partition."""
+NEAR_HALF: Final = "hours_near_half"
+"""The hours of a counted row that are near half a second, else null."""
+EXACT_SECONDS: Final = "exact_seconds"
 HAS_CELL: Final = "has_cell"
 """Whether a row is in a cell."""
 
@@ -48,7 +66,7 @@ def validated(scanned: DataFrame, request: ScanRequest) -> DataFrame:
     Sorting compares the hash of the key first, and its texts only where hashes are equal.
     """
     columns = request.terms.columns
-    key = (_KEY_HASH, *KEY, *_APART)
+    key = (_KEY_HASH, _PARTITION, *KEY, *_APART)
     if request.organisations is not None:
         scanned = scanned.filter(F.col(ORG_ID).isin(list(request.organisations)))
     names = row_hash.hashed_columns(columns)
@@ -61,14 +79,20 @@ def validated(scanned: DataFrame, request: ScanRequest) -> DataFrame:
         name: F.when(~is_statement, F.col(column))
         for name, column in zip(_APART, (FILE, ROW), strict=True)
     }
-    keyed = placed.withColumns(apart).withColumn(_KEY_HASH, F.xxhash64(*KEY, *_APART))
+    hashes = {
+        _KEY_HASH: F.xxhash64(*KEY, *_APART),
+        _PARTITION: F.xxhash64(ORG_ID, PARTICIPANT_ID, *_APART),
+    }
+    keyed = placed.withColumns(apart).withColumns(hashes).repartition(_PARTITION)
     marked = steps.mark_latest(nw.from_native(keyed), columns, key).to_native()
     newest_first = [F.col(name).desc_nulls_last() for name in latest_by(columns)]
     window = Window.partitionBy(*key).orderBy(*newest_first)
     window = window.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     latest = marked.withColumn(_LATEST_HASH, F.first(ROW_HASH).over(window))
-    judged = steps.validate(nw.from_native(latest), request.terms, dialect=scan.DIALECT)
-    return judged.to_native().select(*_held(request))
+    judged = steps.validate(nw.from_native(latest), request.terms, has_halves=False)
+    is_near = nw.col(steps.REASON).is_null() & IS_NEAR_HALF
+    with_near = judged.with_columns(nw.when(is_near).then(nw.col(HOURS)).alias(NEAR_HALF))
+    return with_near.to_native().select(*_held(request))
 
 
 def _held(request: ScanRequest) -> list[Column]:
@@ -77,8 +101,9 @@ def _held(request: ScanRequest) -> list[Column]:
     held = (ORG_ID, ACTIVITY_ID, PARTICIPANT_ID, *(one.column for one in terms.breakdowns))
     is_rejected = F.col(steps.REASON).isin(list(quarantine.LINES))
     return [
-        *(F.col(name) for name in (*held, steps.MONTH, steps.REASON, SECONDS, FILE)),
+        *(F.col(name) for name in (*held, steps.MONTH, steps.REASON, SECONDS, NEAR_HALF, FILE)),
         F.col(rules.HAS_VALID_ORG),
+        F.col(_PARTITION),
         hashing.checksum(ROW_HASH, _LATEST_HASH).alias(CHECKSUM),
         hashing.checksum(ROW_HASH, ROW_HASH).alias(_FILE_CHECKSUM),
         F.when(is_rejected, F.struct(*quarantine.columns(terms.columns))).alias(REJECTED),
@@ -89,7 +114,27 @@ def by_file(rows: DataFrame) -> DataFrame:
     """Sum up validated rows by file, ledger line, and whether they are in a cell."""
     line = F.coalesce(F.col(steps.REASON), F.lit(LEDGER.index(COUNTED))).alias(steps.REASON)
     has_cell = F.col(steps.MONTH).isNotNull().alias(HAS_CELL)
-    return rows.groupBy(FILE, line, has_cell).agg(counted_rows(), *hashing.sums(_FILE_CHECKSUM))
+    near = F.count(NEAR_HALF).alias(NEAR_HALF)
+    return rows.groupBy(FILE, line, has_cell).agg(
+        counted_rows(), near, *hashing.sums(_FILE_CHECKSUM)
+    )
+
+
+def exact_seconds(hours: pl.DataFrame) -> pl.DataFrame:
+    """Round hours near half a second in this process: one row per different value of `NEAR_HALF`.
+
+    Java before release 19 writes some doubles with a digit too many (JDK-4511638), and Spark
+    writes as Java does. Such hours are few.
+    """
+    near = hours.lazy().select(NEAR_HALF, pl.col(NEAR_HALF).alias(HOURS))
+    exact = add_seconds(nw.from_native(near), ~nw.col(HOURS).is_null()).to_native().collect()
+    return pl.DataFrame(exact).select(NEAR_HALF, pl.col(SECONDS).alias(EXACT_SECONDS))
+
+
+def with_exact_seconds(rows: DataFrame, exact: DataFrame) -> DataFrame:
+    """Replace the seconds of validated rows near half a second by `exact_seconds`."""
+    joined = rows.join(F.broadcast(exact), NEAR_HALF, "left")
+    return joined.withColumn(SECONDS, F.coalesce(F.col(EXACT_SECONDS), F.col(SECONDS)))
 
 
 def counted_rows() -> Column:

@@ -46,8 +46,15 @@ REQUIRED: Final[Mapping[str, str]] = {
 """What a session must have for the numbers to be right, and never half of a file's rows."""
 _ROW_INDEX: Final = "spark.sql.sources.useV1SourceList"
 """Only the first version of Spark's Parquet source numbers the rows of a file."""
-_OPTIONS: Final = {"spark.sql.codegen.hugeMethodLimit": "8000"}
-"""No method that is so large that Java does not compile it: it would run ten times as long."""
+_OPTIONS: Final = {
+    # No method that is so large that Java does not compile it: it would run ten times as long.
+    "spark.sql.codegen.hugeMethodLimit": "8000",
+    # Compressing what the cluster holds takes longer than the rest of holding it.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    # Parts of a million rows or so: all executors end about the same time, and one that is
+    # killed costs seconds.
+    "spark.sql.files.maxPartitionBytes": "32m",
+}
 _DRIVER_OPTIONS: Final = {
     "spark.ui.showConsoleProgress": "false",
     "spark.python.sql.dataFrameDebugging.enabled": "false",

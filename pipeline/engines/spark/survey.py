@@ -123,8 +123,8 @@ class SparkSurvey:
         """Count these cells of one kind, some at a time; cells without rows are left out."""
         breakdowns = self.request.terms.breakdowns
         for some in _some_at_a_time(cells):
-            rows = nw.from_native(self._of(some))
-            queries = grouping.queries(rows, kind, breakdowns, scan.DIALECT)
+            rows = nw.from_native(self._with_exact_seconds(self._of(some)))
+            queries = grouping.queries(rows, kind, breakdowns, plan.COUNTING)
             counts, lines = (
                 self._collected(query.to_native()) for query in (queries.counts, queries.ledger)
             )
@@ -142,6 +142,18 @@ class SparkSurvey:
             frame = self._collected(left_out)
             found |= quarantine.render(frame, names, some, self.request.terms.columns)
         return found
+
+    @cached_property
+    def _exact_seconds(self) -> pl.DataFrame:
+        """The seconds of the hours of counted rows that are near half a second."""
+        near = self.rows.filter(F.col(plan.NEAR_HALF).isNotNull()).select(plan.NEAR_HALF)
+        return plan.exact_seconds(self._collected(near.distinct()))
+
+    def _with_exact_seconds(self, rows: DataFrame) -> DataFrame:
+        if not self.files.get_column(plan.NEAR_HALF).sum():
+            return rows
+        exact = self.cluster.spark.createDataFrame(self._exact_seconds.to_arrow())
+        return plan.with_exact_seconds(rows, exact)
 
     def _of(self, cells: Collection[Cell]) -> DataFrame:
         """Select the rows of these cells."""
