@@ -16,7 +16,7 @@ from pipeline.model.states import Action, Reason
 from pipeline.runs import lifecycle, publish
 from pipeline.runs.context import RunContext
 from pipeline.runs.plan import Decision
-from pipeline.runs.publish import PlannedVersion
+from pipeline.runs.publish import Counted, PlannedVersion
 from pipeline.settings import Settings
 from pipeline.storage.catalog import Catalog
 
@@ -58,6 +58,6 @@ def seconds(folder: Path, snapshots: int, data: Path | None = None) -> float:
             for entry, cell in zip(entries, cells_, strict=True)
         ]
         started = time.perf_counter()
-        made = ((one, counted) for one in planned)
-        publish.publish(context, made, snapshots, {}, "0" * 32)
+        made = (Counted(one, counted, b"") for one in planned)
+        publish.publish(context, made, snapshots, "0" * 32)
         return time.perf_counter() - started

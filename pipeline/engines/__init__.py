@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pipeline.settings import EngineSettings
     from pipeline.sources.accepted import Export
 
-RejectedRows = dict[tuple[str, int] | None, bytes]
-"""Rows for quarantine, a line of JSON each, by organisation and month; None: in no cell."""
+RejectedRows = dict[tuple[str, int], bytes]
+"""Rows for quarantine, a line of JSON each, by organisation and month."""
 
 _FACTORIES: Final[Mapping[EngineName, str]] = {
     EngineName.POLARS: "pipeline.engines.polars",
@@ -114,7 +114,10 @@ class Survey(Protocol):
         """Count these cells of one kind, some at a time; cells without rows are left out."""
 
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
-        """Give the rows of these cells for quarantine, and those that are in no cell."""
+        """Give the rows of these cells for quarantine, in the order of files and rows."""
+
+    def unplaced_rows(self) -> bytes:
+        """Give the rows that are in no cell for quarantine, as `rejected_rows`."""
 
     def commit(self) -> None:
         """Commit the cache for later surveys; call it only if no export has changed meanwhile."""

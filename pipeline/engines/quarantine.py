@@ -17,7 +17,7 @@ from pipeline.model.ledger import LEDGER, LINE_NUMBERS, QUARANTINED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pipeline.engines import RejectedRows
+    from pipeline.engines import RejectedRows, ScanRequest
     from pipeline.model.cells import Cell
     from pipeline.model.columns import Column
 
@@ -31,7 +31,7 @@ _YEAR_9999_US: Final = 253_402_300_799_999_999
 
 
 def columns(read: Iterable[Column]) -> tuple[str, ...]:
-    """Name the columns of validated rows from which `render` writes."""
+    """Name the columns of validated rows from which lines are written."""
     return *(column.name for column in _shown(read)), FILE, ROW, MONTH, REASON
 
 
@@ -44,38 +44,31 @@ def select(validated: pl.LazyFrame, read: Iterable[Column]) -> pl.LazyFrame:
     return validated.filter(pl.col(REASON).is_in(LINES)).select(columns(read))
 
 
-def render(
-    rows: pl.DataFrame, names: Sequence[str], cells: Iterable[Cell], read: Iterable[Column]
-) -> RejectedRows:
-    """Write a line of JSON for each of these rows that is in one of the cells, or in none at all.
+def by_cell(rows: pl.DataFrame, cells: Iterable[Cell], request: ScanRequest) -> RejectedRows:
+    """Write a line of JSON for each of these rows that is in one of the cells.
 
     Args:
         rows: Rows as from `select`.
-        names: The names of the files, in the order of their numbers in `FILE`.
         cells: The cells whose rows are wanted.
-        read: The columns that were read.
-
-    Returns:
-        By organisation and month, under None the rows in no cell; in the order of the files and
-        of the rows in them.
+        request: The exports and columns that were read.
     """
-    has_no_cell = pl.col(MONTH).is_null()
     wanted = rows.join(months(cells), on=(ORG_ID, MONTH), how="semi")
-    lines = (
-        pl.concat([wanted, rows.filter(has_no_cell)])
-        .sort(FILE, ROW)
-        .select(
-            pl.when(~has_no_cell).then(ORG_ID).alias(ORG_ID),
-            MONTH,
-            _line(names, _shown(read)).alias(_JSON),
-        )
-        .group_by(ORG_ID, MONTH, maintain_order=True)
-        .agg(pl.col(_JSON).str.join("\n"))
-    )
-    return {
-        None if month is None else (org_id, month): f"{text}\n".encode()
-        for org_id, month, text in lines.iter_rows()
-    }
+    lines = _lines(wanted, request).group_by(ORG_ID, MONTH, maintain_order=True)
+    texts = lines.agg(pl.col(_JSON).str.join("\n"))
+    return {(org_id, month): f"{text}\n".encode() for org_id, month, text in texts.iter_rows()}
+
+
+def unplaced(rows: pl.DataFrame, request: ScanRequest) -> bytes:
+    """Write a line of JSON for each of these rows that is in no cell, as `by_cell`."""
+    lines = _lines(rows.filter(pl.col(MONTH).is_null()), request)
+    return "".join(f"{line}\n" for line in lines.get_column(_JSON)).encode()
+
+
+def _lines(rows: pl.DataFrame, request: ScanRequest) -> pl.DataFrame:
+    """Write the lines in the order of the files and of the rows in them."""
+    names = [export.file.name for export in request.exports]
+    line = _line(names, _shown(request.terms.columns)).alias(_JSON)
+    return rows.sort(FILE, ROW).select(ORG_ID, MONTH, line)
 
 
 def months(cells: Iterable[Cell]) -> pl.DataFrame:

@@ -53,7 +53,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         if planned.with_action(Action.COMPUTE) or waiting or not beginning.is_current:
             _sweep(context)
         inputs_digest = staleness.inputs_digest(context.settings, inputs.exports.files)
-        unplaced = inputs.survey.rejected_rows([]).get(None, b"")
+        unplaced = inputs.survey.unplaced_rows()
         version_files.write({version_files.unplaced_path(context.data): unplaced})
         results = publish.execute(context, inputs, planned, waiting, inputs_digest)
         deferred = [one.cell for one in planned.with_action(Action.DEFER)]

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pipeline.engines import RejectedRows
     from pipeline.model.cells import CellNumbers
+    from pipeline.model.metrics import Numbers
     from pipeline.model.versions import Version
     from pipeline.runs.context import RunContext
     from pipeline.runs.gather import RunInputs
@@ -40,6 +40,7 @@ _GROUP: Final = 1_000
 _PEOPLE_AND_ACTIVITIES: Final = tuple(
     metric.name for metric in metrics_by(Aggregation.COUNT_DISTINCT) if metric.column in KEY
 )
+_ADDITIVE: Final = tuple(metric.name for metric in metrics_by(Aggregation.COUNT, Aggregation.SUM))
 _OUTCOMES: Final = {
     Action.LEAVE: Outcome.UNCHANGED,
     Action.RETAIN: Outcome.RETAINED,
@@ -61,6 +62,16 @@ class PlannedVersion:
         return self.entry.version + 1
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A planned version with its numbers."""
+
+    planned: PlannedVersion
+    numbers: CellNumbers
+    rejected: bytes
+    """Its rows for quarantine, a line of JSON each."""
+
+
 def execute(
     context: RunContext, inputs: RunInputs, plan: Plan, runs: Sequence[Run], inputs_digest: str
 ) -> list[SnapshotResult]:
@@ -78,9 +89,8 @@ def execute(
         LedgerBroken: A cell's ledger does not account for its rows; nothing is published.
     """
     planned = _with_snapshots(context, plan)
-    rejected = inputs.survey.rejected_rows(one.decision.cell for one in planned)
     counted = _count(context, inputs, planned)
-    published = publish(context, counted, len(planned), rejected, inputs_digest)
+    published = publish(context, counted, len(planned), inputs_digest)
     unchanged = plan.with_action(Action.LEAVE, Action.RETAIN)
     numbers = [one.entry.number for one in unchanged if one.entry is not None]
     context.catalog.confirm(numbers, inputs_digest)
@@ -111,12 +121,12 @@ def _with_snapshots(context: RunContext, plan: Plan) -> list[PlannedVersion]:
 
 def _count(
     context: RunContext, inputs: RunInputs, planned: Iterable[PlannedVersion]
-) -> Generator[tuple[PlannedVersion, CellNumbers], None, None]:
+) -> Generator[Counted, None, None]:
     """Count each planned version; only when all are taken may they be published."""
     try:
-        for one, counted in _counted(context, inputs, planned):
-            _check_accounted(one, counted)
-            yield one, counted
+        for counted in _counted(context, inputs, planned):
+            _check_accounted(counted.planned, counted.numbers)
+            yield counted
     except Exception:
         inputs.check_unchanged()  # an error that a changed file causes is no fault of the program
         raise
@@ -125,15 +135,17 @@ def _count(
 
 def _counted(
     context: RunContext, inputs: RunInputs, planned: Iterable[PlannedVersion]
-) -> Iterator[tuple[PlannedVersion, CellNumbers]]:
+) -> Iterator[Counted]:
     waiting = {one.decision.cell: one for one in planned}
     for kind in dict.fromkeys(cell.period.kind for cell in waiting):
         of_kind = [cell for cell in waiting if cell.period.kind == kind]
         for batch in inputs.survey.count(kind, of_kind):
-            for cell, counted in batch.items():
-                yield waiting.pop(cell), counted
+            rejected = inputs.survey.rejected_rows(batch)
+            for cell, numbers in batch.items():
+                lines = (rejected.get((cell.org_id, month), b"") for month in cell.period.months)
+                yield Counted(waiting.pop(cell), numbers, b"".join(lines))
     for one in waiting.values():
-        yield one, no_numbers(context.settings.terms.breakdowns)
+        yield Counted(one, no_numbers(context.settings.terms.breakdowns), b"")
 
 
 def _check_accounted(planned: PlannedVersion, counted: CellNumbers) -> None:
@@ -147,22 +159,29 @@ def _check_accounted(planned: PlannedVersion, counted: CellNumbers) -> None:
     different = [counted.total[name] for name in _PEOPLE_AND_ACTIVITIES]
     # A cell with participations has at least one person, and at most one for each of them.
     is_possible = all(bool(total) <= number <= total for number in different)
-    if accounted != rows or counted.ledger[COUNTED] != total or not is_possible:
+    is_divided = all(_adds_up(counted.total, values) for values in counted.breakdowns.values())
+    if accounted != rows or counted.ledger[COUNTED] != total or not is_possible or not is_divided:
         raise LedgerBroken(str(planned.decision.cell), rows, accounted)
+
+
+def _adds_up(total: Numbers, values: Mapping[str, Numbers]) -> bool:
+    """Return whether what adds up over the values of a breakdown gives the total."""
+    return all(
+        sum(numbers[name] for numbers in values.values()) == total[name] for name in _ADDITIVE
+    )
 
 
 def publish(
     context: RunContext,
-    counted: Generator[tuple[PlannedVersion, CellNumbers], None, None],
+    counted: Generator[Counted, None, None],
     total: int,
-    rejected: RejectedRows,
     inputs_digest: str,
 ) -> list[SnapshotResult]:
     """Write these versions as they come, then make all of them current in one transaction.
 
     A snapshot that was deleted meanwhile stays deleted: its new files are deleted too.
     """
-    written = _write(context, counted, total, rejected)
+    written = _write(context, counted, total)
     if not written:
         return []
     with context.catalog.transaction():
@@ -188,18 +207,17 @@ def publish(
 
 def _write(
     context: RunContext,
-    counted: Generator[tuple[PlannedVersion, CellNumbers], None, None],
+    counted: Generator[Counted, None, None],
     total: int,
-    rejected: RejectedRows,
 ) -> list[tuple[PlannedVersion, Version]]:
     """Write the files of these versions; where that or counting fails, all are deleted again."""
     written: list[tuple[PlannedVersion, Version]] = []
     try:
         with closing(counted):
             while group := list(islice(counted, _GROUP)):
-                made = [(planned, _version(context, planned, of)) for planned, of in group]
-                written += made
-                version_files.write(_contents(context, made, rejected))
+                made = [(one, _version(context, one)) for one in group]
+                written += [(one.planned, version) for one, version in made]
+                version_files.write(_contents(context, made))
                 context.events("snapshots_written", done=len(made), total=total)
     except BaseException:
         # A rebuilt catalog must not find a version that was never published.
@@ -212,23 +230,19 @@ def _write(
     return written
 
 
-def _contents(
-    context: RunContext, made: Iterable[tuple[PlannedVersion, Version]], rejected: RejectedRows
-) -> Mapping[Path, bytes]:
+def _contents(context: RunContext, made: Iterable[tuple[Counted, Version]]) -> Mapping[Path, bytes]:
     """Give the files of these versions, and those of the rows that they left out."""
     contents: dict[Path, bytes] = {}
-    for planned, version in made:
-        number, cell = planned.entry.number, planned.decision.cell
-        path = version_files.version_path(context.data, number, version.version)
-        contents[path] = versions.encode(version)
-        rows = b"".join(rejected.get((cell.org_id, month), b"") for month in cell.period.months)
-        if rows:
-            path = version_files.quarantine_path(context.data, number, version.version)
-            contents[path] = rows
+    for one, version in made:
+        place = (context.data, one.planned.entry.number, version.version)
+        contents[version_files.version_path(*place)] = versions.encode(version)
+        if one.rejected:
+            contents[version_files.quarantine_path(*place)] = one.rejected
     return contents
 
 
-def _version(context: RunContext, planned: PlannedVersion, counted: CellNumbers) -> Version:
+def _version(context: RunContext, counted: Counted) -> Version:
+    planned = counted.planned
     return versions.version(
         number=planned.entry.number,
         version_number=planned.number,
@@ -239,5 +253,5 @@ def _version(context: RunContext, planned: PlannedVersion, counted: CellNumbers)
         cause=planned.decision.reason,
         content=planned.decision.content,
         terms=context.settings.terms,
-        counted=counted,
+        counted=counted.numbers,
     )

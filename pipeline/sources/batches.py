@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 65_536
 """The rows in memory at a time."""
-_FAR: Final = 2**62 // 1_000_000
+FAR_SECONDS: Final = 2**62 // 1_000_000
 """The largest distance from 1970, in seconds, whose microseconds fit into 64 bits with a margin."""
 _HYPHENS: Final = (8, 13, 18, 23)
 """The positions of hyphens in the text of a UUID."""
@@ -110,7 +110,9 @@ def _converted(export: Export, batch: pa.RecordBatch) -> pa.RecordBatch:
             columns[ours], columns[NANOSECONDS_OF[ours]] = _split(batch, theirs)
         else:
             columns[ours] = raw(batch[f"{theirs}\0ns"], dtype)
-    return pa.RecordBatch.from_pydict(columns, schema=schema(export))
+    converted = pa.RecordBatch.from_pydict(columns, schema=schema(export))
+    converted.validate(full=True)  # texts that are no UTF-8
+    return converted
 
 
 def _is_split(export: Export, ours: str) -> bool:
@@ -161,8 +163,8 @@ def _split(batch: pa.RecordBatch, theirs: str) -> tuple[pa.Array, pa.Array]:
         batch[f"{theirs}\0{unit}"].cast(pa.int64()).fill_null(0).to_numpy()
         for unit in ("s", "us", "ns")
     )
-    is_far = np.abs(seconds) > _FAR
-    clipped = np.clip(seconds, -_FAR, _FAR) * 1_000_000
+    is_far = np.abs(seconds) > FAR_SECONDS
+    clipped = np.clip(seconds, -FAR_SECONDS, FAR_SECONDS) * 1_000_000
     beyond = nanos - micros * 1000  # both wrap around alike
     mask = _is_null(batch[f"{theirs}\0s"])
     return (

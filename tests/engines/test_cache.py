@@ -62,6 +62,7 @@ def all_of(found: Survey) -> Any:
         found.checksums,
         found.rows_by_file,
         found.rejected_rows(found.contents("month")),
+        found.unplaced_rows(),
     )
 
 
@@ -70,8 +71,7 @@ def of_organisation(found: Survey, org_id: str) -> Any:
     contents = {c: of for c, of in found.contents("month").items() if c.org_id == org_id}
     batches = found.count("month", list(contents))
     numbers = {cell: plain(of) for batch in batches for cell, of in batch.items()}
-    lines = {key: of for key, of in found.rejected_rows(contents).items() if key is not None}
-    return numbers, contents, lines
+    return numbers, contents, found.rejected_rows(contents)
 
 
 @given(st.lists(changes, min_size=2, max_size=5), st.integers(1, 20))

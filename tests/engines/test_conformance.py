@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 
@@ -23,6 +25,8 @@ from tests.given import (
     row,
     scan_request,
     survey_of,
+    table,
+    write,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +52,7 @@ def answers(survey: Survey) -> dict[str, Any]:
             for kind in KINDS
         },
         "rejected": survey.rejected_rows(survey.contents("quarter")),
+        "unplaced": survey.unplaced_rows(),
     }
 
 
@@ -85,6 +90,32 @@ def test_every_engine_answers_alike_about_corrections_and_rows_without_an_id(
     assert ledger(found["ledger"]) == {"counted": 5, "superseded": 10, "missing_participant_id": 9}
 
 
+def test_a_file_with_text_that_is_no_utf_8_is_refused_on_every_engine(
+    engine: str, data: Path
+) -> None:
+    export(data, people(3), "good.parquet")
+    path = export(data, people(3, org_id="blåbær"), "latin.parquet", compression="none")
+    path.write_bytes(path.read_bytes().replace("blåbær".encode(), "blåbær--".encode("latin-1")))
+    with pytest.raises(UnreadableExports) as refused:
+        opened(engine).survey(scan_request(data))
+    ((damaged, problem),) = refused.value.refused.items()
+    assert (damaged.file.name, damaged.rows) == ("latin.parquet", 3)
+    assert "it can't be read to its end" in str(problem)
+
+
+def test_a_category_that_is_stored_as_a_uuid_may_be_null(engine: str, data: Path) -> None:
+    kinds = [UUID(int=5).bytes, None, UUID(int=2**127 + 1).bytes]
+    columns = table(people(3)).drop_columns(["bufdir_category"])
+    written_as = pa.ExtensionArray.from_storage(pa.uuid(), pa.array(kinds, pa.binary(16)))
+    write(data, columns.append_column("bufdir_category", written_as))
+    chosen = exports.settings(
+        categories=["ungdom"], export={"categories": {str(UUID(int=5)): "ungdom", "": "ungdom"}}
+    )
+    found = of_engine(data, engine, chosen)
+    assert found == of_engine(data, EngineName.POLARS, chosen)
+    assert ledger(found["ledger"]) == {"counted": 1, "unknown_category": 2}
+
+
 def test_an_engine_names_its_kind(engine: str) -> None:
     assert opened(engine).name == engine
 
@@ -94,7 +125,7 @@ def test_no_exports_give_empty_answers(engine: str, data: Path) -> None:
         assert sum(survey.ledger.values()) == 0
         assert (survey.rows_by_file, survey.organisations_by_file) == ([], [])
         assert (survey.checksums, survey.contents("year")) == ({}, {})
-        assert survey.rejected_rows([]) == {}
+        assert (survey.rejected_rows([]), survey.unplaced_rows()) == ({}, b"")
 
 
 def test_an_engine_finds_the_valid_organisations_of_all_rows(engine: str, data: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.model.columns import Ticks, Unit
 from pipeline.sources import batches
-from tests.given import AUTUMN, CELL, cells, export, ledgers, read, row
+from tests.given import AUTUMN, CELL, cells, export, ledgers, read, row, survey_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,6 +115,19 @@ def test_beyond_all_years_it_is_the_farthest_instant_of_all(data: Path) -> None:
     last, first, near = batch["updated_at"].to_pylist()
     assert last > 2**61
     assert first < near < last
+
+
+@pytest.mark.parametrize(
+    ("day", "nanoseconds"),
+    [(2**31 - 1 - JULIAN_DAY, 5), (60_000_000, 7), (-400_000, 5), (0, 2**63 - 1), (0, -1)],
+)
+def test_every_engine_reads_an_instant_beyond_all_years_alike(
+    engine: str, data: Path, day: int, nanoseconds: int
+) -> None:
+    written(data, [(day, nanoseconds), (19_000, 5)])
+    with survey_of(data, engine=engine) as found, survey_of(data) as expected:
+        assert found.contents("quarter") == expected.contents("quarter")
+        assert found.checksums == expected.checksums
 
 
 def test_nulls_among_them_stay_null(engine: str, data: Path) -> None:

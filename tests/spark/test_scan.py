@@ -10,8 +10,18 @@ import pyarrow as pa
 import pytest
 
 from pipeline.engines import UnreadableExports
+from pipeline.errors import EngineFailed
 from tests.api.serving import BASE, nightly_run, serving
-from tests.given import cells, export, opened, people, row, scan_request, survey_of
+from tests.given import (
+    cells,
+    export,
+    opened,
+    people,
+    row,
+    scan_request,
+    settings,
+    survey_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,6 +106,40 @@ def test_several_damaged_files_are_found_at_once(data: Path) -> None:
     with pytest.raises(UnreadableExports) as refused:
         opened("spark").survey(scan_request(data))
     assert [one.file.name for one in refused.value.refused] == ["1.parquet", "3.parquet"]
+
+
+def test_a_location_below_a_folder_above_is_read_where_its_link_leads(
+    data: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "disk" / "organisation"
+    elsewhere.mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to(elsewhere)
+    export(data, people(3))
+    export(data, people(2, org_id="org-2"), "b.parquet")
+    (data / "exports").rename(tmp_path / "disk" / "delivered")
+    chosen = settings(exports={"location": "../delivered"})
+    with survey_of(link, chosen, "spark") as found:
+        assert found.rows_by_file == [3, 2]
+
+
+def test_a_damaged_file_is_refused_whatever_its_name_is(data: Path) -> None:
+    path = export(data, people(200), "UNAVAILABLE-1.parquet", compression="none")
+    export(data, people(2), "good.parquet")
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(content[:4] + bytes(half) + content[4 + half :])
+    with pytest.raises(UnreadableExports) as refused:
+        opened("spark").survey(scan_request(data))
+    assert [one.file.name for one in refused.value.refused] == ["UNAVAILABLE-1.parquet"]
+
+
+def test_a_file_that_the_cluster_does_not_reach_ends_the_run_with_a_sentence(data: Path) -> None:
+    path = export(data, people(3))
+    request = scan_request(data)
+    path.unlink()
+    with pytest.raises(EngineFailed, match=r"the engine spark failed: .*a\.parquet"):
+        opened("spark").survey(request)
 
 
 def test_a_refresh_through_the_api_does_not_name_the_cluster(data: Path) -> None:

@@ -132,15 +132,21 @@ class DuckDBSurvey:
         yield {cell: found[cell] for cell in sorted(cells) if cell in found}
 
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
-        """Give the rows of these cells for quarantine, and those that are in no cell."""
+        """Give the rows of these cells for quarantine, in the order of files and rows."""
+        return quarantine.by_cell(self._rejected, cells, self.request)
+
+    def unplaced_rows(self) -> bytes:
+        """Give the rows that are in no cell for quarantine, as `rejected_rows`."""
+        return quarantine.unplaced(self._rejected, self.request)
+
+    @cached_property
+    def _rejected(self) -> pl.DataFrame:
         lines = ", ".join(map(str, quarantine.LINES))
         columns = ", ".join(quarantine.columns(self.request.terms.columns))
         relation = self.connection.sql(
             f"SELECT {columns} FROM validated WHERE {steps.REASON} IN ({lines})"
         )
-        rows = grouping.frame_of(relation.to_arrow_table())
-        names = [export.file.name for export in self.request.exports]
-        return quarantine.render(rows, names, cells, self.request.terms.columns)
+        return grouping.frame_of(relation.to_arrow_table())
 
 
 def _collected(query: Frame) -> pl.DataFrame:

@@ -178,12 +178,18 @@ class PolarsSurvey:
             yield from self._again.count(kind, others)
 
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
-        """Give the rows of these cells for quarantine, and those that are in no cell."""
-        columns = self.request.terms.columns
+        """Give the rows of these cells for quarantine, in the order of files and rows."""
+        return quarantine.by_cell(self._rejected, cells, self.request)
+
+    def unplaced_rows(self) -> bytes:
+        """Give the rows that are in no cell for quarantine, as `rejected_rows`."""
+        return quarantine.unplaced(self._rejected, self.request)
+
+    @cached_property
+    def _rejected(self) -> pl.DataFrame:
         own = (_numbered_files(self.request, one, one.rejected) for one in self.partials)
-        rows = pl.concat([*own, quarantine.select(self.several.lazy(), columns).collect()])
-        names = [export.file.name for export in self.request.exports]
-        return quarantine.render(rows, names, cells, columns)
+        of_several = quarantine.select(self.several.lazy(), self.request.terms.columns)
+        return pl.concat([*own, of_several.collect()])
 
     @cached_property
     def _again(self) -> PolarsSurvey:

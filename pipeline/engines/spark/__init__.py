@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from pipeline.engines.spark.cluster import Cluster
     from pipeline.engines.spark.scan import Sources
     from pipeline.engines.spark.survey import SparkSurvey
+    from pipeline.errors import ExportRefused
     from pipeline.settings import EngineSettings
+    from pipeline.sources.accepted import Export
 
 Answer = TypeVar("Answer")
 
@@ -79,12 +81,25 @@ class Spark:
         try:
             return ask(self.cluster, request, of)
         except (ReadFailed, *scan.READ_ERRORS) as error:
-            refused, only_by_arrow = scan.examine(self.cluster, of)
+            refused, only_by_arrow = self._examined(of)
             if refused:
                 raise UnreadableExports(refused) from error
             if not only_by_arrow:
                 raise EngineFailed("spark", str(error)) from error
         try:
             return ask(self.cluster, request, scan.sources(request.exports, only_by_arrow))
+        except (ReadFailed, *scan.READ_ERRORS) as error:
+            raise EngineFailed("spark", str(error)) from error
+
+    def _examined(self, of: Sources) -> tuple[Mapping[Export, ExportRefused], frozenset[Export]]:
+        """Find the exports that can't be read, and those that only Arrow reads.
+
+        Raises:
+            EngineFailed: The cluster does not reach a file, or could not answer.
+        """
+        from pipeline.engines.spark import scan  # noqa: PLC0415 (as above)
+
+        try:
+            return scan.examine(self.cluster, of)
         except ReadFailed as error:
             raise EngineFailed("spark", str(error)) from error

@@ -10,7 +10,7 @@ import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from pipeline.errors import EngineFailed
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-_OF_FILES: Final = re.compile(r"\[FAILED_READ_FILE|\[PATH_NOT_FOUND|\[CANNOT_READ_FILE|\[FILE_NOT")
+_OF_FILES: Final = re.compile(
+    r"\[FAILED_READ_FILE|\[PATH_NOT_FOUND|\[CANNOT_READ_FILE|\[FILE_NOT|\[INVALID_UTF8_STRING"
+)
 _UNAVAILABLE: Final = "UNAVAILABLE"
 """The status of a Connect server that is gone, as gRPC names it."""
 
@@ -48,30 +50,28 @@ class Cluster:
         try:
             yield
         except errors() as error:
-            if _UNAVAILABLE in str(error):
+            if _is_gone(error):
                 self._hang_up()
             raise _translated(error, self.address) from error
 
-    def collect(self, frame: DataFrame) -> Any:  # noqa: ANN401 (pyarrow ships no types)
-        """Collect a few rows as an Arrow table.
+    def hold(self, name: str, frame: DataFrame) -> DataFrame:
+        """Let the cluster hold rows under this name as soon as they are computed."""
+        frame.createOrReplaceTempView(name)
+        self.spark.catalog.cacheTable(name)
+        return self.spark.table(name)
 
-        Raises:
-            ReadFailed, EngineFailed: As `query`.
-        """
-        with self.query():
-            return frame.toArrow()
-
-    def forget(self, frame: DataFrame, *, is_cancelled: bool = False) -> None:
+    def forget(self, name: str, *, is_cancelled: bool = False) -> None:
         """Let the cluster forget rows that it holds, as far as it can still be reached.
 
         Args:
-            frame: The rows.
+            name: The name of the rows.
             is_cancelled: Cancel queries as well, which the cluster would finish for no one.
         """
-        with suppress(*errors()):
-            if is_cancelled:
+        if is_cancelled:
+            with suppress(*errors()):
                 self.spark.interruptTag(self.tag)
-            frame.unpersist()
+        with suppress(*errors()):
+            self.spark.catalog.dropTempView(name)
 
     def _hang_up(self) -> None:
         """Send nothing more to a Connect server that is gone; each request would be retried."""
@@ -102,8 +102,13 @@ def _translated(error: Exception, address: str) -> Exception:
         return ReadFailed(sentence_of(error))
     if isinstance(error, (AnalysisException, ParseException)):
         return cast("Exception", error)  # a fault of this program
-    failure = "gave no answer" if _UNAVAILABLE in str(error) else "could not carry out a query"
+    failure = "gave no answer" if _is_gone(error) else "could not carry out a query"
     return EngineFailed("spark", f"{address} {failure} ({sentence_of(error)})")
+
+
+def _is_gone(error: Exception) -> bool:
+    """Return whether the server is gone; names of files, in other errors, have any text."""
+    return _UNAVAILABLE in str(error) and not _OF_FILES.search(str(error))
 
 
 def sentence_of(error: Exception) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
 import polars as pl
+import pyarrow as pa
 from pyspark.sql import Window
 from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
 
@@ -60,7 +61,7 @@ HAS_CELL: Final = "has_cell"
 """Whether a row is in a cell."""
 
 
-def validated(scanned: DataFrame, request: ScanRequest) -> DataFrame:
+def validated(cluster: Cluster, scanned: DataFrame, request: ScanRequest) -> DataFrame:
     """Validate the rows of a scan: month, verdict, seconds, checksums, and what quarantine shows.
 
     Sorting compares the hash of the key first, and its texts only where hashes are equal.
@@ -68,7 +69,9 @@ def validated(scanned: DataFrame, request: ScanRequest) -> DataFrame:
     columns = request.terms.columns
     key = (_KEY_HASH, _PARTITION, *KEY, *_APART)
     if request.organisations is not None:
-        scanned = scanned.filter(F.col(ORG_ID).isin(list(request.organisations)))
+        wanted = pa.table({ORG_ID: pa.array(request.organisations, pa.string())})
+        of_wanted = cluster.spark.createDataFrame(wanted)
+        scanned = scanned.join(F.broadcast(of_wanted), ORG_ID, "left_semi")
     names = row_hash.hashed_columns(columns)
     hashed = scanned.withColumn(ROW_HASH, hashing.row_hash(names, dict(scanned.dtypes)))
     checked = steps.check_organisations(nw.from_native(hashed))
@@ -133,8 +136,9 @@ def exact_seconds(hours: pl.DataFrame) -> pl.DataFrame:
 
 def with_exact_seconds(rows: DataFrame, exact: DataFrame) -> DataFrame:
     """Replace the seconds of validated rows near half a second by `exact_seconds`."""
-    joined = rows.join(F.broadcast(exact), NEAR_HALF, "left")
-    return joined.withColumn(SECONDS, F.coalesce(F.col(EXACT_SECONDS), F.col(SECONDS)))
+    is_near = F.col(NEAR_HALF).isNotNull()
+    seconds = F.when(is_near, F.col(EXACT_SECONDS)).otherwise(F.col(SECONDS))
+    return rows.join(exact, NEAR_HALF, "left").withColumn(SECONDS, seconds)
 
 
 def counted_rows() -> Column:
@@ -153,8 +157,8 @@ def file_checksums(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> 
         names = row_hash.hashed_columns(request.terms.columns)
         hashed = scanned.select(FILE, hashing.row_hash(names, dict(scanned.dtypes)).alias(ROW_HASH))
         summands = hashed.select(FILE, hashing.checksum(ROW_HASH, ROW_HASH).alias(_FILE_CHECKSUM))
-        query = summands.groupBy(FILE).agg(*hashing.sums(_FILE_CHECKSUM))
-    return content_checksums(request, grouping.frame_of(cluster.collect(query)))
+        sums = summands.groupBy(FILE).agg(*hashing.sums(_FILE_CHECKSUM)).toArrow()
+    return content_checksums(request, grouping.frame_of(sums))
 
 
 def content_checksums(request: ScanRequest, files: pl.DataFrame) -> Mapping[str, str]:
@@ -174,7 +178,7 @@ def organisations(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> f
         ReadFailed, OSError, pyarrow.ArrowException, EngineFailed: As `survey`.
     """
     with cluster.query():
-        named = scan.scan(cluster, request, of).select(ORG_ID)
-        checked = steps.check_organisations(nw.from_native(named)).to_native()
-        query = checked.filter(rules.HAS_VALID_ORG).select(ORG_ID).distinct()
-    return frozenset(grouping.frame_of(cluster.collect(query)).get_column(ORG_ID))
+        read = scan.scan(cluster, request, of).select(ORG_ID)
+        checked = steps.check_organisations(nw.from_native(read)).to_native()
+        named = checked.filter(rules.HAS_VALID_ORG).select(ORG_ID).distinct().toArrow()
+    return frozenset(grouping.frame_of(named).get_column(ORG_ID))

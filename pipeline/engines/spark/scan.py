@@ -6,6 +6,7 @@ read by Arrow in this process, a few rows at a time, and sent to the cluster.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -128,7 +129,11 @@ def _read(spark: SparkSession, exports: Iterable[Export], **options: str) -> Dat
 def _absolute(export: Export) -> str:
     """Give a file's address without a scheme for paths of this machine."""
     location = export.file.location
-    return location if "://" in location else str(Path(location).absolute())
+    if "://" in location:
+        return location
+    path = Path(location).absolute()
+    # Hadoop takes `..` for the folder above by name, which it is not after a link.
+    return os.path.realpath(path) if ".." in path.parts else str(path)
 
 
 def _address(export: Export) -> str:
@@ -194,19 +199,21 @@ def examine(
 ) -> tuple[Mapping[Export, ExportRefused], frozenset[Export]]:
     """Find the exports that can't be read to their end, and those that only Spark can't read.
 
-    The cluster counts the rows of each file up to the first that it can't read. A file with fewer
-    than its footer has is then read by Arrow here, which has the clearer errors.
+    The cluster counts the rows of each file up to the first that it can't read, without those that
+    are no UTF-8. A file with fewer than its footer has is then read by Arrow here, which has the
+    clearer errors.
 
     Raises:
         ReadFailed, EngineFailed: As `Cluster.query`.
     """
     counts: dict[str, int] = {}
     for group in of.alike:
-        rows = _read(cluster.spark, group.values(), ignoreCorruptFiles="true")
-        # Only columns whose values are wanted are read.
-        values = [F.count(F.col(stored.quoted(name))) for name in rows.columns]
-        query = rows.groupBy(_path().alias(_PATH)).agg(F.count(F.lit(1)).alias(ROWS), *values)
-        table = cluster.collect(query)
+        with cluster.query():
+            rows = _read(cluster.spark, group.values(), ignoreCorruptFiles="true")
+            # Only columns whose values are wanted are read.
+            values = [F.count(F.col(stored.quoted(name))) for name in rows.columns]
+            legible = F.count_if(stored.is_legible(next(iter(group.values())))).alias(ROWS)
+            table = rows.groupBy(_path().alias(_PATH)).agg(legible, *values).toArrow()
         counts |= dict(zip(table[_PATH].to_pylist(), table[ROWS].to_pylist(), strict=True))
     exports = [export for group in of.alike for export in group.values()]
     short = [one for one in exports if counts.get(_absolute(one), 0) != one.rows]

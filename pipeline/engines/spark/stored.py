@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
 
 from pipeline.model.columns import NANOSECONDS_OF, ColumnMapping, Ticks, Unit
+from pipeline.sources.batches import FAR_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pyspark.sql import Column
 
     from pipeline.sources.accepted import Export
 
 _INT96: Final = "INT96"
+_TEXTS: Final = frozenset({"String", "Enum"})
+"""Parquet's types that are read as texts."""
 _WIDEST_DECIMAL: Final = 38
 _JULIAN_DAY_OF_1970: Final = 2_440_588
-_DAY_US: Final = 86_400_000_000
+_DAY_SECONDS: Final = 86_400
 _HYPHENATED: Final = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 """The groups of digits of a UUID: first digit and length."""
 
@@ -88,7 +92,7 @@ def _read_as(column: StoredColumn) -> str:
             return "BIGINT"
         case (("Date" | "Null"), "INT32"):
             return "INT"
-        case (("String" | "Enum"), _):
+        case kind, _ if kind in _TEXTS:
             return "STRING"
         case _, physical:
             return _PHYSICAL.get(physical, "BINARY")
@@ -137,17 +141,46 @@ def _value(column: StoredColumn, value: Column) -> Column:
             return _float16(value)
         case "UUID":
             digits = F.lower(F.hex(value))
-            return F.concat_ws("-", *(F.substring(digits, *one) for one in _HYPHENATED))
+            return F.concat(*_joined(F.substring(digits, *one) for one in _HYPHENATED))
+        case kind if kind in _TEXTS:
+            return F.validate_utf8(value)  # an error, as on every other engine
         case _:
             return value
+
+
+def _joined(groups: Iterable[Column]) -> list[Column]:
+    """Put hyphens between groups of digits."""
+    first, *others = groups
+    return [first, *chain.from_iterable((F.lit("-"), group) for group in others)]
+
+
+def is_legible(export: Export) -> Column:
+    """Tell whether all texts of a row, as the file has them, are UTF-8."""
+    texts = [one for one in columns(export) if one.kind in _TEXTS]
+    legible = ", ".join(f"coalesce(is_valid_utf8({quoted(one.theirs)}), true)" for one in texts)
+    return F.expr(f"forall(array({legible}), legible -> legible)")
 
 
 def _split(column: StoredColumn, value: Column) -> tuple[Column, Column]:
     if column.physical != _INT96:
         return split_nanoseconds(column.ours, value)
     days = _little_endian(value, 9, 4).cast("bigint") - F.lit(_JULIAN_DAY_OF_1970)
-    micros, beyond = split_nanoseconds(column.ours, _little_endian(value, 1, 8).cast("bigint"))
-    return (days * F.lit(_DAY_US) + micros).alias(column.ours), beyond
+    nanoseconds = _little_endian(value, 1, 8)
+    seconds = days * F.lit(_DAY_SECONDS) + _quotient(nanoseconds, 10**9)
+    is_far = F.abs(seconds) > F.lit(FAR_SECONDS)
+    micros = days * F.lit(_DAY_SECONDS * 10**6) + _quotient(nanoseconds, 1000)
+    last = F.signum(seconds).cast("bigint") * F.lit(FAR_SECONDS * 10**6)
+    beyond = F.pmod(nanoseconds, F.lit(1000)).cast("bigint")
+    return (
+        F.when(is_far, last).otherwise(micros).alias(column.ours),
+        F.when(is_far, F.lit(0)).otherwise(beyond).alias(NANOSECONDS_OF[column.ours]),
+    )
+
+
+def _quotient(number: Column, divisor: int) -> Column:
+    """Divide whole numbers that are not negative."""
+    quotient: Column = F.call_function("div", number, F.lit(divisor)).cast("bigint")
+    return quotient
 
 
 def split_nanoseconds(ours: str, value: Column) -> tuple[Column, Column]:

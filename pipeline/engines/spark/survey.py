@@ -6,9 +6,11 @@ quarantined.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Self
+from uuid import uuid4
 
 import narwhals as nw
 import polars as pl
@@ -47,6 +49,8 @@ class SparkSurvey:
     cluster: Cluster
     request: ScanRequest
     of: scan.Sources
+    name: str
+    """The name under which the cluster holds the rows."""
     rows: DataFrame
     """One row per row that was asked for, with month, verdict, seconds and checksums."""
     files: pl.DataFrame
@@ -58,7 +62,7 @@ class SparkSurvey:
 
     def __exit__(self, kind: object, *_: object) -> None:
         """Let the cluster forget the rows, and cancel what it still computes."""
-        self.cluster.forget(self.rows, is_cancelled=kind is not None)
+        self.cluster.forget(self.name, is_cancelled=kind is not None)
 
     def commit(self) -> None:
         """Do nothing: there is no cache."""
@@ -69,8 +73,11 @@ class SparkSurvey:
         if self.request.organisations is None:
             counts = self.files.group_by(FILE).agg(pl.col(steps.ROWS).sum())
         else:
-            everything = scan.scan(self.cluster, self.request, self.of)
-            counts = self._collected(everything.groupBy(FILE).agg(plan.counted_rows()))
+            with self._query():
+                everything = scan.scan(self.cluster, self.request, self.of)
+                # A column whose values are read: a count of rows alone reads the footers only.
+                values = F.count(ORG_ID).alias(ORG_ID)
+                counts = self._collected(everything.groupBy(FILE).agg(plan.counted_rows(), values))
         found = dict(counts.select(FILE, steps.ROWS).iter_rows())
         return [found.get(place, 0) for place in range(len(self.request.exports))]
 
@@ -123,25 +130,31 @@ class SparkSurvey:
         """Count these cells of one kind, some at a time; cells without rows are left out."""
         breakdowns = self.request.terms.breakdowns
         for some in _some_at_a_time(cells):
-            rows = nw.from_native(self._with_exact_seconds(self._of(some)))
-            queries = grouping.queries(rows, kind, breakdowns, plan.COUNTING)
-            counts, lines = (
-                self._collected(query.to_native()) for query in (queries.counts, queries.ledger)
-            )
+            with self._query():
+                rows = nw.from_native(self._with_exact_seconds(self._of(some)))
+                queries = grouping.queries(rows, kind, breakdowns, plan.COUNTING)
+                counts, lines = (
+                    self._collected(query.to_native()) for query in (queries.counts, queries.ledger)
+                )
             yield grouping.fold(kind, grouping.groups(counts, lines, breakdowns), breakdowns)
 
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
-        """Give the rows of these cells for quarantine, and those that are in no cell."""
+        """Give the rows of these cells for quarantine, in the order of files and rows."""
         found: RejectedRows = {}
-        names = [export.file.name for export in self.request.exports]
-        without_cell = self.rows.filter(F.col(steps.MONTH).isNull())
-        parts: list[tuple[DataFrame, Sequence[Cell]]] = [(without_cell, ())]
-        parts += [(self._of(some), some) for some in _some_at_a_time(cells)]
-        for rows, some in parts:
-            left_out = rows.filter(F.col(plan.REJECTED).isNotNull()).select(f"{plan.REJECTED}.*")
-            frame = self._collected(left_out)
-            found |= quarantine.render(frame, names, some, self.request.terms.columns)
+        for some in _some_at_a_time(cells):
+            with self._query():
+                rows = self._rejected(self._of(some))
+            found |= quarantine.by_cell(rows, some, self.request)
         return found
+
+    def unplaced_rows(self) -> bytes:
+        """Give the rows that are in no cell for quarantine, as `rejected_rows`."""
+        rows = self._rejected(self.rows.filter(F.col(steps.MONTH).isNull()))
+        return quarantine.unplaced(rows, self.request)
+
+    def _rejected(self, rows: DataFrame) -> pl.DataFrame:
+        left_out = rows.filter(F.col(plan.REJECTED).isNotNull())
+        return self._collected(left_out.select(f"{plan.REJECTED}.*"))
 
     @cached_property
     def _exact_seconds(self) -> pl.DataFrame:
@@ -161,8 +174,15 @@ class SparkSurvey:
         return self.rows.join(F.broadcast(months), [ORG_ID, steps.MONTH], "left_semi")
 
     def _collected(self, query: DataFrame) -> pl.DataFrame:
+        with self._query():
+            return grouping.frame_of(query.toArrow())
+
+    @contextmanager
+    def _query(self) -> Iterator[None]:
+        """Translate the errors of planning and of queries, after the rows were read once."""
         try:
-            return grouping.frame_of(self.cluster.collect(query))
+            with self.cluster.query():
+                yield
         except ReadFailed as error:
             problem = f"an export could not be read a second time ({error})"
             raise EngineFailed("spark", problem) from error
@@ -175,14 +195,18 @@ def survey(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> SparkSur
         ReadFailed, OSError, pyarrow.ArrowException: A file can't be read to its end.
         EngineFailed: As `Cluster.query`.
     """
-    with cluster.query():
-        rows = plan.validated(scan.scan(cluster, request, of), request).persist()
+    name = f"bufdir_{uuid4().hex}"
     try:
-        files = grouping.frame_of(cluster.collect(plan.by_file(rows)))
+        with cluster.query():
+            planned = plan.validated(cluster, scan.scan(cluster, request, of), request)
+            # A cluster gives the rows that it holds for every plan that is alike, whoever asks,
+            # even if files were rewritten since. So each survey has a plan of its own.
+            rows = cluster.hold(name, planned.filter(F.lit(name).isNotNull()))
+            files = grouping.frame_of(plan.by_file(rows).toArrow())
     except BaseException:
-        cluster.forget(rows, is_cancelled=True)
+        cluster.forget(name, is_cancelled=True)
         raise
-    return SparkSurvey(cluster, request, of, rows, files)
+    return SparkSurvey(cluster, request, of, name, rows, files)
 
 
 def _by_line(files: pl.DataFrame) -> dict[str, int]:

@@ -1,0 +1,90 @@
+"""Rows that the cluster holds for a survey, and plans as they are in use."""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pytest
+
+from tests.engines.test_conformance import of_engine
+from tests.given import AUTUMN, export, numbers_of, opened, people, row, settings, survey_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.spark
+
+
+def test_rows_that_a_cluster_holds_are_not_those_of_a_file_that_was_rewritten(data: Path) -> None:
+    path = export(data, people(3, hours=1.0))
+    with survey_of(data, engine="spark") as before:
+        seconds = [one.total["seconds"] for one in numbers_of(before).values()]
+        fingerprint = path.stat()
+        export(data, people(3, hours=2.0))
+        os.utime(path, ns=(fingerprint.st_atime_ns, fingerprint.st_mtime_ns))
+        with survey_of(data, engine="spark") as after:
+            seconds += [one.total["seconds"] for one in numbers_of(after).values()]
+    assert seconds == [3 * 3600, 6 * 3600]
+
+
+def test_a_survey_that_ended_leaves_no_rows_behind(data: Path) -> None:
+    path = export(data, people(3))
+    spark: Any = opened("spark")
+    with survey_of(data, engine="spark") as found:
+        assert numbers_of(found)
+        path.unlink()
+    assert spark.cluster.spark.catalog.listTables() == []
+    context = spark.cluster.spark.sparkContext
+    assert list(context._jsc.getPersistentRDDs()) == []  # noqa: SLF001 (there is no other way)
+
+
+@pytest.fixture
+def compiled() -> Iterator[None]:
+    """Let Spark compile and plan as it does in use, with rows in several partitions."""
+    engine: Any = opened("spark")
+    spark = engine.cluster.spark
+    options = {
+        "spark.sql.codegen.wholeStage": "true",
+        "spark.sql.codegen.factoryMode": "FALLBACK",
+        "spark.sql.adaptive.enabled": "true",
+        "spark.sql.adaptive.coalescePartitions.enabled": "false",
+        "spark.sql.shuffle.partitions": "3",
+    }
+    before = {name: spark.conf.get(name) for name in options}
+    for name, value in options.items():
+        spark.conf.set(name, value)
+    yield
+    for name, value in before.items():
+        spark.conf.set(name, value)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_compiled_plans_over_several_partitions_give_the_same(data: Path) -> None:
+    some = random.Random(11)  # noqa: S311 (no secret)
+    half = 1.5 / 3600
+    moments = [AUTUMN - timedelta(days=40 * n) for n in range(6)]
+    for number in range(3):
+        rows = [
+            row(
+                org_id=some.choice(["org-1", "org-2", "-", None]),
+                activity_id=f"a{some.randrange(9)}",
+                participant_id=some.choice([f"p{some.randrange(40)}", "", None]),
+                bufdir_category=some.choice(["ungdom", "eldre", "other", None]),
+                started_at=some.choice([*moments, None]),
+                hours=some.choice([1.0, 0.25, half, 0.14125, -1.0, 99.0, math.nan, math.inf, None]),
+                updated_at=some.choice([*moments, None]),
+                county=some.choice(["03", "", None]),
+            )
+            for _ in range(400)
+        ]
+        export(data, rows, f"{number}.parquet", types={"county": pa.string()})
+    chosen = settings(breakdowns={"county": "county"})
+    found = of_engine(data, "spark", chosen)
+    assert found == of_engine(data, "polars", chosen)
+    assert sum(count > 0 for count in found["ledger"].values()) > 8
