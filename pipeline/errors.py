@@ -18,6 +18,11 @@ Translated = TypeVar("Translated")
 class BufdirError(Exception):
     """The base of all expected failures; `str()` is one sentence with what to do."""
 
+    @property
+    def public(self) -> str:
+        """The sentence without what only operators may know."""
+        return str(self)
+
 
 @dataclass(eq=False)
 class InvalidSetting(BufdirError):
@@ -214,9 +219,17 @@ class EngineFailed(BufdirError):
 
     engine: str
     problem: str
+    detail: str = ""
+    """The words of the engine's own library, which may name computers."""
 
     def __str__(self) -> str:
-        return f"the engine {self.engine} failed: {self.problem}; nothing was published"
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"the engine {self.engine} failed: {self.problem}{detail}; nothing was published"
+
+    @property
+    def public(self) -> str:
+        """The sentence without the words of the library."""
+        return str(EngineFailed(self.engine, self.problem))
 
 
 @dataclass(eq=False)

@@ -63,7 +63,7 @@ def _execute(catalog: Catalog, run: Run) -> int:
         outcome = _compute(RunContext(catalog.data, chosen, catalog, _now, logger.info), run)
     except BufdirError as error:
         logger.warning("run_failed", problem=str(error))
-        run_queue.end(catalog, run.id, _now(), str(error))
+        run_queue.end(catalog, run.id, _now(), error.public)
         return endings.EXIT_FAILED
     except MemoryError:
         return endings.EXIT_OUT_OF_MEMORY

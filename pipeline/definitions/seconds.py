@@ -35,16 +35,18 @@ _STEPS: Final = (_NEAR, _TEXT, _WHOLE, _BELOW, _SCALE)
 """Columns between the steps: an expression of all steps would be a hundred times as long."""
 
 
-def add_seconds(rows: Frame, counts: nw.Expr, *, has_halves: bool = True) -> Frame:
+def add_seconds(rows: Frame, counts: nw.Expr, *, decides_halves: bool = True) -> Frame:
     """Add `SECONDS` to each row: whole seconds where it counts, else null.
 
     Args:
         rows: Typed rows.
         counts: Whether a row counts; hours of the others may be infinite, which no integer is.
-        has_halves: False where `IS_NEAR_HALF` is true of no row, which takes half the time.
+        decides_halves: False takes half the time, and leaves hours near half a second to the
+            product of doubles: for rows among which `IS_NEAR_HALF` is true of none, or which the
+            engine rounds again.
     """
     rounded = (nw.when(counts).then(nw.col(HOURS)) * 3600 + 0.5).floor().cast(nw.Int64())
-    if not has_halves:
+    if not decides_halves:
         return rows.with_columns(rounded.alias(SECONDS))
     near = nw.when(counts & IS_NEAR_HALF).then(nw.col(HOURS)).alias(_NEAR)
     exact = nw.col(_BELOW) + _reaches_half().cast(nw.Int64())

@@ -84,7 +84,7 @@ def mark_latest(statements: Frame, columns: Iterable[Column], key: Sequence[str]
     return statements.with_columns((newer == 1).alias(IS_LATEST))
 
 
-def validate(statements: Frame, terms: Terms, *, has_halves: bool = True) -> Frame:
+def validate(statements: Frame, terms: Terms, *, decides_halves: bool = True) -> Frame:
     """Add `REASON`, null where the row counts, and `SECONDS` where it does.
 
     A row that has a reason already, because it is no statement, is unchanged.
@@ -92,7 +92,7 @@ def validate(statements: Frame, terms: Terms, *, has_halves: bool = True) -> Fra
     Args:
         statements: Rows with `IS_LATEST`.
         terms: The terms by which rows count.
-        has_halves: As in `add_seconds`.
+        decides_halves: As in `add_seconds`.
     """
     superseded = {SUPERSEDED: ~nw.col(IS_LATEST)}
     verdict = rules.first_that_fits(superseded | dict(rules.verdicts(terms)))
@@ -100,7 +100,7 @@ def validate(statements: Frame, terms: Terms, *, has_halves: bool = True) -> Fra
         nw.when(nw.col(REASON).is_null()).then(verdict).otherwise(nw.col(REASON)).alias(REASON)
     )
     counts = nw.col(REASON).is_null()
-    return add_seconds(validated, counts, has_halves=has_halves)
+    return add_seconds(validated, counts, decides_halves=decides_halves)
 
 
 def in_periods(rows: Frame, kind: str) -> Frame:

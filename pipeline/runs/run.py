@@ -82,7 +82,7 @@ def refresh(context: RunContext, runs: Sequence[Run], *, force: bool = False) ->
     try:
         return _refresh(context, runs, force=force)
     except BufdirError as error:
-        _end(context, runs, str(error))
+        _end(context, runs, error.public)
         raise
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from pipeline.logs import Level
 
+_SECRET: Final = re.compile(r"secret|password|token|credential|access\.?key", re.IGNORECASE)
+"""Parts of names of Spark's settings whose values are secret."""
 _ZONE: Final = re.compile(r"(?!posix|right/)[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
 """The form of a zone's name; the database has other files too, such as posixrules."""
 
@@ -183,12 +185,23 @@ class EngineSettings(Section):
         if self.spark_remote and self.spark_master:
             problem = "there is a spark_master too; keep one of the two"
             raise _conflict("engine.spark_remote", problem)
-        if "token=" in self.spark_remote:
+        if _SECRET.search(self.spark_remote.partition("/;")[2]):
             problem = (
                 "it must have no token, because settings are shown; set "
                 "SPARK_CONNECT_AUTHENTICATE_TOKEN in the environment"
             )
             raise _conflict("engine.spark_remote", problem)
+        return self
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> Self:
+        for name in self.spark_options:
+            if _SECRET.search(name):
+                problem = (
+                    "it must not be here, because settings are shown; set it in Spark's own "
+                    "configuration, such as conf/spark-defaults.conf"
+                )
+                raise _conflict(f"engine.spark_options.{name}", problem)
         return self
 
     @property

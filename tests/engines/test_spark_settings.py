@@ -62,6 +62,17 @@ def test_one_cluster_is_named_not_two(data: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["spark.hadoop.fs.s3a.secret.key", "spark.hadoop.fs.s3a.access.key", "spark.ssl.keyPassword"],
+)
+def test_an_option_with_a_secret_is_refused_by_name_and_not_repeated(data: Path, name: str) -> None:
+    refusal = refused(data, f'[engine.spark_options]\n"{name}" = "s3cret"\n')
+    assert refusal.name == f"engine.spark_options.{name}"
+    assert "because settings are shown" in str(refusal)
+    assert "s3cret" not in str(refusal)
+
+
 def test_an_address_with_a_token_is_refused_and_not_repeated(data: Path) -> None:
     refusal = refused(data, '[engine]\nspark_remote = "sc://a:15002/;token=s3cret"\n')
     assert isinstance(refusal, InvalidSetting)

@@ -14,6 +14,11 @@ import pytest
 
 from benchmarks import processes
 from benchmarks.processes import EXECUTOR, part_of_spark, terminated
+from pipeline.engines import open_engine
+from pipeline.errors import EngineFailed
+from pipeline.model.states import EngineName
+from pipeline.settings import EngineSettings
+from tests.given import cells, no_events, numbers_of, scan_request
 from tests.spark.conftest import REPOSITORY, environment, finished
 
 if TYPE_CHECKING:
@@ -106,6 +111,20 @@ def test_an_executor_that_is_killed_changes_no_number(
     assert (ended.code, ended.err) == (0, "")
     assert versions(elsewhere) == versions(by_polars)
     assert cluster.log.count("Lost executor") == before + 1
+
+
+def test_rows_that_a_lost_executor_held_are_computed_again_and_a_lost_server_is_an_error(
+    cluster: Cluster, by_polars: Path
+) -> None:
+    chosen = EngineSettings(name=EngineName.SPARK, spark_remote=cluster.remote)
+    engine = open_engine(chosen, None, no_events)
+    with engine.survey(scan_request(by_polars)) as found:
+        os.kill(executors(cluster)[0].id, signal.SIGKILL)
+        assert numbers_of(found) == cells("polars", by_polars)
+        terminated(cluster.server)
+        with pytest.raises(EngineFailed, match=f"the engine spark failed: {cluster.remote} "):
+            numbers_of(found)
+    cluster.start_server()
 
 
 def test_a_server_that_is_gone_ends_a_run_with_a_sentence_and_publishes_nothing(

@@ -169,7 +169,7 @@ def validate(statements: Frame, terms: Terms, rows: pl.DataFrame) -> pl.LazyFram
     """Validate statements, at less cost where none of their rows has hours near half a second."""
     near = nw.from_native(rows.lazy()).select(IS_NEAR_HALF.any())
     has_halves = bool(scan.native(near).collect(engine="streaming").item())
-    return scan.native(steps.validate(statements, terms, has_halves=has_halves))
+    return scan.native(steps.validate(statements, terms, decides_halves=has_halves))
 
 
 def _calendar(typed: pl.DataFrame, everything: Calendar) -> Calendar:

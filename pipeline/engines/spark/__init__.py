@@ -85,11 +85,11 @@ class Spark:
             if refused:
                 raise UnreadableExports(refused) from error
             if not only_by_arrow:
-                raise EngineFailed("spark", str(error)) from error
+                raise EngineFailed("spark", "an export could not be read", str(error)) from error
         try:
             return ask(self.cluster, request, scan.sources(request.exports, only_by_arrow))
         except (ReadFailed, *scan.READ_ERRORS) as error:
-            raise EngineFailed("spark", str(error)) from error
+            raise EngineFailed("spark", "an export could not be read", str(error)) from error
 
     def _examined(self, of: Sources) -> tuple[Mapping[Export, ExportRefused], frozenset[Export]]:
         """Find the exports that can't be read, and those that only Arrow reads.
@@ -102,4 +102,4 @@ class Spark:
         try:
             return scan.examine(self.cluster, of)
         except ReadFailed as error:
-            raise EngineFailed("spark", str(error)) from error
+            raise EngineFailed("spark", "an export could not be read", str(error)) from error

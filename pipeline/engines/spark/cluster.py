@@ -103,7 +103,7 @@ def _translated(error: Exception, address: str) -> Exception:
     if isinstance(error, (AnalysisException, ParseException)):
         return cast("Exception", error)  # a fault of this program
     failure = "gave no answer" if _is_gone(error) else "could not carry out a query"
-    return EngineFailed("spark", f"{address} {failure} ({sentence_of(error)})")
+    return EngineFailed("spark", f"{address} {failure}", sentence_of(error))
 
 
 def _is_gone(error: Exception) -> bool:

@@ -1,6 +1,6 @@
 """Spark's own way of the steps that Narwhals does not give rightly there, or not quickly.
 
-The one place for such work-arounds; a test for each fails once Narwhals does as well.
+`tests/spark/test_workarounds.py` fails once a level or a division is given rightly there as well.
 """
 
 from __future__ import annotations

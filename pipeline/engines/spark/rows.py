@@ -92,7 +92,7 @@ def validated(cluster: Cluster, scanned: DataFrame, request: ScanRequest) -> Dat
     window = Window.partitionBy(*key).orderBy(*newest_first)
     window = window.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     latest = marked.withColumn(_LATEST_HASH, F.first(ROW_HASH).over(window))
-    judged = steps.validate(nw.from_native(latest), request.terms, has_halves=False)
+    judged = steps.validate(nw.from_native(latest), request.terms, decides_halves=False)
     is_near = nw.col(steps.REASON).is_null() & IS_NEAR_HALF
     with_near = judged.with_columns(nw.when(is_near).then(nw.col(HOURS)).alias(NEAR_HALF))
     return with_near.to_native().select(*_held(request))

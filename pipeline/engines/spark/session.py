@@ -100,9 +100,8 @@ def connect(settings: EngineSettings) -> Cluster:
         spark.addTag(tag)
         _configure(spark)
     except errors as error:
-        raise EngineFailed(
-            "spark", f"{address} can't be used ({cluster.sentence_of(error)})"
-        ) from error
+        detail = cluster.sentence_of(error)
+        raise EngineFailed("spark", f"{address} can't be used", detail) from error
     return Cluster(spark, address, tag)
 
 
@@ -143,7 +142,7 @@ def _reach(address: str) -> None:
             problem = error.strerror or str(error)
         else:
             return
-    raise EngineFailed("spark", f"{address} can't be reached ({problem})")
+    raise EngineFailed("spark", f"{address} can't be reached", problem)
 
 
 def _session(settings: EngineSettings) -> SparkSession:

@@ -155,7 +155,7 @@ def _joined(groups: Iterable[Column]) -> list[Column]:
 
 
 def is_legible(export: Export) -> Column:
-    """Tell whether all texts of a row, as the file has them, are UTF-8."""
+    """Find out if all texts of a row, as the file has them, are UTF-8."""
     texts = [one for one in columns(export) if one.kind in _TEXTS]
     legible = ", ".join(f"coalesce(is_valid_utf8({quoted(one.theirs)}), true)" for one in texts)
     return F.expr(f"forall(array({legible}), legible -> legible)")

@@ -184,8 +184,8 @@ class SparkSurvey:
             with self.cluster.query():
                 yield
         except ReadFailed as error:
-            problem = f"an export could not be read a second time ({error})"
-            raise EngineFailed("spark", problem) from error
+            problem = "an export could not be read a second time"
+            raise EngineFailed("spark", problem, str(error)) from error
 
 
 def survey(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> SparkSurvey:
@@ -199,8 +199,8 @@ def survey(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> SparkSur
     try:
         with cluster.query():
             planned = plan.validated(cluster, scan.scan(cluster, request, of), request)
-            # A cluster gives the rows that it holds for every plan that is alike, whoever asks,
-            # even if files were rewritten since. So each survey has a plan of its own.
+            # A cluster gives the rows that it holds for every plan that is alike, even if
+            # files were rewritten since. So each survey has a plan of its own.
             rows = cluster.hold(name, planned.filter(F.lit(name).isNotNull()))
             files = grouping.frame_of(plan.by_file(rows).toArrow())
     except BaseException:
