@@ -128,7 +128,7 @@ def test_rows_that_a_lost_executor_held_are_computed_again_and_a_lost_server_is_
 
 
 def test_a_server_that_is_gone_ends_a_run_with_a_sentence_and_publishes_nothing(
-    cluster: Cluster, by_polars: Path, elsewhere: Path
+    cluster: Cluster, elsewhere: Path
 ) -> None:
     process = cluster.bufdir(elsewhere, "nightly", "--engine", "spark")
     wait_until_busy(process, cluster)
@@ -146,7 +146,4 @@ def test_a_server_that_is_gone_ends_a_run_with_a_sentence_and_publishes_nothing(
         f"bufdir: the engine spark failed: {cluster.remote} can't be reached (Connection refused); "
         "nothing was published\n"
     )
-
     cluster.start_server()
-    checked = cluster.run(elsewhere, "check", "--engine", "spark", "--json")
-    assert json.loads(checked.out)["result"]["plan"] == {"compute": len(versions(by_polars))}
