@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pytest
 
+from pipeline.engines.spark import survey
+from pipeline.model.cells import Cell
 from tests.engines.test_conformance import of_engine
 from tests.given import AUTUMN, export, numbers_of, opened, people, row, settings, survey_of
 
@@ -42,6 +44,26 @@ def test_a_survey_that_ended_leaves_no_rows_behind(data: Path) -> None:
     assert spark.cluster.spark.catalog.listTables() == []
     context = spark.cluster.spark.sparkContext
     assert list(context._jsc.getPersistentRDDs()) == []  # noqa: SLF001 (there is no other way)
+
+
+def test_many_cells_are_counted_in_parts_and_few_are_looked_up(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        started = [AUTUMN - timedelta(days=100 * n) for n in range(number + 1)]
+        rows = [row(org_id=f"org-{number}", started_at=one) for one in started]
+        export(data, [*rows, {**rows[0], "hours": -1.0, "activity_id": "a2"}], f"{number}.parquet")
+    with survey_of(data) as expected, survey_of(data, engine="spark") as found:
+        every = list(expected.contents("quarter"))
+        looked_up = numbers_of(found)
+        monkeypatch.setattr(survey, "_FEW_MONTHS", 0)
+        monkeypatch.setattr(survey, "_MONTHS_AT_ONCE", 4)
+        assert numbers_of(found) == looked_up == numbers_of(expected)
+        for some in (every[::2], [*every[3:5], Cell("none", every[0].period)]):
+            parts = list(found.count("quarter", some))
+            counted = [cell for part in parts for cell in part]
+            assert counted == [cell for cell in some if cell in set(every)]
+            assert found.rejected_rows(some) == expected.rejected_rows(some)
 
 
 @pytest.fixture

@@ -11,15 +11,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import narwhals as nw
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
 
 from pipeline.model.breakdowns import BREAKDOWN, TOTAL, VALUE
-from pipeline.model.metrics import Aggregation, metrics_by
+from pipeline.model.metrics import METRICS, Aggregation, metrics_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column
 
     from pipeline.definitions.dialect import Frame, StepFunction
     from pipeline.model.metrics import Metric
@@ -54,13 +55,15 @@ class SparkDialect:
         """
         first, *others = metrics_by(Aggregation.COUNT_DISTINCT)
         summed = metrics_by(Aggregation.COUNT, Aggregation.SUM)
-        native, by_group = rows.to_native(), (*groups, BREAKDOWN, VALUE)
+        native = rows.to_native()
         parts = [
             self._counted(native, breakdowns, groups, first, summed),
             *(self._counted(native, breakdowns, groups, metric, ()) for metric in others),
         ]
-        joined = reduce(lambda one, other: one.join(other, [*by_group]), parts)
-        found: Frame = nw.from_native(joined)
+        sums = [F.sum(metric.name).alias(metric.name) for metric in METRICS]
+        # Not joined: a cluster may take a part for small enough to be sent to all executors.
+        all_parts = reduce(DataFrame.unionByName, parts).groupBy(*groups, BREAKDOWN, VALUE)
+        found: Frame = nw.from_native(all_parts.agg(*sums))
         return found
 
     def _counted(
@@ -71,7 +74,7 @@ class SparkDialect:
         different: Metric,
         summed: Sequence[Metric],
     ) -> DataFrame:
-        """Count different values of a column, and sum up, by group, breakdown and value."""
+        """Compute these metrics by group, breakdown and value; the others are zero."""
         together = self.together.get(different.column, ())
         key = (*groups, *together, different.column)
         sums = [F.sum(one.name).alias(one.name) for one in summed]
@@ -79,7 +82,10 @@ class SparkDialect:
         divided = once.select(*key, *(one.name for one in summed), F.inline(_pairs(breakdowns)))
         each = _grouped(divided, [*key, BREAKDOWN, VALUE], sums)
         count = F.count(different.column).alias(different.name)
-        return each.groupBy(*groups, BREAKDOWN, VALUE).agg(count, *sums)
+        zero = F.lit(0).cast("bigint")
+        zeros = [zero.alias(one.name) for one in METRICS if one not in {different, *summed}]
+        counted = each.groupBy(*groups, BREAKDOWN, VALUE).agg(count, *sums)
+        return counted.select("*", *zeros)
 
 
 def _summed(metric: Metric) -> Column:

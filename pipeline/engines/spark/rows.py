@@ -71,7 +71,7 @@ def validated(cluster: Cluster, scanned: DataFrame, request: ScanRequest) -> Dat
     if request.organisations is not None:
         wanted = pa.table({ORG_ID: pa.array(request.organisations, pa.string())})
         of_wanted = cluster.spark.createDataFrame(wanted)
-        scanned = scanned.join(F.broadcast(of_wanted), ORG_ID, "left_semi")
+        scanned = scanned.join(of_wanted, ORG_ID, "left_semi")
     names = row_hash.hashed_columns(columns)
     hashed = scanned.withColumn(ROW_HASH, hashing.row_hash(names, dict(scanned.dtypes)))
     checked = steps.check_organisations(nw.from_native(hashed))

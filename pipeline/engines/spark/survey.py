@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, Self
 from uuid import uuid4
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _MONTHS_AT_ONCE: Final = 300_000
 """Organisations and months whose numbers come back together."""
+_FEW_MONTHS: Final = 10_000
+"""Organisations and months that are looked up in a list."""
 
 
 @dataclass(frozen=True)
@@ -129,22 +132,21 @@ class SparkSurvey:
     def count(self, kind: str, cells: Collection[Cell]) -> Iterator[Mapping[Cell, CellNumbers]]:
         """Count these cells of one kind, some at a time; cells without rows are left out."""
         breakdowns = self.request.terms.breakdowns
-        for some in _some_at_a_time(cells):
+        for rows, some in self._parts(cells):
             with self._query():
-                rows = nw.from_native(self._with_exact_seconds(self._of(some)))
-                queries = grouping.queries(rows, kind, breakdowns, plan.COUNTING)
+                exact = nw.from_native(self._with_exact_seconds(rows))
+                queries = grouping.queries(exact, kind, breakdowns, plan.COUNTING)
                 counts, lines = (
                     self._collected(query.to_native()) for query in (queries.counts, queries.ledger)
                 )
-            yield grouping.fold(kind, grouping.groups(counts, lines, breakdowns), breakdowns)
+            found = grouping.fold(kind, grouping.groups(counts, lines, breakdowns), breakdowns)
+            yield {cell: found[cell] for cell in some if cell in found}
 
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
         """Give the rows of these cells for quarantine, in the order of files and rows."""
         found: RejectedRows = {}
-        for some in _some_at_a_time(cells):
-            with self._query():
-                rows = self._rejected(self._of(some))
-            found |= quarantine.by_cell(rows, some, self.request)
+        for rows, some in self._parts(cells):
+            found |= quarantine.by_cell(self._rejected(rows), some, self.request)
         return found
 
     def unplaced_rows(self) -> bytes:
@@ -168,10 +170,37 @@ class SparkSurvey:
         exact = self.cluster.spark.createDataFrame(self._exact_seconds.to_arrow())
         return plan.with_exact_seconds(rows, exact)
 
-    def _of(self, cells: Collection[Cell]) -> DataFrame:
-        """Select the rows of these cells."""
-        months = self.cluster.spark.createDataFrame(quarantine.months(cells).to_arrow())
-        return self.rows.join(F.broadcast(months), [ORG_ID, steps.MONTH], "left_semi")
+    def _parts(self, cells: Iterable[Cell]) -> Iterator[tuple[DataFrame, Sequence[Cell]]]:
+        """Divide cells, so that each part has a bounded number of months, with rows of each part.
+
+        The rows of a few cells are looked up. For many, they are those of organisations next to
+        each other, and of their other cells too: a list of all months would take the driver's
+        memory again for each part.
+        """
+        wanted = sorted(cells)
+        if sum(len(cell.period.months) for cell in wanted) <= _FEW_MONTHS:
+            if wanted:
+                yield self._looked_up(wanted), wanted
+            return
+        parts = self._part_of
+        with_rows = (cell for cell in wanted if cell.org_id in parts)
+        for _, part in groupby(with_rows, lambda cell: parts[cell.org_id]):
+            some = list(part)
+            of_part = F.col(ORG_ID).between(some[0].org_id, some[-1].org_id)
+            yield self.rows.filter(of_part), some
+
+    def _looked_up(self, cells: Iterable[Cell]) -> DataFrame:
+        """Select the rows of a few cells."""
+        with self._query():
+            months = self.cluster.spark.createDataFrame(quarantine.months(cells).to_arrow())
+            return self.rows.join(F.broadcast(months), [ORG_ID, steps.MONTH], "left_semi")
+
+    @cached_property
+    def _part_of(self) -> Mapping[str, int]:
+        """The number of the part of each organisation, in their order."""
+        months = self._months.group_by(ORG_ID).len().sort(ORG_ID)
+        part = pl.col("len").cum_sum() // _MONTHS_AT_ONCE
+        return dict(months.select(ORG_ID, part).iter_rows())
 
     def _collected(self, query: DataFrame) -> pl.DataFrame:
         with self._query():
@@ -212,17 +241,3 @@ def survey(cluster: Cluster, request: ScanRequest, of: scan.Sources) -> SparkSur
 def _by_line(files: pl.DataFrame) -> dict[str, int]:
     lines = files.group_by(steps.REASON).agg(pl.col(steps.ROWS).sum())
     return {LEDGER[line]: rows for line, rows in lines.iter_rows()}
-
-
-def _some_at_a_time(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
-    """Divide cells, in their order, so that each part has a bounded number of months."""
-    some: list[Cell] = []
-    months = 0
-    for cell in sorted(cells):
-        some.append(cell)
-        months += len(cell.period.months)
-        if months >= _MONTHS_AT_ONCE:
-            yield some
-            some, months = [], 0
-    if some:
-        yield some
