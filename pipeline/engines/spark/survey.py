@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pipeline.engines.spark.cluster import Cluster
     from pipeline.model.cells import CellNumbers
 
-_MONTHS_AT_ONCE: Final = 300_000
+_MONTHS_AT_ONCE: Final = 100_000
 """Organisations and months whose numbers come back together."""
 _FEW_MONTHS: Final = 10_000
 """Organisations and months that are looked up in a list."""
