@@ -62,6 +62,7 @@ _DRIVER_OPTIONS: Final = {
 """No progress bar on stderr, and no record of the stack in every part of an expression."""
 _LOG: Final = Path(__file__).with_name("log4j2.properties")
 _JAVA_OPTIONS: Final = "spark.driver.extraJavaOptions"
+_LOCALE: Final = "LC_ALL"
 _INSTALL: Final = {
     False: ("pyspark", "engine.spark_master", ("spark",)),
     True: ("pyspark", "engine.spark_remote", ("spark-client", "spark")),
@@ -186,7 +187,7 @@ def _classic(
     chosen = {**_DRIVER_OPTIONS, **options, _JAVA_OPTIONS: java.rstrip()}
     with TemporaryFile() as messages:
         try:
-            with _stderr_to(messages.fileno()):
+            with _stderr_to(messages.fileno()), _locale_with_all_names():
                 return builder.master(settings.spark_master).config(map=chosen).getOrCreate()
         except cluster.errors() as error:
             messages.seek(0)
@@ -204,6 +205,23 @@ def _stderr_to(file: int) -> Iterator[None]:
     finally:
         os.dup2(own, 2)
         os.close(own)
+
+
+@contextmanager
+def _locale_with_all_names() -> Iterator[None]:
+    """Start programs in this block by a locale in which Java finds files of any name.
+
+    Under cron there is none, and Java then takes names for ASCII.
+    """
+    before = os.environ.get(_LOCALE)
+    os.environ[_LOCALE] = "C.UTF-8"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_LOCALE]
+        else:
+            os.environ[_LOCALE] = before
 
 
 def _configure(spark: SparkSession) -> None:
