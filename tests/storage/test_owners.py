@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -102,19 +103,22 @@ def test_lock_files_of_killed_processes_are_swept_and_those_of_living_ones_stay(
 
 
 def test_a_sweep_takes_no_lock_from_an_owner_that_is_just_made(tmp_path: Path) -> None:
+    stop = Event()
+
     def sweep_often() -> None:
-        for _ in range(400):
+        while not stop.is_set():
             owners.sweep(tmp_path)
 
     with ThreadPoolExecutor(2) as pool:
         sweeps = [pool.submit(sweep_often) for _ in range(2)]
-        made = 0
-        while not all(sweep.done() for sweep in sweeps):
-            owner = owners.create(tmp_path)
-            assert owners.is_alive(tmp_path, owner.name)
-            owners.close(tmp_path, owner)
-            made += 1
-    assert made > 0
+        try:
+            for _ in range(200):
+                owner = owners.create(tmp_path)
+                assert owners.is_alive(tmp_path, owner.name)
+                owners.close(tmp_path, owner)
+        finally:
+            stop.set()
+    assert [sweep.exception() for sweep in sweeps] == [None, None]
     assert locks(tmp_path) == set()
 
 
