@@ -250,10 +250,11 @@ class LedgerBroken(BufdirError):
     where: str
     read: int
     accounted: int
+    unit: str = "rows"
 
     def __str__(self) -> str:
         return (
-            f"the ledger of {self.where} does not add up: {self.read:,} rows read, "
+            f"the ledger of {self.where} does not add up: {self.read:,} {self.unit} read, "
             f"{self.accounted:,} accounted for; nothing was published, report this as a bug"
         )
 

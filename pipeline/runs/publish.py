@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.model.cells import CellNumbers
-    from pipeline.model.metrics import Numbers
     from pipeline.model.versions import Version
     from pipeline.runs.context import RunContext
     from pipeline.runs.gather import RunInputs
@@ -149,7 +148,7 @@ def _counted(
 
 
 def _check_accounted(planned: PlannedVersion, counted: CellNumbers) -> None:
-    """Check that a cell's numbers and ledger account for its rows.
+    """Check that a cell's numbers, each breakdown of them, and its ledger account for its rows.
 
     Raises:
         LedgerBroken: They do not.
@@ -159,16 +158,14 @@ def _check_accounted(planned: PlannedVersion, counted: CellNumbers) -> None:
     different = [counted.total[name] for name in _PEOPLE_AND_ACTIVITIES]
     # A cell with participations has at least one person, and at most one for each of them.
     is_possible = all(bool(total) <= number <= total for number in different)
-    is_divided = all(_adds_up(counted.total, values) for values in counted.breakdowns.values())
-    if accounted != rows or counted.ledger[COUNTED] != total or not is_possible or not is_divided:
+    if accounted != rows or counted.ledger[COUNTED] != total or not is_possible:
         raise LedgerBroken(str(planned.decision.cell), rows, accounted)
-
-
-def _adds_up(total: Numbers, values: Mapping[str, Numbers]) -> bool:
-    """Return whether what adds up over the values of a breakdown gives the total."""
-    return all(
-        sum(numbers[name] for numbers in values.values()) == total[name] for name in _ADDITIVE
-    )
+    for breakdown, values in counted.breakdowns.items():
+        for name in _ADDITIVE:
+            divided = sum(numbers[name] for numbers in values.values())
+            if divided != counted.total[name]:
+                where = f"{planned.decision.cell} by {breakdown}"
+                raise LedgerBroken(where, counted.total[name], divided, name)
 
 
 def publish(

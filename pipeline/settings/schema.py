@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
     from pipeline.logs import Level
 
-_SECRET: Final = re.compile(r"secret|password|token|credential|access\.?key", re.IGNORECASE)
+_SECRET: Final = re.compile(
+    r"secret|password|token|credential|(access|account|api)[.-]?key", re.IGNORECASE
+)
 """Parts of names of Spark's settings whose values are secret."""
 _ZONE: Final = re.compile(r"(?!posix|right/)[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
 """The form of a zone's name; the database has other files too, such as posixrules."""
@@ -185,7 +187,7 @@ class EngineSettings(Section):
         if self.spark_remote and self.spark_master:
             problem = "there is a spark_master too; keep one of the two"
             raise _conflict("engine.spark_remote", problem)
-        if _SECRET.search(self.spark_remote.partition("/;")[2]):
+        if _SECRET.search(self.spark_remote.partition(";")[2]):
             problem = (
                 "it must have no token, because settings are shown; set "
                 "SPARK_CONNECT_AUTHENTICATE_TOKEN in the environment"
@@ -207,7 +209,7 @@ class EngineSettings(Section):
     @property
     def cluster(self) -> str:
         """The address of the cluster, without parameters of Spark Connect; empty if none is set."""
-        return (self.spark_remote or self.spark_master).partition("/;")[0]
+        return (self.spark_remote or self.spark_master).partition(";")[0].rstrip("/")
 
 
 class Settings(Section):

@@ -64,7 +64,12 @@ def test_one_cluster_is_named_not_two(data: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["spark.hadoop.fs.s3a.secret.key", "spark.hadoop.fs.s3a.access.key", "spark.ssl.keyPassword"],
+    [
+        "spark.hadoop.fs.s3a.secret.key",
+        "spark.hadoop.fs.s3a.access.key",
+        "spark.hadoop.fs.azure.account.key.a.example.org",
+        "spark.ssl.keyPassword",
+    ],
 )
 def test_an_option_with_a_secret_is_refused_by_name_and_not_repeated(data: Path, name: str) -> None:
     refusal = refused(data, f'[engine.spark_options]\n"{name}" = "s3cret"\n')
@@ -73,8 +78,11 @@ def test_an_option_with_a_secret_is_refused_by_name_and_not_repeated(data: Path,
     assert "s3cret" not in str(refusal)
 
 
-def test_an_address_with_a_token_is_refused_and_not_repeated(data: Path) -> None:
-    refusal = refused(data, '[engine]\nspark_remote = "sc://a:15002/;token=s3cret"\n')
+@pytest.mark.parametrize(
+    "given", ["/;token=s3cret", ";use_ssl=true;token=s3cret", "/;x-api-key=s3cret"]
+)
+def test_an_address_with_a_token_is_refused_and_not_repeated(data: Path, given: str) -> None:
+    refusal = refused(data, f'[engine]\nspark_remote = "sc://a:15002{given}"\n')
     assert isinstance(refusal, InvalidSetting)
     assert "s3cret" not in str(refusal)
     assert "SPARK_CONNECT_AUTHENTICATE_TOKEN" in str(refusal)

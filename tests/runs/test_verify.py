@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
@@ -19,8 +20,10 @@ from pipeline.storage import version_files
 from tests.given import CELL, NOW, Q4, SUMMER, DataFolder, as_newer_release, people, row
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from pipeline.engines import Survey
+    from pipeline.model.cells import Cell, CellNumbers
     from pipeline.runs.verify import VerifiedSnapshot
 
 
@@ -178,6 +181,45 @@ def test_verifying_changes_nothing(populated: DataFolder) -> None:
     before = (populated.files(), populated.published())
     verify(populated)
     assert (populated.files(), populated.published()) == before
+
+
+class OneShareShort:
+    """A survey whose numbers by category lack some of one metric."""
+
+    def __init__(self, survey: Survey, metric: str) -> None:
+        self.survey = survey
+        self.metric = metric
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.survey, name)
+
+    def count(self, kind: str, cells: Any) -> Iterator[Mapping[Cell, CellNumbers]]:
+        """Count, and take one from the first category that has any."""
+        for found in self.survey.count(kind, cells):
+            for numbers in found.values():
+                share = next(one for one in numbers.categories.values() if one[self.metric])
+                share[self.metric] -= 1
+            yield found
+
+
+@pytest.mark.parametrize(
+    ("metric", "whole"),
+    [("participations", "3 participations read, 2"), ("seconds", "21,600 seconds")],
+)
+def test_a_breakdown_that_does_not_add_up_to_the_total_publishes_nothing(
+    populated: DataFolder, metric: str, whole: str
+) -> None:
+    with populated.context() as context:
+        entry = context.catalog.get("agg-001")
+        cell = cell_of(entry)
+        with gather.gather(context, context.engine()) as inputs:
+            content = inputs.survey.contents("quarter")[cell]
+            again = Plan([Decision(cell, Action.COMPUTE, Reason.FORCED, entry, content)], "terms")
+            short = replace(inputs, survey=cast("Survey", OneShareShort(inputs.survey, metric)))
+            with pytest.raises(LedgerBroken, match=f"org-1 in rp-2024-q4 by category .*: {whole}"):
+                publish.execute(context, short, again, [], "inputs")
+    assert populated.versions()[Q4] == 1
+    assert "snapshots/agg-001/v2.json" not in populated.files()
 
 
 def test_a_ledger_that_does_not_add_up_publishes_nothing(populated: DataFolder) -> None:

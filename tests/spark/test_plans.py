@@ -15,12 +15,17 @@ from pipeline.engines.spark import survey
 from pipeline.model.cells import Cell
 from tests.engines.test_conformance import of_engine
 from tests.given import AUTUMN, export, numbers_of, opened, people, row, settings, survey_of
+from tests.spark.conftest import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.spark
+SEVERAL_PARTITIONS = {
+    "spark.sql.adaptive.enabled": "true",
+    "spark.sql.adaptive.coalescePartitions.enabled": "false",
+    "spark.sql.shuffle.partitions": "3",
+}
 
 
 def test_rows_that_a_cluster_holds_are_not_those_of_a_file_that_was_rewritten(data: Path) -> None:
@@ -66,28 +71,8 @@ def test_many_cells_are_counted_in_parts_and_few_are_looked_up(
             assert found.rejected_rows(some) == expected.rejected_rows(some)
 
 
-@pytest.fixture
-def compiled() -> Iterator[None]:
-    """Let Spark compile and plan as it does in use, with rows in several partitions."""
-    engine: Any = opened("spark")
-    spark = engine.cluster.spark
-    options = {
-        "spark.sql.codegen.wholeStage": "true",
-        "spark.sql.codegen.factoryMode": "FALLBACK",
-        "spark.sql.adaptive.enabled": "true",
-        "spark.sql.adaptive.coalescePartitions.enabled": "false",
-        "spark.sql.shuffle.partitions": "3",
-    }
-    before = {name: spark.conf.get(name) for name in options}
-    for name, value in options.items():
-        spark.conf.set(name, value)
-    yield
-    for name, value in before.items():
-        spark.conf.set(name, value)
-
-
-@pytest.mark.usefixtures("compiled")
 def test_compiled_plans_over_several_partitions_give_the_same(data: Path) -> None:
+    spark: Any = opened("spark")
     some = random.Random(11)  # noqa: S311 (no secret)
     half = 1.5 / 3600
     moments = [AUTUMN - timedelta(days=40 * n) for n in range(6)]
@@ -107,6 +92,7 @@ def test_compiled_plans_over_several_partitions_give_the_same(data: Path) -> Non
         ]
         export(data, rows, f"{number}.parquet", types={"county": pa.string()})
     chosen = settings(breakdowns={"county": "county"})
-    found = of_engine(data, "spark", chosen)
+    with compiled(spark.cluster.spark, **SEVERAL_PARTITIONS):
+        found = of_engine(data, "spark", chosen)
     assert found == of_engine(data, "polars", chosen)
     assert sum(count > 0 for count in found["ledger"].values()) > 8

@@ -6,7 +6,7 @@ import io
 import math
 import re
 import subprocess
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
@@ -21,9 +21,10 @@ from pipeline.engines.spark import stored
 from pipeline.engines.spark.dialect import SparkDialect
 from pipeline.model.periods import month_starts_us
 from tests.given import defaults, export, numbers_of, opened, row, settings, survey_of
+from tests.spark.conftest import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pipeline.definitions.dialect import Dialect
@@ -39,18 +40,6 @@ _MOST_COMPILED: Final = 8000
 def spark() -> Any:
     engine: Any = opened("spark")
     return engine.cluster.spark
-
-
-@contextmanager
-def compiled(spark: Any) -> Iterator[None]:
-    """Let Spark compile each stage of a query, as it does in use."""
-    options = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
-    before = {name: spark.conf.get(name) for name in options}
-    for name, value in options.items():
-        spark.conf.set(name, value)
-    yield
-    for name, value in before.items():
-        spark.conf.set(name, value)
 
 
 def largest_method(frame: Any) -> int:

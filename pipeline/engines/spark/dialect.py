@@ -14,6 +14,7 @@ import narwhals as nw
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
 
+from pipeline.definitions.aggregates import expressions
 from pipeline.model.breakdowns import BREAKDOWN, TOTAL, VALUE
 from pipeline.model.metrics import METRICS, Aggregation, metrics_by
 
@@ -78,23 +79,16 @@ class SparkDialect:
         together = self.together.get(different.column, ())
         key = (*groups, *together, different.column)
         sums = [F.sum(one.name).alias(one.name) for one in summed]
-        once = _grouped(rows, [*key, *breakdowns.values()], [_summed(one) for one in summed])
+        by_value = nw.from_native(rows).group_by(*key, *breakdowns.values())
+        once = by_value.agg(*expressions(summed)).to_native()
         divided = once.select(*key, *(one.name for one in summed), F.inline(_pairs(breakdowns)))
-        each = _grouped(divided, [*key, BREAKDOWN, VALUE], sums)
+        grouped = (*key, BREAKDOWN, VALUE)
+        each = divided.groupBy(*grouped).agg(*sums) if sums else divided.select(*grouped).distinct()
         count = F.count(different.column).alias(different.name)
         zero = F.lit(0).cast("bigint")
         zeros = [zero.alias(one.name) for one in METRICS if one not in {different, *summed}]
         counted = each.groupBy(*groups, BREAKDOWN, VALUE).agg(count, *sums)
         return counted.select("*", *zeros)
-
-
-def _summed(metric: Metric) -> Column:
-    is_count = metric.aggregation is Aggregation.COUNT
-    return (F.count(F.lit(1)) if is_count else F.sum(metric.column)).alias(metric.name)
-
-
-def _grouped(rows: DataFrame, key: Sequence[str], sums: Sequence[Column]) -> DataFrame:
-    return rows.groupBy(*key).agg(*sums) if sums else rows.select(*key).distinct()
 
 
 def _pairs(breakdowns: Mapping[str, str]) -> Column:
