@@ -173,7 +173,7 @@ def files_of(data: Path, chosen: Settings | None = None) -> tuple[File, ...]:
 def read(data: Path, chosen: Settings | None = None) -> Exports:
     """Read the footers of the exports."""
     of = chosen or defaults()
-    return parquet.read(files_of(data, of), of.columns, of.terms.columns)
+    return parquet.read(files_of(data, of), of.columns, of.terms.columns, of.export.categories)
 
 
 def scan_request(

@@ -33,7 +33,7 @@ from pipeline.model.columns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from pipeline.definitions.dialect import Dialect, Frame
     from pipeline.model.clock import WallClock
@@ -51,11 +51,10 @@ _OFFSET: Final = "offset"
 """How much a wall clock is ahead of UTC, in microseconds."""
 
 
-def typed(  # noqa: PLR0913, PLR0917 (each is one thing that decides what a row means)
+def typed(
     raw: Frame,
     mapping: ColumnMapping,
     clock: WallClock,
-    categories: Mapping[str, str],
     columns: Iterable[Column] = COLUMNS,
     dialect: Dialect = STANDARD,
 ) -> Frame:
@@ -68,9 +67,8 @@ def typed(  # noqa: PLR0913, PLR0917 (each is one thing that decides what a row 
 
     Args:
         raw: A file's columns under our names, as stored, with `FILE` and `ROW`.
-        mapping: The columns that the file has, and the units of its timestamps.
+        mapping: The columns that the file has, the units of its timestamps, and its categories.
         clock: The wall clock of times without a zone.
-        categories: Our category for each of theirs that differs.
         columns: All columns that are read; those that the definitions do not know are texts.
         dialect: The engine's own way of some steps.
     """
@@ -87,8 +85,8 @@ def typed(  # noqa: PLR0913, PLR0917 (each is one thing that decides what a row 
         nw.col(FILE).cast(nw.Int32()),
         nw.col(ROW).cast(nw.Int64()),
     )
-    if categories:
-        rows = dialect.with_replaced(rows, CATEGORY, categories)
+    if mapping.categories:
+        rows = dialect.with_replaced(rows, CATEGORY, mapping.categories)
     for name, ticks in mapping.instants.items():
         if not ticks.zoned:
             rows = _to_utc(rows, name, clock, dialect)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -113,8 +113,9 @@ class ColumnMapping:
     """The mapping from one file's columns to ours.
 
     `sources` has the file's name for each of our columns in it. `instants` has the unit and zone
-    of each column of timestamps.
+    of each column of timestamps. `categories` has our category for each of the file's that differs.
     """
 
     sources: Mapping[str, str]
     instants: Mapping[str, Ticks]
+    categories: Mapping[str, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +15,6 @@ from pipeline.model.ledger import LEDGER
 from pipeline.model.metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
 DEFINITIONS: Final = 2
@@ -32,8 +31,6 @@ class Terms:
     """The categories that count, in the order in which they are shown."""
     max_hours: float
     """The most hours of one participation."""
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    """Our category for each of theirs that differs."""
     further_breakdowns: tuple[str, ...] = ()
     """The names of the breakdowns in addition to category."""
 
@@ -56,7 +53,8 @@ class Terms:
     def digest(self) -> str:
         """The 32 hexadecimal digits that differ when equal rows could give other numbers.
 
-        The mapping is left out: it decides what a row's category is, and so the rows' digest.
+        How files name our columns and categories is left out: it decides what rows say, and so
+        the rows' digest.
         """
         metrics = [(metric.name, metric.aggregation.value, metric.column) for metric in METRICS]
         return digest_of(

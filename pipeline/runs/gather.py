@@ -125,7 +125,7 @@ def survey_files(
 def open_files(context: RunContext, files: Iterable[File]) -> Exports:
     """Accept or refuse these files by their footers."""
     settings = context.settings
-    return parquet.read(files, settings.columns, settings.terms.columns)
+    return parquet.read(files, settings.columns, settings.terms.columns, settings.export.categories)
 
 
 def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:

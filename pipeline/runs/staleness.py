@@ -27,7 +27,7 @@ def settings_digest(settings: Settings) -> str:
     """Sum up the settings and definitions that decide what a nightly run publishes."""
     return digest_of(
         settings.terms.digest,
-        sorted(settings.terms.mapping.items()),
+        sorted(settings.export.categories.items()),
         sorted(settings.columns.items()),
         settings.periods,
     )

@@ -279,7 +279,6 @@ class Settings(Section):
             self.zone,
             self.categories,
             self.max_hours,
-            self.export.categories,
             tuple(self.breakdowns),
         )
 

@@ -27,11 +27,18 @@ class Export:
     ignored: tuple[str, ...]
     """The names of columns that are not read."""
     layout: tuple[Any, ...]
-    """Our columns with their names and types; one scan can read files of one layout."""
+    """Our columns with their names and types."""
     is_exact: bool
     """Whether engines' own readers give every value of it exactly, wherever the file is."""
     first_page: int | None
     """The position of the file's first page; None where there is none."""
+
+    @property
+    def read_as(self) -> tuple[Any, ...]:
+        """All that decides how its rows are read; one scan can read files that agree in it."""
+        instants = self.mapping.instants.items()
+        units = tuple((ours, ticks.unit.value, ticks.zoned) for ours, ticks in instants)
+        return self.layout, units, tuple(sorted(self.mapping.categories.items()))
 
     @property
     def is_native(self) -> bool:

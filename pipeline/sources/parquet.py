@@ -7,6 +7,7 @@ of one name, or can't be read as Parquet.
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
     from pipeline.sources.footer import Footer, StoredColumn
 
 
+_NO_CATEGORIES: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 def read(
-    files: Iterable[File], names: Mapping[str, str], columns: Sequence[Column] = COLUMNS
+    files: Iterable[File],
+    names: Mapping[str, str],
+    columns: Sequence[Column] = COLUMNS,
+    categories: Mapping[str, str] = _NO_CATEGORIES,
 ) -> Exports:
     """Read the footer of every file, and accept or refuse the file.
 
@@ -33,18 +40,24 @@ def read(
         files: The files to open.
         names: Their name of each of our columns, where the names differ.
         columns: The columns that are read.
+        categories: Our category for each of theirs that differs.
     """
     accepted: list[Export] = []
     refused: dict[File, ExportRefused] = {}
     for file in files:
         try:
-            accepted.append(_open(file, names, columns))
+            accepted.append(_open(file, names, columns, categories))
         except ExportRefused as error:
             refused[file] = error
     return Exports(tuple(accepted), refused)
 
 
-def _open(file: File, theirs: Mapping[str, str], columns: Sequence[Column]) -> Export:
+def _open(
+    file: File,
+    theirs: Mapping[str, str],
+    columns: Sequence[Column],
+    categories: Mapping[str, str],
+) -> Export:
     _refuse_unopened(file)
     names = {column.name: theirs.get(column.name, column.name) for column in columns}
     try:
@@ -59,10 +72,16 @@ def _open(file: File, theirs: Mapping[str, str], columns: Sequence[Column]) -> E
     }
     for column, one in stored.items():
         _refuse_other_type(file, found, names, column, one)
-    return _export(file, found, {column.name: theirs for column, theirs in stored.items()})
+    by_name = {column.name: theirs for column, theirs in stored.items()}
+    return _export(file, found, by_name, categories)
 
 
-def _export(file: File, found: Footer, stored: Mapping[str, StoredColumn]) -> Export:
+def _export(
+    file: File,
+    found: Footer,
+    stored: Mapping[str, StoredColumn],
+    categories: Mapping[str, str],
+) -> Export:
     theirs = {column.name for column in stored.values()}
     return Export(
         file,
@@ -73,6 +92,7 @@ def _export(file: File, found: Footer, stored: Mapping[str, StoredColumn]) -> Ex
                 for ours, column in stored.items()
                 if column.values.ticks is not None
             },
+            categories,
         ),
         {ours: column.values.dtype for ours, column in stored.items()},
         found.rows,

@@ -68,7 +68,7 @@ def instants(engine: str, zone: ZoneInfo, ticks: list[int], unit: Unit) -> list[
             native = rows.to_native()
             split = stored.split_nanoseconds(STARTED_AT, native[STARTED_AT])
             rows = nw.from_native(native.select("file", "row", *split))
-        return typed(rows, shape, clock.wall_clock(zone), {}, dialect=dialect)
+        return typed(rows, shape, clock.wall_clock(zone), dialect=dialect)
 
     found = applied(engine, raw, step).sort("row")
     return [EPOCH + timedelta(microseconds=micros) for micros in found[STARTED_AT].to_list()]

@@ -96,15 +96,14 @@ def _relation(rows: Frame) -> duckdb.DuckDBPyRelation:
 def _nothing(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> Frame:
     """Make a typed frame without rows."""
     raw = connection.sql(f"SELECT 0 AS {FILE}, 0 AS {ROW} WHERE false")
-    terms = request.terms
-    return typed(nw.from_native(raw), ColumnMapping({}, {}), request.clock, {}, terms.columns)
+    return typed(nw.from_native(raw), ColumnMapping({}, {}), request.clock, request.terms.columns)
 
 
 def _typed(
     request: ScanRequest, raw: duckdb.DuckDBPyRelation, group: Mapping[int, Export]
 ) -> Frame:
-    mapping, terms = next(iter(group.values())).mapping, request.terms
-    return typed(nw.from_native(raw), mapping, request.clock, terms.mapping, terms.columns)
+    mapping = next(iter(group.values())).mapping
+    return typed(nw.from_native(raw), mapping, request.clock, request.terms.columns)
 
 
 def _alike(exports: Sequence[Export]) -> list[dict[int, Export]]:
@@ -114,7 +113,7 @@ def _alike(exports: Sequence[Export]) -> list[dict[int, Export]]:
     """
     groups: dict[object, dict[int, Export]] = {}
     for place, export in enumerate(exports):
-        groups.setdefault(export.layout if _is_native(export) else place, {})[place] = export
+        groups.setdefault(export.read_as if _is_native(export) else place, {})[place] = export
     return list(groups.values())
 
 

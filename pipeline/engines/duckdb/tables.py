@@ -98,6 +98,6 @@ def _hash_rows(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> N
 def _no_rows(request: ScanRequest) -> pl.DataFrame:
     raw = pl.LazyFrame(schema={FILE: pl.Int32, ROW: pl.Int64})
     nothing = ColumnMapping({}, {})
-    frame = typed(nw.from_native(raw), nothing, request.clock, {}, request.terms.columns)
+    frame = typed(nw.from_native(raw), nothing, request.clock, request.terms.columns)
     empty: pl.DataFrame = frame.to_native().collect()
     return empty

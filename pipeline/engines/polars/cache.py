@@ -203,16 +203,14 @@ class Cache:
 
 def _mark(export: Export) -> str:
     """Give what a batch depends on of a file: equal only where it would be read alike."""
-    mapping = export.mapping
-    instants = {name: (ticks.unit.value, ticks.zoned) for name, ticks in mapping.instants.items()}
     fingerprint = astuple(export.file.fingerprint)
-    return digest_of(export.file.name, fingerprint, export.rows, export.layout, instants)
+    return digest_of(export.file.name, fingerprint, export.rows, export.read_as)
 
 
 def _digest(terms: Terms) -> str:
     """Give what every batch depends on: the terms, and the programs that go by them."""
     programs = (SCHEMA_VERSION, row_hash.SCHEMA_VERSION, pl.__version__)
-    return digest_of(programs, terms.digest, sorted(terms.mapping.items()))
+    return digest_of(programs, terms.digest)
 
 
 def _checksum(content: bytes) -> bytes:

@@ -140,7 +140,7 @@ def _alike(parts: Sequence[Split]) -> list[dict[int, Split]]:
     groups: dict[object, dict[int, Split]] = {}
     for place, part in enumerate(parts):
         is_small = part.rows == part.export.rows < BATCH_ROWS and part.export.is_native
-        groups.setdefault(part.export.layout if is_small else place, {})[place] = part
+        groups.setdefault(part.export.read_as if is_small else place, {})[place] = part
     return list(groups.values())
 
 
@@ -163,8 +163,7 @@ def _scan(group: Mapping[int, Split], raw: pl.LazyFrame, request: ScanRequest) -
 
 
 def _typed(raw: pl.LazyFrame, mapping: ColumnMapping, request: ScanRequest) -> pl.LazyFrame:
-    terms = request.terms
-    return native(typed(nw.from_native(raw), mapping, request.clock, terms.mapping, terms.columns))
+    return native(typed(nw.from_native(raw), mapping, request.clock, request.terms.columns))
 
 
 def _files(group: Mapping[int, Split]) -> pl.LazyFrame:

@@ -7,7 +7,7 @@ read by Arrow in this process, a few rows at a time, and sent to the cluster.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -68,8 +68,7 @@ def sources(exports: Sequence[Export], unreadable: Collection[Export] = ()) -> S
         if export in unreadable or not stored.is_readable(export):
             single[place] = export
         else:
-            alike = (export.layout, tuple(export.mapping.instants.items()))
-            groups.setdefault(alike, {})[place] = export
+            groups.setdefault(export.read_as, {})[place] = export
     return Sources(list(groups.values()), single)
 
 
@@ -91,9 +90,8 @@ def scan(cluster: Cluster, request: ScanRequest, of: Sources) -> DataFrame:
 
 
 def _typed(request: ScanRequest, raw: DataFrame, mapping: ColumnMapping) -> DataFrame:
-    terms = request.terms
     frame: DataFrame = typed(
-        nw.from_native(raw), mapping, request.clock, terms.mapping, terms.columns, DIALECT
+        nw.from_native(raw), mapping, request.clock, request.terms.columns, DIALECT
     ).to_native()
     return frame
 
@@ -166,7 +164,7 @@ def _sent(spark: SparkSession, place: int, export: Export) -> tuple[DataFrame, C
             micros, beyond = stored.split_nanoseconds(ours, F.col(ours))
             others = [name for name in rows.columns if name != ours]
             rows = rows.select(*others, micros, beyond)
-    return rows, ColumnMapping(export.mapping.sources, instants)
+    return rows, replace(export.mapping, instants=instants)
 
 
 def _tables(export: Export) -> Iterator[pa.Table]:

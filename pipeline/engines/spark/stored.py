@@ -8,7 +8,7 @@ lose something.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -132,7 +132,7 @@ def raw(export: Export) -> tuple[list[Column], ColumnMapping]:
             found.extend(_split(one, value))
         else:
             found.append(_value(one, value).alias(one.ours))
-    return found, ColumnMapping(export.mapping.sources, instants)
+    return found, replace(export.mapping, instants=instants)
 
 
 def _value(column: StoredColumn, value: Column) -> Column:
