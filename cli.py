@@ -185,7 +185,10 @@ def check(
     return CommandResult(
         text=lambda: tables.checked(checked),
         body=lambda: checked,
-        diagnostics=sentences.diagnostics_of_missing_columns(checked.missing),
+        diagnostics=[
+            *sentences.diagnostics_of_missing_columns(checked.missing),
+            *sentences.diagnostics_of_set_aside(checked.set_aside),
+        ],
         exit_code=ExitCode.REFUSED_OR_FAILED if refused else ExitCode.DONE,
     )
 

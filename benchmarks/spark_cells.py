@@ -34,7 +34,8 @@ from pipeline.model.states import EngineName
 from pipeline.sample.groups import CATEGORIES
 from pipeline.sample.tables import SCHEMA
 from pipeline.settings import EngineSettings, Settings
-from pipeline.sources import locations, parquet
+from pipeline.sources import locations, opening
+from pipeline.sources.selection import select
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,8 +62,8 @@ def count(exports: Path, remote: str) -> int:
     """
     engine = EngineSettings(name=EngineName.SPARK, spark_remote=remote)
     settings = Settings(engine=engine)
-    files = locations.of(exports, str(exports)).list_files().files
-    accepted = parquet.read(files, settings.columns, settings.terms.columns).accepted
+    selection = select(locations.of(exports, str(exports)).list_files(), settings.every_source)
+    accepted = opening.read(selection, settings.terms.columns).accepted
     request = ScanRequest(accepted, settings.terms)
     counted = 0
     with open_engine(engine, None, _ignore).survey(request) as survey:

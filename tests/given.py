@@ -23,7 +23,8 @@ from pipeline.model.states import EngineName
 from pipeline.runs import gather, nightly
 from pipeline.runs.context import CACHE, RunContext
 from pipeline.settings import EngineSettings, Settings
-from pipeline.sources import locations, parquet
+from pipeline.sources import locations, opening
+from pipeline.sources.selection import Selection, select
 from pipeline.storage import version_files
 from pipeline.storage.catalog import Catalog
 
@@ -164,16 +165,21 @@ def defaults() -> Settings:
     return settings()
 
 
+def selected(files: Iterable[File], chosen: Settings | None = None) -> Selection:
+    """Give each of these files its source."""
+    return select(files, (chosen or defaults()).every_source)
+
+
 def files_of(data: Path, chosen: Settings | None = None) -> tuple[File, ...]:
     """List the exports."""
-    location = (chosen or defaults()).exports.location
-    return locations.of(data, location).list_files().files
+    of = chosen or defaults()
+    return selected(locations.of(data, of.exports.location).list_files(), of).files
 
 
 def read(data: Path, chosen: Settings | None = None) -> Exports:
     """Read the footers of the exports."""
     of = chosen or defaults()
-    return parquet.read(files_of(data, of), of.columns, of.terms.columns, of.export.categories)
+    return opening.read(selected(files_of(data, of), of), of.terms.columns)
 
 
 def scan_request(

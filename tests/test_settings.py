@@ -39,6 +39,15 @@ participant_id = "PersonalID"
 [export.categories]
 "Åpen barnehage" = "ungdom"
 
+[[sources]]
+name = "members"
+files = "members/**"
+mode = "dump"
+columns = { hours = "Timer" }
+
+[sources.categories]
+"Klubb" = "ungdom"
+
 [runs]
 at_once = 3
 memory_mb = 512
@@ -80,6 +89,9 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         },
         "exports": {"location": "exports"},
         "export": {"columns": {}, "categories": {}},
+        "sources": (
+            {"name": "exports", "files": "**", "mode": "log", "columns": {}, "categories": {}},
+        ),
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
     }
@@ -103,6 +115,15 @@ def test_every_line_is_read(data: Path) -> None:
             "columns": {"participant_id": "PersonalID"},
             "categories": {"Åpen barnehage": "ungdom"},
         },
+        "sources": (
+            {
+                "name": "members",
+                "files": "members/**",
+                "mode": "dump",
+                "columns": {"hours": "Timer"},
+                "categories": {"Klubb": "ungdom"},
+            },
+        ),
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
         "log": {"format": "json", "level": "warning"},
     }
@@ -345,7 +366,8 @@ def test_a_named_settings_file_that_is_missing_is_refused(data: Path, place: str
 
 def test_two_columns_may_change_names(data: Path) -> None:
     toml = '[export.columns]\nactivity_id = "participant_id"\nparticipant_id = "activity_id"'
-    assert load(data, toml).columns == {
+    (source,) = load(data, toml).every_source
+    assert source.columns == {
         "activity_id": "participant_id",
         "participant_id": "activity_id",
     }

@@ -112,3 +112,12 @@ class EngineName(StrEnum):
     POLARS = "polars"
     DUCKDB = "duckdb"
     SPARK = "spark"
+
+
+class Mode(StrEnum):
+    """The way in which the exports of a source belong together."""
+
+    LOG = "log"
+    """Each adds statements."""
+    DUMP = "dump"
+    """Each has everything, so that only the newest counts."""

@@ -53,7 +53,7 @@ class Terms:
     def digest(self) -> str:
         """The 32 hexadecimal digits that differ when equal rows could give other numbers.
 
-        How files name our columns and categories is left out: it decides what rows say, and so
+        How files name our columns and categories is left out: it decides the values of rows, and so
         the rows' digest.
         """
         metrics = [(metric.name, metric.aggregation.value, metric.column) for metric in METRICS]

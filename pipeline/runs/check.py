@@ -46,6 +46,8 @@ class CheckResult:
     """The rows among them that are in no cell, by ledger line."""
     missing: Mapping[str, str]
     """The breakdowns whose column none of the files has, and that column."""
+    set_aside: Sequence[str]
+    """The exports of older dumps, which are not read."""
     plan: Mapping[str, int]
     """How many cells a nightly run would compute, leave, retain, block; empty for named files."""
 
@@ -74,6 +76,7 @@ def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResu
             ledger=survey.ledger,
             rows_without_cell=survey.rows_without_cell,
             missing=inputs.missing_columns(context.settings),
+            set_aside=[file.name for file in inputs.selection.set_aside],
             plan=_planned(context, inputs) if paths is None else {},
         )
 
@@ -86,10 +89,11 @@ def _gathered(context: RunContext, paths: Sequence[Path] | None) -> Iterator[Run
             yield inputs
         return
     location = NamedFiles(paths)
-    found, survey = gather.survey_files(context, engine, location.list_files().files)
+    selection = context.select_named(location.list_files())
+    found, survey = gather.survey_files(context, engine, selection)
     with survey:
         gather.check_ledger(found, survey, is_complete=True)
-        yield RunInputs(found, survey, location)
+        yield RunInputs(found, survey, location, selection)
 
 
 def _planned(context: RunContext, inputs: RunInputs) -> Mapping[str, int]:

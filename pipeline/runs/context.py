@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.sources import locations
+from pipeline.sources.selection import Selection, select, select_named
 from pipeline.storage import nightly_record
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.model.cells import Cell
     from pipeline.model.states import EngineName, Outcome, Reason
     from pipeline.settings import Settings
+    from pipeline.sources.exports import File
     from pipeline.sources.locations import Location
     from pipeline.storage.catalog import Catalog, Entry
     from pipeline.storage.nightly_record import NightlyRecord
@@ -44,6 +46,14 @@ class RunContext:
             ExportsUnreachable: It can't be set up from the environment.
         """
         return locations.of(self.data, self.settings.exports.location)
+
+    def select(self, files: Iterable[File]) -> Selection:
+        """Give each file its source, and choose the newest dumps."""
+        return select(files, self.settings.every_source)
+
+    def select_named(self, files: Iterable[File]) -> Selection:
+        """Give each file that is named by its path a source."""
+        return select_named(files, self.settings.every_source)
 
     def with_engine(self, name: EngineName) -> Self:
         """Give the same context with another engine than the one of the settings."""
@@ -94,6 +104,24 @@ class RunResult:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadFiles:
+    """The files that a run did not read, by name."""
+
+    others: Sequence[str] = ()
+    """Those that are the export of no source."""
+    set_aside: Sequence[str] = ()
+    """The exports of older dumps."""
+    same_date: Mapping[str, str] = field(default_factory=dict)
+    """By a dump that counts, another one of the same date that is set aside."""
+
+
+def unread(selection: Selection) -> UnreadFiles:
+    """Name the files that are not read."""
+    set_aside = [file.name for file in selection.set_aside]
+    return UnreadFiles(selection.others, set_aside, selection.same_date)
+
+
+@dataclass(frozen=True, slots=True)
 class NightlyResult:
     """The findings and results of a nightly run."""
 
@@ -114,8 +142,8 @@ class NightlyResult:
     """All rows by ledger line."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """The breakdowns whose column no export has, and that column."""
-    other_files: Sequence[str] = ()
-    """Files at the location of the exports that are none and were not named before."""
+    unread: UnreadFiles = field(default_factory=UnreadFiles)
+    """The files that were not read, as far as no nightly run has named them before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +161,15 @@ class Beginning:
         """The record of the last nightly run, or an empty one."""
         return self.last or nightly_record.EMPTY
 
-    def not_yet_named(self, other_files: Iterable[str]) -> list[str]:
-        """Select the files that no nightly run has named so far."""
-        return [name for name in other_files if name not in self.record.other_files]
+    def not_yet_named(self, selection: Selection) -> UnreadFiles:
+        """Select the files that are not read and that no nightly run has named so far."""
+        found = unread(selection)
+        return UnreadFiles(
+            [name for name in found.others if name not in self.record.other_files],
+            [name for name in found.set_aside if name not in self.record.set_aside],
+            {
+                newest: other
+                for newest, other in found.same_date.items()
+                if other not in self.record.set_aside
+            },
+        )

@@ -10,7 +10,7 @@ from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsChanged, LedgerBroken
 from pipeline.model.states import FileState
 from pipeline.runs.plan import Published, cell_of
-from pipeline.sources import parquet
+from pipeline.sources import opening
 from pipeline.storage import version_files
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pipeline.runs.context import RunContext
     from pipeline.settings import Settings
     from pipeline.sources.accepted import Exports
-    from pipeline.sources.exports import File
     from pipeline.sources.locations import Location
+    from pipeline.sources.selection import Selection
     from pipeline.storage.catalog import Entry
 
 _ATTEMPTS: Final = 3
@@ -36,8 +36,8 @@ class RunInputs:
     exports: Exports
     survey: Survey
     location: Location
-    other_files: Sequence[str] = ()
-    """Files at the location that are no exports."""
+    selection: Selection
+    """The exports as they were listed, with their sources."""
 
     @property
     def organisations_by_name(self) -> Mapping[str, Sequence[str]]:
@@ -62,7 +62,7 @@ class RunInputs:
             ExportsChanged: They are not.
             ExportsUnreachable: Their location can't be reached.
         """
-        changed = self.location.changed(self.exports.files)
+        changed = self.location.changed(self.selection.exports)
         if changed:
             raise ExportsChanged(changed)
 
@@ -85,22 +85,22 @@ def gather(
     changed: tuple[str, ...] = ()
     location = context.location
     for _ in range(_ATTEMPTS):
-        listing = location.list_files()
+        selection = context.select(location.list_files())
         try:
-            found, survey = survey_files(context, engine, listing.files, organisations)
+            found, survey = survey_files(context, engine, selection, organisations)
         except Exception:
             # An error that a changed file causes is no fault of the program.
-            changed = location.changed(listing.files)
+            changed = location.changed(selection.exports)
             if not changed:
                 raise
         else:
             with survey:
-                changed = location.changed(listing.files)
+                changed = location.changed(selection.exports)
                 if not changed:
                     check_ledger(found, survey, is_complete=organisations is None)
                     survey.commit()
                     context.events("exports_read", files=len(found.accepted), rows=found.rows)
-                    yield RunInputs(found, survey, location, listing.others)
+                    yield RunInputs(found, survey, location, selection)
                     return
         context.events("exports_changed_while_read", files=changed)
     raise ExportsChanged(changed)
@@ -109,11 +109,11 @@ def gather(
 def survey_files(
     context: RunContext,
     engine: Engine,
-    files: Iterable[File],
+    selection: Selection,
     organisations: Collection[str] | None = None,
 ) -> tuple[Exports, Survey]:
     """Survey these files; refuse the damaged ones and continue with the others."""
-    found = open_files(context, files)
+    found = open_files(context, selection)
     terms = context.settings.terms
     while True:
         try:
@@ -122,10 +122,9 @@ def survey_files(
             found = found.without(error.refused)
 
 
-def open_files(context: RunContext, files: Iterable[File]) -> Exports:
-    """Accept or refuse these files by their footers."""
-    settings = context.settings
-    return parquet.read(files, settings.columns, settings.terms.columns, settings.export.categories)
+def open_files(context: RunContext, selection: Selection) -> Exports:
+    """Accept or refuse these files."""
+    return opening.read(selection, context.settings.terms.columns)
 
 
 def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:

@@ -52,7 +52,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         )
         if planned.with_action(Action.COMPUTE) or waiting or not beginning.is_current:
             _sweep(context)
-        inputs_digest = staleness.inputs_digest(context.settings, inputs.exports.files)
+        inputs_digest = staleness.inputs_digest(context.settings, inputs.selection.exports)
         unplaced = inputs.survey.unplaced_rows()
         version_files.write({version_files.unplaced_path(context.data): unplaced})
         results = publish.execute(context, inputs, planned, waiting, inputs_digest)
@@ -70,7 +70,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             ignored=_newly_ignored(beginning, inputs),
             ledger=inputs.survey.ledger,
             missing=inputs.missing_columns(context.settings),
-            other_files=beginning.not_yet_named(inputs.other_files),
+            unread=beginning.not_yet_named(inputs.selection),
         )
 
 
@@ -112,11 +112,12 @@ def _record(
         run_id=beginning.run_id,
         ended_at=context.clock(),
         terms=staleness.settings_digest(settings),
-        inputs=staleness.inputs_digest(settings, inputs.exports.files),
+        inputs=staleness.inputs_digest(settings, inputs.selection.exports),
         files={**_accepted(inputs), **_refused(inputs, of_refused)},
         until=min((cell.period.start(settings.zone) for cell in deferred), default=None),
         ignored_columns=tuple(sorted(ignored)),
-        other_files=tuple(inputs.other_files),
+        other_files=inputs.selection.others,
+        set_aside=tuple(file.name for file in inputs.selection.set_aside),
         blocked=dict(blocking.blocked_organisations(of_refused)),
         retained=len(planned.with_action(Action.RETAIN)),
     )

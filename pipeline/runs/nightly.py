@@ -12,14 +12,15 @@ import msgspec
 
 from pipeline.errors import ExportsChanged
 from pipeline.runs import staleness
-from pipeline.runs.context import Beginning, NightlyResult
+from pipeline.runs.context import Beginning, NightlyResult, UnreadFiles
 from pipeline.storage import nightly_record, run_queue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline.runs.context import RunContext
-    from pipeline.sources.exports import File, Listing
+    from pipeline.sources.exports import File
+    from pipeline.sources.selection import Selection
     from pipeline.storage.nightly_record import NightlyRecord
 
 
@@ -40,9 +41,9 @@ def run(context: RunContext, *, full: bool = False) -> NightlyResult:
     context.location.check()
     with run_queue.nightly_run(context.catalog, context.clock) as acquired:
         beginning = _begin(context, acquired.id)
-        listing = context.location.list_files()
+        selection = context.select(context.location.list_files())
         if beginning.is_current and not full and not _waiting(context):
-            quiet = _quiet(context, beginning, listing)
+            quiet = _quiet(context, beginning, selection)
             if quiet is not None:
                 return quiet
         from pipeline.runs import incremental  # noqa: PLC0415 (loads what an engine needs)
@@ -64,24 +65,29 @@ def _waiting(context: RunContext) -> bool:
     return any(run.number is not None for run in run_queue.open_runs(context.catalog))
 
 
-def _quiet(context: RunContext, beginning: Beginning, listing: Listing) -> NightlyResult | None:
+def _quiet(context: RunContext, beginning: Beginning, selection: Selection) -> NightlyResult | None:
     """End the run where nothing has changed; None where it must look at rows."""
-    record, now, files = beginning.record, context.clock(), listing.files
+    record, now, files = beginning.record, context.clock(), selection.files
     if not staleness.is_published(context.catalog, record, now):
         return None
-    inputs = staleness.inputs_digest(context.settings, files)
+    inputs = staleness.inputs_digest(context.settings, selection.exports)
     if record.inputs != inputs:
         rewritten = staleness.rewritten(record, context.settings, files)
-        if not rewritten or not _has_same_content(context, record, rewritten):
+        if not rewritten or not _has_same_content(context, record, selection.of(rewritten)):
             return None
         record = _with_fingerprints(record, files)
         _confirm(context, record, inputs)
-    record = msgspec.structs.replace(record, inputs=inputs, other_files=listing.others)
+    record = msgspec.structs.replace(
+        record,
+        inputs=inputs,
+        other_files=selection.others,
+        set_aside=tuple(file.name for file in selection.set_aside),
+    )
     _write(context, beginning, record)
-    return _result(record, files, beginning.not_yet_named(listing.others))
+    return _result(record, files, beginning.not_yet_named(selection))
 
 
-def _has_same_content(context: RunContext, record: NightlyRecord, files: Sequence[File]) -> bool:
+def _has_same_content(context: RunContext, record: NightlyRecord, selection: Selection) -> bool:
     """Return whether rewritten files have the same rows as in the last nightly run.
 
     If so, they count as read. The cache still has the old positions of these rows. The next
@@ -90,7 +96,7 @@ def _has_same_content(context: RunContext, record: NightlyRecord, files: Sequenc
     from pipeline.engines import ScanRequest, UnreadableExports  # noqa: PLC0415 (as above)
     from pipeline.runs import gather  # noqa: PLC0415
 
-    found = gather.open_files(context, files)
+    found = gather.open_files(context, selection)
     if found.refused:
         return False
     checksums = {name: file.checksum for name, file in record.files.items() if file.checksum}
@@ -98,7 +104,7 @@ def _has_same_content(context: RunContext, record: NightlyRecord, files: Sequenc
     is_same = False
     with suppress(UnreadableExports, ExportsChanged):
         is_same = context.engine().has_same_content(request, checksums)
-    return is_same and not context.location.changed(files)
+    return is_same and not context.location.changed(selection.files)
 
 
 def _with_fingerprints(record: NightlyRecord, files: Sequence[File]) -> NightlyRecord:
@@ -124,9 +130,7 @@ def _write(context: RunContext, beginning: Beginning, record: NightlyRecord) -> 
     nightly_record.write(context.catalog, ended)
 
 
-def _result(
-    record: NightlyRecord, files: Sequence[File], other_files: Sequence[str]
-) -> NightlyResult:
+def _result(record: NightlyRecord, files: Sequence[File], unread: UnreadFiles) -> NightlyResult:
     known = record.files.items()
     refused: Mapping[str, str] = {
         name: file.problem for name, file in known if file.problem is not None
@@ -141,5 +145,5 @@ def _result(
         refused=refused,
         ignored={},
         ledger={},
-        other_files=other_files,
+        unread=unread,
     )

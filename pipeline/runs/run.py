@@ -60,7 +60,7 @@ def run_cells(
 def _named_organisations(context: RunContext) -> list[str]:
     """Find the organisations that any export names, sorted."""
     location = context.location
-    found = gather.open_files(context, location.list_files().files)
+    found = gather.open_files(context, context.select(location.list_files()))
     engine, terms = context.engine(), context.settings.terms
     while True:
         try:
@@ -110,7 +110,7 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
             terms=settings.terms,
             now=context.clock(),
         )
-        inputs_digest = staleness.inputs_digest(settings, inputs.exports.files)
+        inputs_digest = staleness.inputs_digest(settings, inputs.selection.exports)
         nightly_record.add_organisations(catalog, inputs.organisations_by_name)
         results = publish.execute(context, inputs, planned, runs, inputs_digest)
         places = {versions.snapshot_id(run.number or 0): place for place, run in enumerate(runs)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.model.terms import digest_of
 from pipeline.sources import locations
+from pipeline.sources.selection import select
 from pipeline.storage import nightly_record, version_files
 
 if TYPE_CHECKING:
@@ -25,12 +26,8 @@ if TYPE_CHECKING:
 
 def settings_digest(settings: Settings) -> str:
     """Sum up the settings and definitions that decide what a nightly run publishes."""
-    return digest_of(
-        settings.terms.digest,
-        sorted(settings.export.categories.items()),
-        sorted(settings.columns.items()),
-        settings.periods,
-    )
+    sources = [source.model_dump(mode="json") for source in settings.every_source]
+    return digest_of(settings.terms.digest, sources, settings.periods)
 
 
 def inputs_digest(settings: Settings, files: Iterable[File]) -> str:
@@ -54,8 +51,9 @@ def is_fresh(catalog: Catalog, settings: Settings, entry: Entry) -> bool:
     record = nightly_record.read(catalog)
     if record is not None and entry.org_id in record.blocked:
         return False
-    location = locations.of(catalog.data, settings.exports.location)
-    return entry.inputs == inputs_digest(settings, location.list_files().files)
+    listed = locations.of(catalog.data, settings.exports.location).list_files()
+    selection = select(listed, settings.every_source)
+    return entry.inputs == inputs_digest(settings, selection.exports)
 
 
 def is_published(catalog: Catalog, record: NightlyRecord, now: datetime) -> bool:

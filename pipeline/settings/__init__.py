@@ -14,6 +14,7 @@ from pipeline.settings.schema import (
     RunSettings,
     Settings,
 )
+from pipeline.settings.sources import SourceSettings
 
 __all__ = [
     "DATA_VARIABLE",
@@ -29,6 +30,7 @@ __all__ = [
     "RunSettings",
     "SettingSource",
     "Settings",
+    "SourceSettings",
     "effective",
     "load",
 ]

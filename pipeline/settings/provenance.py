@@ -6,7 +6,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline.settings.reading import FILE, in_environment, load, text_of, variable_of
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SettingPath = tuple[str, ...]
-"""The names that lead to a setting, such as `("runs", "seconds")`."""
+"""The names that lead to a setting, such as `("runs", "seconds")`; tables in a list by number."""
+_ARRAY: Final = "sources"
+"""The one setting that is a list of tables."""
 
 
 class SettingSource(StrEnum):
@@ -31,7 +33,10 @@ class EffectiveSetting:
     """One setting in effect, and the place that decided it."""
 
     name: str
-    """As the settings file has it, `runs.seconds`; an entry of a table has its key last."""
+    """As the settings file has it, `runs.seconds`; an entry of a table has its key last.
+
+    The settings of a source have its name in the middle: `sources.fagsystem.files`.
+    """
     value: object
     source: SettingSource
     variable: str | None = None
@@ -49,19 +54,25 @@ def effective(data: Path) -> Sequence[EffectiveSetting]:
     Raises:
         InvalidSetting: A line or a variable is unknown or invalid.
     """
-    chosen = load(data).model_dump(mode="json")
+    chosen = load(data)
     lines = lines_of(text_of(data / FILE))
     given = frozenset(path for path, _ in _leaves(in_environment()))
-    return [_sourced(path, value, lines, given) for path, value in _leaves(chosen)]
+    names = {str(number): source.name for number, source in enumerate(chosen.sources)}
+    return [
+        _sourced(path, names, value, lines, given)
+        for path, value in _leaves(chosen.model_dump(mode="json"))
+    ]
 
 
 def _sourced(
     path: SettingPath,
+    names: Mapping[str, str],
     value: object,
     lines: Mapping[SettingPath, int],
     given: frozenset[SettingPath],
 ) -> EffectiveSetting:
-    name = ".".join(path)
+    shown = (path[0], names[path[1]], *path[2:]) if path[0] == _ARRAY and path[1:] else path
+    name = ".".join(shown)
     if path in given:
         return EffectiveSetting(name, value, SettingSource.VARIABLE, variable=_variable(path))
     if path in lines:
@@ -82,6 +93,8 @@ def _leaves(
         path = (*above, name)
         if isinstance(value, dict) and value:
             yield from _leaves(value, path)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield from _leaves({str(place): one for place, one in enumerate(value)}, path)
         else:
             yield path, value
 
@@ -94,6 +107,7 @@ def lines_of(text: str) -> Mapping[SettingPath, int]:
     """
     found: dict[SettingPath, int] = {}
     header: SettingPath = ()
+    sources = 0
     statement = ""
     begin = 0
     for number, line in enumerate(text.split("\n"), start=1):
@@ -104,10 +118,14 @@ def lines_of(text: str) -> Mapping[SettingPath, int]:
         except tomllib.TOMLDecodeError:
             continue  # it goes on in the next line
         is_header = statement.lstrip().startswith("[")
+        sources += statement.lstrip().startswith("[[")
         for path, _ in _leaves(parsed):
-            if is_header:
-                header = path
-            else:
+            if not is_header:
                 found[(*header, *path)] = begin
+            elif path[0] == _ARRAY:
+                inner = path[2:] if path[1:2] == ("0",) else path[1:]
+                header = (_ARRAY, str(sources - 1), *inner)
+            else:
+                header = path
         statement = ""
     return found

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_origin
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import InvalidSetting
-from pipeline.settings.schema import Settings, fields_of
+from pipeline.settings.schema import Settings, fields_of, inner_fields_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from pydantic.fields import FieldInfo
@@ -24,6 +25,8 @@ WITHIN: Final = "__"
 """Separates a section and its setting in a variable's name."""
 DATA_VARIABLE: Final = "BUFDIR_DATA"
 """The variable that names the data folder, where the settings are; so it is no setting."""
+_TABLES: Final = "sources"
+"""The one setting that is a list of tables."""
 LOG_LEVEL_VARIABLE: Final = "BUFDIR_LOG__LEVEL"
 
 _PROBLEMS: Final[Mapping[str, str]] = {
@@ -43,6 +46,7 @@ _PROBLEMS: Final[Mapping[str, str]] = {
     "string_pattern_mismatch": "it must be 1 to 64 characters, the first no space, all on one line",
     "tuple_type": 'it must be a list, such as ["one", "two"]',
     "too_short": "it must name one at least",
+    "missing": "it is missing; write it",
     "dict_type": "it must be a section, such as [{name}]",
     "model_type": "it must be a section, such as [{name}]",
 }
@@ -56,10 +60,11 @@ def load(data: Path) -> Settings:
         InvalidSetting: A line or a variable is unknown or invalid.
     """
     file = data / FILE
+    given = over(parse(text_of(file), file), in_environment())
     try:
-        return Settings.model_validate(over(parse(text_of(file), file), in_environment()))
+        return Settings.model_validate(given)
     except ValidationError as error:
-        raise _refusal(error, file) from error
+        raise _refusal(error, file, given) from error
 
 
 def text_of(file: Path) -> str:
@@ -151,15 +156,19 @@ def over(below: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any
     return merged
 
 
-def _refusal(error: ValidationError, file: Path) -> InvalidSetting:
+def _refusal(error: ValidationError, file: Path, given_values: Mapping[str, Any]) -> InvalidSetting:
     """Convert the first problem to a sentence that names the setting as the user wrote it."""
     first = error.errors()[0]
-    location = [str(part) for part in first["loc"] if part != "[key]"]
+    location = [part for part in _location(first["loc"], given_values) if part != "[key]"]
     bounds = {name: _plain(value) for name, value in first.get("ctx", {}).items()}
     given = {"name": ".".join(location), **bounds}
     problem = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        problem = f"is unknown; it may be {', '.join(_options(location[:-1]))}"
+        problem = f"is unknown; it may be {', '.join(_options(first['loc'][:-1]))}"
+    elif first["type"] == "missing":
+        problem = _PROBLEMS["missing"]
+    elif first["type"] == "tuple_type" and first["loc"] == (_TABLES,):
+        problem = "it must be tables, each under its own line [[sources]]"
     elif first["type"] in _PROBLEMS:
         problem = f"{first['input']!r}: {_PROBLEMS[first['type']].format_map(given)}"
     elif not isinstance(first["input"], dict | BaseModel):
@@ -177,8 +186,23 @@ def _plain(bound: object) -> object:
     return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
-def _options(section: list[str]) -> list[str]:
+def _location(loc: Iterable[str | int], given: Mapping[str, Any]) -> list[str]:
+    """Name a setting; a table in a list by its name, where it has one."""
+    parts: list[str] = []
+    value: Any = given
+    for part in loc:
+        if isinstance(part, int):
+            value = value[part]
+            parts.append(str(value.get("name", part) if isinstance(value, dict) else part))
+        else:
+            value = value.get(part) if isinstance(value, Mapping) else None
+            parts.append(part)
+    return parts
+
+
+def _options(section: Iterable[str | int]) -> list[str]:
     known: Mapping[str, FieldInfo] = Settings.model_fields
     for part in section:
-        known = fields_of(known[part])
+        if not isinstance(part, int):
+            known = fields_of(known[part]) or inner_fields_of(known[part])
     return list(known)

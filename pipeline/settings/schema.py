@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-# Plugins of other packages must not change a setting, and searching for them takes time.
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
-
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.model import addresses
 from pipeline.model.breakdowns import BY_CATEGORY
-from pipeline.model.columns import COLUMNS
 from pipeline.model.states import EngineName
 from pipeline.model.terms import Terms
+from pipeline.settings.sections import (
+    NO_FLAG,
+    ColumnName,
+    Section,
+    check_categories,
+    check_columns,
+    conflict,
+    distinct,
+)
+from pipeline.settings.sources import SourceSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -42,17 +39,9 @@ _ZONE: Final = re.compile(r"(?!posix|right/)[A-Z][\w+-]*(/[\w+-]+)*", re.ASCII)
 
 Kind = Literal["year", "half-year", "tertial", "quarter", "month"]
 Code = Annotated[str, Field(pattern=r"^[^\s\x00-\x1f][^\x00-\x1f]{0,63}$")]
-ColumnName = Annotated[str, Field(min_length=1)]
 _BREAKDOWN: Final = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
 _RESERVED: Final = frozenset({BY_CATEGORY, "categories", "total", "all"})
 """Names that version files and tables have for other groups."""
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(values)) < len(values):
-        msg = "names one value twice; name each once"
-        raise ValueError(msg)
-    return values
 
 
 def _known_zone(name: str) -> str:
@@ -71,46 +60,15 @@ def _is_zone(name: str) -> bool:
     return _ZONE.fullmatch(name) is not None
 
 
-def _no_flag(value: object) -> object:
-    if isinstance(value, bool):
-        msg = "it must be a number"
-        raise ValueError(msg)  # noqa: TRY004 (pydantic refuses a value only by ValueError)
-    return value
-
-
-_NoFlag: Final = BeforeValidator(_no_flag)
-"""Refuses true, which Python would take for 1."""
-
-
-def _conflict(name: str, problem: str) -> PydanticCustomError:
-    """Build the refusal of settings that contradict each other, under the name of one of them."""
-    return PydanticCustomError("conflict", "{problem}", {"name": name, "problem": problem})
-
-
-def _known_columns(columns: dict[str, str]) -> dict[str, str]:
-    known = [column.name for column in COLUMNS]
-    for name in columns:
-        if name not in known:
-            problem = f"{name!r}: it may be {', '.join(map(repr, known))}"
-            raise _conflict(f"export.columns.{name}", problem)
-    return columns
-
-
 def _breakdown_names(breakdowns: dict[str, str]) -> dict[str, str]:
     for name in breakdowns:
         if _BREAKDOWN.fullmatch(name) is None:
             problem = "it must be 1 to 32 of a to z, 0 to 9 and _, the first a letter"
-            raise _conflict(f"breakdowns.{name}", problem)
+            raise conflict(f"breakdowns.{name}", problem)
         if name in _RESERVED:
             problem = "is the name of another group of numbers; choose another name"
-            raise _conflict(f"breakdowns.{name}", problem)
+            raise conflict(f"breakdowns.{name}", problem)
     return breakdowns
-
-
-class Section(BaseModel):
-    """A table of the settings file; unknown names in it are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ExportsSettings(Section):
@@ -125,41 +83,34 @@ class ExportsSettings(Section):
         try:
             addresses.parse(self.location)
         except ValueError as error:
-            raise _conflict("exports.location", str(error)) from error
+            raise conflict("exports.location", str(error)) from error
         return self
 
 
 class ExportSettings(Section):
     """Mappings from the organisation's own names to ours."""
 
-    columns: Annotated[dict[str, ColumnName], AfterValidator(_known_columns)] = {}
+    columns: dict[str, ColumnName] = {}
     """Our column to theirs; a column that is not listed has our name."""
     categories: dict[str, str] = {}
     """Their category to ours; our codes always mean themselves."""
 
     @model_validator(mode="after")
     def _one_column_each(self) -> Self:
-        theirs = [self.columns.get(ours.name, ours.name) for ours in COLUMNS]
-        twice = sorted({name for name in theirs if theirs.count(name) > 1})
-        if twice:
-            raise _conflict(
-                "export.columns",
-                f"{twice[0]!r} is read as two of our columns; each needs one of its own, and "
-                "has our name unless a line here renames it",
-            )
+        check_columns(self.columns, "export.columns")
         return self
 
 
 class RunSettings(Section):
     """The bounds of a run in a child process."""
 
-    at_once: Annotated[int, Field(ge=1, le=64), _NoFlag] = 2
+    at_once: Annotated[int, Field(ge=1, le=64), NO_FLAG] = 2
     """Child processes of one API at the same time."""
-    memory_mb: Annotated[int, Field(ge=256, le=1_048_576), _NoFlag] = 4096
+    memory_mb: Annotated[int, Field(ge=256, le=1_048_576), NO_FLAG] = 4096
     """Mebibytes of memory that one run may use."""
-    seconds: Annotated[int, Field(ge=1, le=86_400), _NoFlag] = 600
+    seconds: Annotated[int, Field(ge=1, le=86_400), NO_FLAG] = 600
     """Seconds that one run may take."""
-    wait_seconds: Annotated[float, Field(ge=0, le=600), _NoFlag] = 30
+    wait_seconds: Annotated[float, Field(ge=0, le=600), NO_FLAG] = 30
     """Seconds that a PUT waits for its run."""
 
 
@@ -186,13 +137,13 @@ class EngineSettings(Section):
     def _one_cluster(self) -> Self:
         if self.spark_remote and self.spark_master:
             problem = "there is a spark_master too; keep one of the two"
-            raise _conflict("engine.spark_remote", problem)
+            raise conflict("engine.spark_remote", problem)
         if _SECRET.search(self.spark_remote.partition(";")[2]):
             problem = (
                 "it must have no token, because settings are shown; set "
                 "SPARK_CONNECT_AUTHENTICATE_TOKEN in the environment"
             )
-            raise _conflict("engine.spark_remote", problem)
+            raise conflict("engine.spark_remote", problem)
         return self
 
     @model_validator(mode="after")
@@ -203,7 +154,7 @@ class EngineSettings(Section):
                     "it must not be here, because settings are shown; set it in Spark's own "
                     "configuration, such as conf/spark-defaults.conf"
                 )
-                raise _conflict(f"engine.spark_options.{name}", problem)
+                raise conflict(f"engine.spark_options.{name}", problem)
         return self
 
     @property
@@ -216,41 +167,41 @@ class Settings(Section):
     """All settings, each with its default."""
 
     timezone: Annotated[str, AfterValidator(_known_zone)] = "Europe/Oslo"
-    periods: Annotated[tuple[Kind, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+    periods: Annotated[tuple[Kind, ...], Field(min_length=1), AfterValidator(distinct)] = (
         "quarter",
     )
     """The kinds of period that nightly runs compute."""
-    categories: Annotated[tuple[Code, ...], Field(min_length=1), AfterValidator(_distinct)] = (
+    categories: Annotated[tuple[Code, ...], Field(min_length=1), AfterValidator(distinct)] = (
         "foreldre_barn",
         "ungdom",
         "eldre",
         "funksjonsnedsettelse",
     )
     """The category codes that count, in the order of display."""
-    max_hours: Annotated[float, Field(gt=0, le=8784, allow_inf_nan=False), _NoFlag] = 24
+    max_hours: Annotated[float, Field(gt=0, le=8784, allow_inf_nan=False), NO_FLAG] = 24
     """The most hours that one participation may have; a leap year has 8784."""
     breakdowns: Annotated[dict[str, ColumnName], AfterValidator(_breakdown_names)] = {}
     """The breakdowns in addition to category: their names in snapshots, and their columns."""
     engine: EngineSettings = EngineSettings()
     exports: ExportsSettings = ExportsSettings()
     export: ExportSettings = ExportSettings()
+    sources: Annotated[tuple[SourceSettings, ...], Field(min_length=1)] = (
+        SourceSettings(name="exports"),
+    )
+    """The sources of exports, in the order in which files are matched."""
     runs: RunSettings = RunSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
-    def _categories_lead_to_known_ones(self) -> Self:
-        for theirs, ours in self.export.categories.items():
-            if ours not in self.categories:
-                raise _conflict(
-                    "export.categories",
-                    f"{theirs!r} is mapped to {ours!r}, which is not in categories; it may be one "
-                    f"of {', '.join(self.categories)}",
-                )
-            if theirs in self.categories and theirs != ours:
-                raise _conflict(
-                    "export.categories",
-                    f"{theirs!r} is one of our codes and always means itself; remove the line",
-                )
+    def _mappings_lead_to_ours(self) -> Self:
+        check_categories(self.export.categories, self.categories, "export.categories")
+        names = [source.name for source in self.sources]
+        for source in self.sources:
+            section = f"sources.{source.name}"
+            if names.count(source.name) > 1:
+                raise conflict(section, "there are two sources of this name; rename one")
+            check_columns({**self.export.columns, **source.columns}, f"{section}.columns")
+            check_categories(source.categories, self.categories, f"{section}.categories")
         return self
 
     def with_engine(self, name: EngineName) -> Self:
@@ -261,11 +212,20 @@ class Settings(Section):
         """Give the same settings with another level of the log."""
         return self.model_copy(update={"log": self.log.model_copy(update={"level": level})})
 
-    @property
-    def columns(self) -> Mapping[str, str]:
-        """Our column to theirs, where the names differ."""
-        further = zip(self.terms.further_columns, self.breakdowns.values(), strict=True)
-        return {**self.export.columns, **{ours.name: theirs for ours, theirs in further}}
+    @cached_property
+    def every_source(self) -> tuple[SourceSettings, ...]:
+        """The sources, each with its whole mapping of columns and categories."""
+        pairs = zip(self.terms.further_columns, self.breakdowns.values(), strict=True)
+        further = {ours.name: theirs for ours, theirs in pairs}
+        return tuple(
+            source.model_copy(
+                update={
+                    "columns": {**self.export.columns, **source.columns, **further},
+                    "categories": {**self.export.categories, **source.categories},
+                }
+            )
+            for source in self.sources
+        )
 
     @property
     def zone(self) -> ZoneInfo:
@@ -287,3 +247,9 @@ def fields_of(field: FieldInfo) -> Mapping[str, FieldInfo]:
     """List the settings of a section by name; none where the field is no section."""
     kind = field.annotation
     return kind.model_fields if isinstance(kind, type) and issubclass(kind, Section) else {}
+
+
+def inner_fields_of(field: FieldInfo) -> Mapping[str, FieldInfo]:
+    """List the settings of each table in a list of tables; none where the field is no such list."""
+    inner = next(iter(get_args(field.annotation)), None)
+    return inner.model_fields if isinstance(inner, type) and issubclass(inner, Section) else {}

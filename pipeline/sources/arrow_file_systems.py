@@ -17,7 +17,7 @@ from pyarrow import fs
 
 from pipeline.errors import ExportsUnreachable
 from pipeline.sources import exports
-from pipeline.sources.exports import File, Fingerprint, Listing
+from pipeline.sources.exports import File, Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +42,7 @@ class FileSystem:
     def check(self) -> None:
         """Do nothing: `list_files` asks the file system."""
 
-    def list_files(self) -> Listing:
+    def list_files(self) -> tuple[File, ...]:
         """List the files of the folder at any depth, in the order of names.
 
         Raises:
@@ -52,16 +52,13 @@ class FileSystem:
             found = self.file_system.get_file_info(fs.FileSelector(self.folder, recursive=True))
         except (pa.ArrowException, OSError) as error:
             raise self._unreachable(error) from error
-        files, others = [], []
-        for info in found:
-            name = self._name(info.path)
-            if info.type == fs.FileType.Directory or exports.is_skipped(name):
-                continue
-            if exports.is_export(name):
-                files.append(self._file(info, name))
-            else:
-                others.append(exports.legible(name))
-        return Listing(tuple(sorted(files, key=attrgetter("name"))), tuple(sorted(others)))
+        named = [(info, self._name(info.path)) for info in found]
+        files = [
+            self._file(info, name)
+            for info, name in named
+            if info.type != fs.FileType.Directory and not exports.is_skipped(name)
+        ]
+        return tuple(sorted(files, key=attrgetter("name")))
 
     def changed(self, files: Iterable[File]) -> tuple[str, ...]:
         """List the names of files that have another size or time by now, or are gone.
@@ -69,7 +66,7 @@ class FileSystem:
         Raises:
             ExportsUnreachable: The folder can't be listed.
         """
-        return exports.changed(files, self.list_files().files)
+        return exports.changed(files, self.list_files())
 
     def _file(self, info: Any, name: str) -> File:  # noqa: ANN401 (pyarrow ships no types)
         return File(

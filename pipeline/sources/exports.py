@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-SUFFIX: Final = ".parquet"
 SKIPPED: Final = (".", "_")
 """First characters of names that are no exports."""
 _ILLEGIBLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
@@ -66,6 +65,8 @@ class File:
     fingerprint: Fingerprint
     problem: str | None = None
     """The reason why it may not be opened."""
+    is_folder: bool = False
+    """Whether it is a folder, which is refused: a link that leads out of the exports."""
     opener: Callable[[], Opened] | None = field(default=None, compare=False, repr=False)
     """Opens a file that is on another computer; None for a local one."""
 
@@ -91,21 +92,6 @@ class File:
             OSError: A remote file can't be opened.
         """
         return self.open() if self.is_remote else self.location
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """All files of a location, by name."""
-
-    files: tuple[File, ...]
-    """The export files."""
-    others: tuple[str, ...]
-    """The names of files with another ending, which are not read."""
-
-
-def is_export(name: str) -> bool:
-    """Return whether a file of this name is an export, by its ending in any case."""
-    return name.lower().endswith(SUFFIX)
 
 
 def is_skipped(name: str) -> bool:

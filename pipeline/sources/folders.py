@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import ExportsMissing, ExportsUnreadable
-from pipeline.sources.exports import SKIPPED, File, Fingerprint, Listing, is_export, legible
+from pipeline.sources.exports import SKIPPED, File, Fingerprint, legible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ class Folder:
         if not self.path.is_dir():
             raise ExportsMissing(str(self.path))
 
-    def list_files(self) -> Listing:
+    def list_files(self) -> tuple[File, ...]:
         """List the files of the folder at any depth, in the order of names.
 
         Skips files and folders whose names begin with `.` or `_`: unfinished copies, and metadata
@@ -53,18 +53,14 @@ class Folder:
         """
         self.check()
         root = os.fsencode(self.path)
-        files, others = [], []
+        files = []
         for entry, is_out in _walk(root):
-            path, name = (
-                Path(os.fsdecode(entry.path)),
-                os.fsdecode(os.path.relpath(entry.path, root)),
-            )
-            file = look_at(path, name)
-            if is_export(file.name) or entry.is_dir():
-                files.append(replace(file, problem=_LINK_OUT) if is_out else file)
-            else:
-                others.append(file.name)
-        return Listing(tuple(sorted(files, key=attrgetter("name"))), tuple(sorted(others)))
+            path = Path(os.fsdecode(entry.path))
+            file = look_at(path, os.fsdecode(os.path.relpath(entry.path, root)))
+            if is_out:
+                file = replace(file, problem=_LINK_OUT, is_folder=entry.is_dir())
+            files.append(file)
+        return tuple(sorted(files, key=attrgetter("name")))
 
     def changed(self, files: Iterable[File]) -> tuple[str, ...]:
         """List the names of files whose fingerprint has changed since it was taken."""
@@ -80,10 +76,10 @@ class NamedFiles:
     def check(self) -> None:
         """Do nothing: a file that is missing is refused by its name."""
 
-    def list_files(self) -> Listing:
+    def list_files(self) -> tuple[File, ...]:
         """List the files in the order of their paths."""
         files = [look_at(path, path.as_posix()) for path in self.paths]
-        return Listing(tuple(sorted(files, key=attrgetter("name"))), ())
+        return tuple(sorted(files, key=attrgetter("name")))
 
     def changed(self, files: Iterable[File]) -> tuple[str, ...]:
         """List the names of files whose fingerprint has changed since it was taken."""

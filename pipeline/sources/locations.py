@@ -11,14 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pipeline.sources.exports import File, Listing
+    from pipeline.sources.exports import File
 
 
 class Location(Protocol):
-    """A place with export files at any depth; it opens none of them by itself.
+    """A place with files at any depth; it opens none of them by itself.
 
-    Only names that end in `.parquet`, in any case, are exports. Files and folders whose names
-    begin with `.` or `_` are skipped, with all below them.
+    Files and folders whose names begin with `.` or `_` are skipped, with all below them.
     """
 
     def check(self) -> None:
@@ -28,7 +27,7 @@ class Location(Protocol):
             ExportsMissing: It is not.
         """
 
-    def list_files(self) -> Listing:
+    def list_files(self) -> tuple[File, ...]:
         """List the files, in the order of names.
 
         Raises:

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from pipeline.errors import ExportsUnreachable, PackageMissing
 from pipeline.sources import exports
-from pipeline.sources.exports import File, Fingerprint, Listing
+from pipeline.sources.exports import File, Fingerprint
 
 try:
     import obstore
@@ -102,7 +102,7 @@ class ObjectStore:
     def check(self) -> None:
         """Do nothing: `list_files` asks the store."""
 
-    def list_files(self) -> Listing:
+    def list_files(self) -> tuple[File, ...]:
         """List the objects below the prefix, in the order of names.
 
         Leaves out empty objects that mark folders, as some programs write them.
@@ -110,14 +110,8 @@ class ObjectStore:
         Raises:
             ExportsUnreachable: The store can't be listed.
         """
-        files, others = [], []
-        for found in _without_markers(self._objects()):
-            name = found["path"]
-            if exports.is_export(name):
-                files.append(self._file(found))
-            elif found["size"]:
-                others.append(exports.legible(name))
-        return Listing(tuple(sorted(files, key=attrgetter("name"))), tuple(sorted(others)))
+        files = [self._file(found) for found in _without_markers(self._objects())]
+        return tuple(sorted(files, key=attrgetter("name")))
 
     def changed(self, files: Iterable[File]) -> tuple[str, ...]:
         """List the names of objects that have changed or are gone, by listing the store again.
@@ -127,7 +121,7 @@ class ObjectStore:
         """
         if self._failure is not None:
             raise self._failure
-        return exports.changed(files, self.list_files().files)
+        return exports.changed(files, self.list_files())
 
     def _objects(self) -> list[Mapping[str, Any]]:
         try:
@@ -242,7 +236,11 @@ def _without_markers(found: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str
         folders.update(path[: place.start()] for place in re.finditer("/", path))
         if one["size"] or path not in by_path:
             by_path[path] = one
-    return [one for path, one in by_path.items() if one["size"] or path not in folders]
+    return [
+        one
+        for path, one in by_path.items()
+        if one["size"] or (path not in folders and "." in path.rpartition("/")[2])
+    ]
 
 
 def _fingerprint(found: Mapping[str, Any]) -> Fingerprint:

@@ -1,4 +1,4 @@
-"""Exports accepted by their footers, or refused as a whole with the reason.
+"""Parquet exports, accepted by their footers or refused as a whole with the reason.
 
 Reads no row. Refuses a file that lacks a required column, has one of another type, has two columns
 of one name, or can't be read as Parquet.
@@ -7,59 +7,36 @@ of one name, or can't be read as Parquet.
 from __future__ import annotations
 
 from collections import Counter
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from pipeline.errors import ExportRefused
-from pipeline.model.columns import COLUMNS, Column, ColumnMapping, Kind
+from pipeline.model.columns import Column, ColumnMapping, Kind
 from pipeline.sources import footer
-from pipeline.sources.accepted import Export, Exports
-from pipeline.sources.exports import is_legible, os_problem
+from pipeline.sources.accepted import Export
+from pipeline.sources.exports import os_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from pipeline.settings import SourceSettings
     from pipeline.sources.exports import File
     from pipeline.sources.footer import Footer, StoredColumn
 
 
-_NO_CATEGORIES: Final[Mapping[str, str]] = MappingProxyType({})
-
-
-def read(
-    files: Iterable[File],
-    names: Mapping[str, str],
-    columns: Sequence[Column] = COLUMNS,
-    categories: Mapping[str, str] = _NO_CATEGORIES,
-) -> Exports:
-    """Read the footer of every file, and accept or refuse the file.
+def accept(file: File, source: SourceSettings, columns: Sequence[Column]) -> Export:
+    """Read the footer of a file.
 
     Args:
-        files: The files to open.
-        names: Their name of each of our columns, where the names differ.
+        file: The file to open.
+        source: Its source, with the names of our columns and categories in it.
         columns: The columns that are read.
-        categories: Our category for each of theirs that differs.
+
+    Raises:
+        ExportRefused: The file is refused.
     """
-    accepted: list[Export] = []
-    refused: dict[File, ExportRefused] = {}
-    for file in files:
-        try:
-            accepted.append(_open(file, names, columns, categories))
-        except ExportRefused as error:
-            refused[file] = error
-    return Exports(tuple(accepted), refused)
-
-
-def _open(
-    file: File,
-    theirs: Mapping[str, str],
-    columns: Sequence[Column],
-    categories: Mapping[str, str],
-) -> Export:
-    _refuse_unopened(file)
-    names = {column.name: theirs.get(column.name, column.name) for column in columns}
+    names = {column.name: source.columns.get(column.name, column.name) for column in columns}
     try:
         found = footer.read(file.for_arrow(), set(names.values()))
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -73,7 +50,7 @@ def _open(
     for column, one in stored.items():
         _refuse_other_type(file, found, names, column, one)
     by_name = {column.name: theirs for column, theirs in stored.items()}
-    return _export(file, found, by_name, categories)
+    return _export(file, found, by_name, source.categories)
 
 
 def _export(
@@ -101,14 +78,6 @@ def _export(
         found.is_native and all(column.is_native for column in stored.values()),
         found.first_page,
     )
-
-
-def _refuse_unopened(file: File) -> None:
-    if file.problem is not None:
-        raise ExportRefused(file.name, file.problem)
-    if not is_legible(file.location):
-        problem = "its path has signs that can't be shown; rename it"
-        raise ExportRefused(file.name, problem)
 
 
 def _refuse_ambiguous(file: File, found: Footer, names: Mapping[str, str]) -> None:

@@ -57,7 +57,9 @@ class NightlyRecord(msgspec.Struct, frozen=True):
     retained: int = 0
     """Snapshots whose numbers stay, because no export has their rows any longer."""
     other_files: tuple[str, ...] = ()
-    """The files with another ending that a nightly run has named so far."""
+    """The files of no source that a nightly run has named so far."""
+    set_aside: tuple[str, ...] = ()
+    """The exports of older dumps that a nightly run has named so far."""
 
 
 EMPTY: Final = NightlyRecord(0, datetime.fromtimestamp(0, UTC), "", "", {}, None, (), {})

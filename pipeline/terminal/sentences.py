@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pipeline.model.cells import Cell
-    from pipeline.runs.context import NightlyResult, RunResult, SnapshotResult
+    from pipeline.runs.context import NightlyResult, RunResult, SnapshotResult, UnreadFiles
     from pipeline.runs.reindex import Reindexed
     from pipeline.storage.catalog import Entry
 
@@ -68,7 +68,7 @@ def diagnostics_of_nightly(result: NightlyResult) -> list[Diagnostic]:
         *_deferred(result.deferred),
         *_ignored(result.ignored),
         *diagnostics_of_missing_columns(result.missing),
-        *_other_files(result.other_files),
+        *_unread(result.unread),
     ]
 
 
@@ -144,12 +144,30 @@ def diagnostics_of_missing_columns(missing: Mapping[str, str]) -> list[Diagnosti
     ]
 
 
-def _other_files(names: Sequence[str]) -> Iterator[Diagnostic]:
-    if names:
+def _unread(files: UnreadFiles) -> Iterator[Diagnostic]:
+    if files.others:
         sentence = (
-            f"{counted(len(names), 'file')} among the exports not read, no .parquet: {some(names)}"
+            f"{counted(len(files.others), 'file')} among the exports not read, because the name "
+            f"fits no source (*.parquet by default): {some(files.others)}"
         )
         yield Diagnostic("other_files", sentence, Severity.INFO)
+    yield from diagnostics_of_set_aside(files.set_aside)
+    for newest, other in files.same_date.items():
+        sentence = (
+            f"two dumps of one date: {newest} counts, because its name is the later one; {other} "
+            "is set aside"
+        )
+        yield Diagnostic("dumps_of_one_date", sentence)
+
+
+def diagnostics_of_set_aside(names: Sequence[str]) -> Iterator[Diagnostic]:
+    """Name the exports of older dumps, if there are any."""
+    if names:
+        sentence = (
+            f"{counted(len(names), 'export')} set aside, because a newer dump of the source "
+            f"counts: {some(names)}"
+        )
+        yield Diagnostic("exports_set_aside", sentence, Severity.INFO)
 
 
 def nightly_body(result: NightlyResult, current: int) -> Mapping[str, object]:
@@ -168,7 +186,8 @@ def nightly_body(result: NightlyResult, current: int) -> Mapping[str, object]:
         "deferred": deferred,
         "ignored": result.ignored,
         "missing": result.missing,
-        "other_files": result.other_files,
+        "other_files": result.unread.others,
+        "set_aside": result.unread.set_aside,
         "ledger": result.ledger,
     }
 

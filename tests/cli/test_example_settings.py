@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pipeline.settings import FILE, Settings, load
 
 EXAMPLE = Path(__file__).parents[2] / "data" / "bufdir.example.toml"
-UNCOMMENTED = re.sub(r"^#(?=\w+ = )", "", EXAMPLE.read_text(), flags=re.MULTILINE)
+UNCOMMENTED = re.sub(r"^#(?=\w+ = |\[\[)", "", EXAMPLE.read_text(), flags=re.MULTILINE)
 
 
 @pytest.fixture(autouse=True)

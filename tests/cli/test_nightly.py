@@ -201,6 +201,7 @@ def test_a_nightly_run_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
         "ignored": {},
         "missing": {},
         "other_files": [],
+        "set_aside": [],
     }
     assert ended.code == 3
 
@@ -265,7 +266,7 @@ def test_a_cache_that_cannot_be_used_is_reported_and_the_run_succeeds(
 def test_files_that_are_no_exports_are_named_once(bufdir: Bufdir, data: Path) -> None:
     export(data, people(2))
     (data / "exports" / "notes.txt").write_text("not an export")
-    assert "1 file among the exports not read, no .parquet: notes.txt" in bufdir("nightly").err
+    assert "fits no source (*.parquet by default): notes.txt" in bufdir("nightly").err
     assert bufdir("nightly").err == ""
     (data / "exports" / "more.csv").write_text("not an export either")
     assert "more.csv" in bufdir("nightly").err

@@ -11,7 +11,7 @@ from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsUnreachable
 from pipeline.runs import check, gather, verify
 from pipeline.runs.run import run_cells
-from pipeline.sources import locations, parquet
+from pipeline.sources import locations, opening
 from tests import s3
 from tests.given import (
     OTHER,
@@ -26,6 +26,7 @@ from tests.given import (
     outcomes_by_cell,
     people,
     row,
+    selected,
 )
 
 if TYPE_CHECKING:
@@ -172,8 +173,8 @@ def test_a_store_that_goes_while_its_objects_are_read_refuses_none_of_them(
         bucket.put(people(3))
         location = locations.of(data, bucket.location)
         folder = bucket.folder(data, engine={"name": local_engine})
-        files = location.list_files().files
-        found = parquet.read(files, {}, folder.settings.terms.columns)
+        files = location.list_files()
+        found = opening.read(selected(files), folder.settings.terms.columns)
     with folder.context() as context, pytest.raises(UnreadableExports):
         context.engine().survey(ScanRequest(found.accepted, folder.settings.terms))
     with pytest.raises(ExportsUnreachable, match="the store can't be reached"):

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.errors import ExportsMissing, ExportsUnreadable
 from pipeline.sources.folders import Folder
-from tests.given import DataFolder, export, files_of, ledger, ledgers, people, row, table
+from tests.given import DataFolder, export, files_of, ledger, ledgers, people, row, selected, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +101,7 @@ def test_what_begins_with_a_dot_or_an_underscore_is_no_export_at_any_depth(data:
         path = data / "exports" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(good.read_bytes())
-    found = Folder(data / "exports").list_files()
+    found = selected(Folder(data / "exports").list_files())
     assert [file.name for file in found.files] == ["org_id=org-9/a.parquet"]
     assert found.others == ()
 
@@ -111,7 +111,7 @@ def test_files_with_another_ending_are_named_and_not_read(data: Path) -> None:
         path = data / "exports" / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("org_id")
-    found = Folder(data / "exports").list_files()
+    found = selected(Folder(data / "exports").list_files())
     assert (found.files, found.others) == ((), ("2024/README.md", "a.csv", "a.parquet.tmp"))
 
 

@@ -11,9 +11,9 @@ from pyarrow import fs
 
 from pipeline.errors import ExportsMissing, ExportsUnreachable
 from pipeline.model import addresses
-from pipeline.sources import checksums, exports, locations, parquet
+from pipeline.sources import checksums, locations, opening
 from pipeline.sources.arrow_file_systems import FileSystem
-from tests.given import CELL, DataFolder, cells, files_of, people, settings, table
+from tests.given import CELL, DataFolder, cells, files_of, people, selected, settings, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,7 +99,7 @@ def test_a_file_system_of_arrow_lists_by_the_same_rules(arrow: FileSystem, tmp_p
         write(tmp_path, name)
     (tmp_path / "root" / "exports" / "a" / "x.csv").write_text("x")
     (tmp_path / "root" / "exports" / "folder.parquet").mkdir()
-    found = arrow.list_files()
+    found = selected(arrow.list_files())
     assert [file.name for file in found.files] == ["a/two\\nl.parquet", "a/z.PARQUET", "b.parquet"]
     assert found.others == ("a/x.csv",)
     assert found.files[-1].location == f"{ADDRESS}/b.parquet"
@@ -112,7 +112,7 @@ def test_a_file_system_of_arrow_opens_files_for_footers_and_checksums(
     write(tmp_path, "a.parquet", 3, write_page_checksum=True)
     write(tmp_path, "two\nlines.parquet")
     (tmp_path / "root" / "exports" / "torn.parquet").write_bytes(b"torn")
-    found = parquet.read(arrow.list_files().files, {})
+    found = opening.read(selected(arrow.list_files()))
     assert {file.name for file in found.refused} == {"torn.parquet", "two\\nlines.parquet"}
     (accepted,) = found.accepted
     assert (accepted.rows, accepted.is_exact, accepted.is_native) == (3, True, False)
@@ -122,7 +122,7 @@ def test_a_file_system_of_arrow_opens_files_for_footers_and_checksums(
 def test_a_file_system_of_arrow_reports_changed_files(arrow: FileSystem, tmp_path: Path) -> None:
     for name in ("a.parquet", "b.parquet", "c.parquet", "d.parquet"):
         write(tmp_path, name)
-    before = arrow.list_files().files
+    before = arrow.list_files()
     assert arrow.changed(before) == ()
     write(tmp_path, "a.parquet", 500)
     os.utime(tmp_path / "root" / "exports" / "b.parquet", (1, 1))
@@ -150,9 +150,3 @@ def test_without_a_hadoop_client_one_sentence_names_it(
     ) as failure:
         locations.of(data, "hdfs://127.0.0.1:1/exports").check()
     assert str(failure.value).isprintable()
-
-
-def test_a_name_is_an_export_by_its_ending() -> None:
-    assert [exports.is_export(name) for name in ("a.parquet", "a.PARQUET", "a.parquet.tmp")] == [
-        *(True, True, False)
-    ]

@@ -22,6 +22,7 @@ from tests.given import (
     people,
     read,
     row,
+    selected,
     settings,
     survey_of,
 )
@@ -62,7 +63,7 @@ def test_objects_that_begin_with_a_dot_or_an_underscore_are_skipped_at_any_depth
     skipped = (".a.parquet", ".hidden/a.parquet", "_a.parquet", "_SUCCESS", "_delta_log/0.parquet")
     for name in (*skipped, "org_id=org-9/_temporary/0/part.parquet", "org_id=org-9/a.parquet"):
         bucket.put_bytes(b"x", name)
-    found = locations.of(data, bucket.location).list_files()
+    found = selected(locations.of(data, bucket.location).list_files())
     assert [file.name for file in found.files] == ["org_id=org-9/a.parquet"]
     assert found.others == ()
 
@@ -78,7 +79,7 @@ def test_other_objects_are_named_and_empty_ones_that_mark_folders_are_not(
     bucket.put_bytes(b"x", "both.parquet")
     for name in ("both.parquet/", "marked.parquet/", "a.csv/", ""):
         bucket.put_directly(name, b"")
-    found = locations.of(data, bucket.location).list_files()
+    found = selected(locations.of(data, bucket.location).list_files())
     names = [(file.name, file.fingerprint.size) for file in found.files]
     assert names == [("both.parquet", 1), ("folder.parquet/b.parquet", 1), ("marked.parquet", 0)]
     assert found.others == ("2024/README.md", "a.csv", "a.parquet.tmp")
@@ -108,10 +109,10 @@ def test_an_object_of_the_same_size_within_the_same_second_has_another_fingerpri
     location = locations.of(data, bucket.location)
     bucket.put_bytes(b"one", "a.parquet")
     bucket.put_bytes(b"one", "b.parquet")
-    before = location.list_files().files
+    before = location.list_files()
     bucket.put_bytes(b"two", "a.parquet")
     assert location.changed(before)[0] == "a.parquet"
-    seen = {file.name: file.fingerprint.values for file in location.list_files().files}
+    seen = {file.name: file.fingerprint.values for file in location.list_files()}
     assert seen["a.parquet"][2:] != before[0].fingerprint.values[2:]
     assert seen["b.parquet"] == before[1].fingerprint.values
     assert all(0 <= value < 2**63 for value in seen["a.parquet"])
@@ -120,7 +121,7 @@ def test_an_object_of_the_same_size_within_the_same_second_has_another_fingerpri
 def test_an_object_that_is_gone_has_changed(bucket: Bucket, data: Path) -> None:
     location = locations.of(data, bucket.location)
     bucket.put_bytes(b"one", "a.parquet")
-    before = location.list_files().files
+    before = location.list_files()
     assert location.changed(before) == ()
     bucket.delete("a.parquet")
     assert location.changed(before) == ("a.parquet",)
