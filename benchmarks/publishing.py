@@ -58,6 +58,6 @@ def seconds(folder: Path, snapshots: int, data: Path | None = None) -> float:
             for entry, cell in zip(entries, cells_, strict=True)
         ]
         started = time.perf_counter()
-        made = (Counted(one, counted, b"") for one in planned)
+        made = (Counted(one, counted, {"a.parquet": content.rows}, b"") for one in planned)
         publish.publish(context, made, snapshots, "0" * 32)
         return time.perf_counter() - started

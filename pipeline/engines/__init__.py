@@ -113,6 +113,9 @@ class Survey(Protocol):
     def count(self, kind: str, cells: Collection[Cell]) -> Iterator[Mapping[Cell, CellNumbers]]:
         """Count these cells of one kind, some at a time; cells without rows are left out."""
 
+    def rows_by_export(self, cells: Iterable[Cell]) -> Mapping[Cell, Mapping[str, int]]:
+        """Count the rows of each of these cells in each export that has any, by its name."""
+
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
         """Give the rows of these cells for quarantine, in the order of files and rows."""
 

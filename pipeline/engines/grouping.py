@@ -12,7 +12,7 @@ from pipeline.definitions.dialect import STANDARD
 from pipeline.model import ledger
 from pipeline.model.breakdowns import BREAKDOWN, TOTAL, VALUE
 from pipeline.model.cells import Cell, CellNumbers, no_shares
-from pipeline.model.columns import ORG_ID
+from pipeline.model.columns import FILE, ORG_ID
 from pipeline.model.metrics import METRICS, zeros
 from pipeline.model.periods import Period
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from pipeline.definitions.dialect import Dialect, Frame
     from pipeline.model.breakdowns import Breakdown
     from pipeline.model.metrics import Numbers
+    from pipeline.sources.accepted import Export
 
 METRIC_NAMES: Final = tuple(metric.name for metric in METRICS)
 _CELL: Final = (ORG_ID, steps.PERIOD)
+_NTH: Final = "nth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,34 @@ def _shares(kind: str, rows: pl.DataFrame, breakdown: Breakdown) -> dict[Cell, d
         found[cell][value] = _numbers(metrics)
     if breakdown.values is None:
         return {cell: dict(sorted(values.items())) for cell, values in found.items()}
+    return found
+
+
+def rows_by_export(
+    counts: pl.DataFrame, cells: Iterable[Cell], exports: Sequence[Export]
+) -> dict[Cell, dict[str, int]]:
+    """Give the rows of each cell in each export that has any, in the order of the exports.
+
+    Args:
+        counts: Rows by export, organisation and month: `FILE`, `ORG_ID`, `MONTH`, `ROWS`.
+        cells: The cells that are wanted; one without rows has no exports.
+        exports: The exports that `FILE` numbers.
+    """
+    wanted = list(cells)
+    months = [
+        (one.org_id, month, nth) for nth, one in enumerate(wanted) for month in one.period.months
+    ]
+    schema = {ORG_ID: pl.String, steps.MONTH: pl.Int32, _NTH: pl.Int64}
+    found: dict[Cell, dict[str, int]] = {cell: {} for cell in wanted}
+    by_cell = (
+        counts.lazy()
+        .join(pl.LazyFrame(months, schema=schema, orient="row"), on=(ORG_ID, steps.MONTH))
+        .group_by(_NTH, FILE)
+        .agg(pl.col(steps.ROWS).sum())
+        .sort(_NTH, FILE)
+    )
+    for nth, place, rows in rows_of(by_cell.collect()):
+        found[wanted[nth]][exports[place].file.name] = rows
     return found
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.terms import Terms
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Raised whenever a version file gains, loses or changes a field; `_UPGRADES` then gains a step."""
 ID_PATTERN: Final = r"^agg-[0-9]{3,12}$"
 _SECONDS_AN_HOUR: Final = 3600
@@ -72,6 +72,8 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The further breakdowns by name, then by value, sorted; "" is for rows without a value."""
     ledger: dict[str, int]
     """Rows by ledger line, zeros included; their sum is all rows of the cell."""
+    exports: dict[str, int] | None
+    """Rows of the cell by export, as `ledger`; null in files of schema versions 1 and 2."""
 
 
 def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +88,15 @@ def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
     return {"engine": EngineName.POLARS, **added, **content}
 
 
-_UPGRADES: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {1: _from_schema_1}
+def _from_schema_2(content: dict[str, Any]) -> dict[str, Any]:
+    """Add what schema version 3 added: the exports."""
+    return {**content, "exports": None}
+
+
+_UPGRADES: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    1: _from_schema_1,
+    2: _from_schema_2,
+}
 """By schema version, the step to the next one."""
 
 
@@ -146,8 +156,9 @@ def version(  # noqa: PLR0913 (each is one field of the version)
     content: CellContent,
     terms: Terms,
     counted: CellNumbers,
+    exports: Mapping[str, int],
 ) -> Version:
-    """Make the version of a cell that has these numbers."""
+    """Make the version of a cell that has these numbers, from these rows of each export."""
     names = terms.further_breakdowns
     return Version(
         schema_version=SCHEMA_VERSION,
@@ -168,6 +179,7 @@ def version(  # noqa: PLR0913 (each is one field of the version)
         categories=dict(counted.categories),
         breakdowns={name: dict(counted.breakdowns[name]) for name in names},
         ledger=dict(counted.ledger),
+        exports=dict(exports),
     )
 
 

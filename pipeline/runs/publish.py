@@ -67,6 +67,8 @@ class Counted:
 
     planned: PlannedVersion
     numbers: CellNumbers
+    exports: Mapping[str, int]
+    """Its rows by export."""
     rejected: bytes
     """Its rows for quarantine, a line of JSON each."""
 
@@ -124,7 +126,7 @@ def _count(
     """Count each planned version; only when all are taken may they be published."""
     try:
         for counted in _counted(context, inputs, planned):
-            _check_accounted(counted.planned, counted.numbers)
+            _check_accounted(counted)
             yield counted
     except Exception:
         inputs.check_unchanged()  # an error that a changed file causes is no fault of the program
@@ -139,33 +141,36 @@ def _counted(
     for kind in dict.fromkeys(cell.period.kind for cell in waiting):
         of_kind = [cell for cell in waiting if cell.period.kind == kind]
         for batch in inputs.survey.count(kind, of_kind):
+            exports = inputs.survey.rows_by_export(batch)
             rejected = inputs.survey.rejected_rows(batch)
             for cell, numbers in batch.items():
                 lines = (rejected.get((cell.org_id, month), b"") for month in cell.period.months)
-                yield Counted(waiting.pop(cell), numbers, b"".join(lines))
+                yield Counted(waiting.pop(cell), numbers, exports[cell], b"".join(lines))
     for one in waiting.values():
-        yield Counted(one, no_numbers(context.settings.terms.breakdowns), b"")
+        yield Counted(one, no_numbers(context.settings.terms.breakdowns), {}, b"")
 
 
-def _check_accounted(planned: PlannedVersion, counted: CellNumbers) -> None:
-    """Check that a cell's numbers, each breakdown of them, and its ledger account for its rows.
+def _check_accounted(counted: Counted) -> None:
+    """Check that numbers, each breakdown, ledger and exports of a cell account for its rows.
 
     Raises:
         LedgerBroken: They do not.
     """
-    rows, accounted = planned.decision.content.rows, sum(counted.ledger.values())
-    total = counted.total["participations"]
-    different = [counted.total[name] for name in _PEOPLE_AND_ACTIVITIES]
+    cell, numbers = counted.planned.decision.cell, counted.numbers
+    rows, accounted = counted.planned.decision.content.rows, sum(numbers.ledger.values())
+    total = numbers.total["participations"]
+    different = [numbers.total[name] for name in _PEOPLE_AND_ACTIVITIES]
     # A cell with participations has at least one person, and at most one for each of them.
     is_possible = all(bool(total) <= number <= total for number in different)
-    if accounted != rows or counted.ledger[COUNTED] != total or not is_possible:
-        raise LedgerBroken(str(planned.decision.cell), rows, accounted)
-    for breakdown, values in counted.breakdowns.items():
+    if accounted != rows or numbers.ledger[COUNTED] != total or not is_possible:
+        raise LedgerBroken(str(cell), rows, accounted)
+    if (of_exports := sum(counted.exports.values())) != rows:
+        raise LedgerBroken(f"{cell} by export", rows, of_exports)
+    for breakdown, values in numbers.breakdowns.items():
         for name in _ADDITIVE:
-            divided = sum(numbers[name] for numbers in values.values())
-            if divided != counted.total[name]:
-                where = f"{planned.decision.cell} by {breakdown}"
-                raise LedgerBroken(where, counted.total[name], divided, name)
+            divided = sum(one[name] for one in values.values())
+            if divided != numbers.total[name]:
+                raise LedgerBroken(f"{cell} by {breakdown}", numbers.total[name], divided, name)
 
 
 def publish(
@@ -251,4 +256,5 @@ def _version(context: RunContext, counted: Counted) -> Version:
         content=planned.decision.content,
         terms=context.settings.terms,
         counted=counted.numbers,
+        exports=counted.exports,
     )

@@ -51,6 +51,7 @@ def answers(survey: Survey) -> dict[str, Any]:
             kind: {cell: plain(of) for cell, of in numbers_of(survey, kind).items()}
             for kind in KINDS
         },
+        "rows by export": {kind: survey.rows_by_export(survey.contents(kind)) for kind in KINDS},
         "rejected": survey.rejected_rows(survey.contents("quarter")),
         "unplaced": survey.unplaced_rows(),
     }

@@ -222,6 +222,32 @@ def test_a_breakdown_that_does_not_add_up_to_the_total_publishes_nothing(
     assert "snapshots/agg-001/v2.json" not in populated.files()
 
 
+class OneExportShort:
+    """A survey that lacks one export of a cell."""
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.survey, name)
+
+    def rows_by_export(self, cells: Any) -> Mapping[Cell, Mapping[str, int]]:
+        found = self.survey.rows_by_export(cells)
+        return {cell: dict(list(exports.items())[1:]) for cell, exports in found.items()}
+
+
+def test_exports_that_do_not_account_for_the_rows_publish_nothing(populated: DataFolder) -> None:
+    populated.export([row(participant_id="p9")], "more.parquet")
+    with populated.context() as context, gather.gather(context, context.engine()) as inputs:
+        cell, content = next(iter(inputs.survey.contents("quarter").items()))
+        entry = context.catalog.of_cell(*cell.key)
+        again = Plan([Decision(cell, Action.COMPUTE, Reason.FORCED, entry, content)], "terms")
+        short = replace(inputs, survey=cast("Survey", OneExportShort(inputs.survey)))
+        with pytest.raises(LedgerBroken, match=f"the ledger of {cell} by export does not add"):
+            publish.execute(context, short, again, [], "inputs")
+    assert set(populated.versions().values()) == {1}
+
+
 def test_a_ledger_that_does_not_add_up_publishes_nothing(populated: DataFolder) -> None:
     with populated.context() as context:
         entry = context.catalog.get("agg-001")

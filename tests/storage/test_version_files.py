@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
 import pytest
 
 from pipeline.errors import StoreDamaged, StoreTooNew
 from pipeline.model import versions
 from pipeline.storage import version_files
-from tests.given import CELL, DataFolder, as_newer_release, people, row
+from tests.given import CELL, DataFolder, as_newer_release, people, row, settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_version_file_is_indented_json_and_decodes_to_the_version(folder: DataFolder) -> None:
@@ -17,7 +24,7 @@ def test_a_version_file_is_indented_json_and_decodes_to_the_version(folder: Data
     version = versions.decode(content)
     assert version == folder.published()[CELL]
     assert versions.encode(version) == content
-    assert content.startswith(b'{\n  "schema_version": 2,\n  "id": "agg-001",\n  "version": 1,\n')
+    assert content.startswith(b'{\n  "schema_version": 3,\n  "id": "agg-001",\n  "version": 1,\n')
     assert content.endswith(b"}\n")
 
 
@@ -55,7 +62,7 @@ def test_a_version_file_of_a_newer_release_is_refused_by_name(folder: DataFolder
     with pytest.raises(StoreTooNew) as refused:
         version_files.read(folder.data, 1, 1)
     assert str(refused.value) == (
-        f"{path} has schema version 3, and this release reads up to 2: use the release that wrote "
+        f"{path} has schema version 4, and this release reads up to 3: use the release that wrote "
         "it, or restore an older backup"
     )
 
@@ -72,3 +79,35 @@ def test_a_writer_that_fails_leaves_no_half_file(folder: DataFolder) -> None:
     with pytest.raises(OSError, match="v1"):
         version_files.write({path: b"{}"})
     assert [entry.name for entry in path.parent.iterdir()] == ["v1.json"]
+
+
+def test_a_version_names_the_exports_of_its_rows(engine: str, data: Path) -> None:
+    folder = DataFolder(data, settings(engine={"name": engine}, periods=["quarter", "year"]))
+    january = datetime(2024, 1, 10, 12, tzinfo=UTC)
+    folder.export(people(3), "b.parquet")
+    folder.export([*people(2), row(participant_id="p9", started_at=january)], "a.parquet")
+    folder.export(people(1, org_id="org-2"), "c.parquet")
+    folder.nightly()
+    exports = {" ".join(cell): of.exports for cell, of in folder.published().items()}
+    assert exports == {
+        "org-1 rp-2024-q1": {"a.parquet": 1},
+        "org-1 rp-2024-q4": {"a.parquet": 2, "b.parquet": 3},
+        "org-1 rp-2024": {"a.parquet": 3, "b.parquet": 3},
+        "org-2 rp-2024-q4": {"c.parquet": 1},
+        "org-2 rp-2024": {"c.parquet": 1},
+    }
+
+
+@pytest.mark.parametrize("schema_version", [1, 2])
+def test_a_version_file_of_an_earlier_schema_version_has_no_exports(
+    folder: DataFolder, schema_version: int
+) -> None:
+    folder.export(people(2))
+    folder.nightly()
+    path = version_files.version_path(folder.data, 1, 1)
+    content = msgspec.json.decode(path.read_bytes()) | {"schema_version": schema_version}
+    del content["exports"]
+    path.write_bytes(msgspec.json.encode(content))
+    found = version_files.read(folder.data, 1, 1)
+    assert (found.schema_version, found.exports) == (versions.SCHEMA_VERSION, None)
+    assert found.total["participations"] == 2

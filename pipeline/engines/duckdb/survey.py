@@ -131,6 +131,19 @@ class DuckDBSurvey:
         found = grouping.fold(kind, grouping.groups(counts, lines, breakdowns), breakdowns)
         yield {cell: found[cell] for cell in sorted(cells) if cell in found}
 
+    def rows_by_export(self, cells: Iterable[Cell]) -> Mapping[Cell, Mapping[str, int]]:
+        """Count the rows of each of these cells in each export that has any, by its name."""
+        return grouping.rows_by_export(self._months, cells, self.request.exports)
+
+    @cached_property
+    def _months(self) -> pl.DataFrame:
+        """Rows by export, organisation and month."""
+        rows = self.connection.sql(
+            f"SELECT {FILE}, {ORG_ID}, {steps.MONTH}, count(*) AS {steps.ROWS} FROM validated "
+            f"WHERE {steps.MONTH} IS NOT NULL GROUP BY ALL"
+        )
+        return grouping.frame_of(rows.to_arrow_table())
+
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
         """Give the rows of these cells for quarantine, in the order of files and rows."""
         return quarantine.by_cell(self._rejected, cells, self.request)

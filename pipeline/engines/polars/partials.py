@@ -55,7 +55,7 @@ class Partial:
     keys: Callable[[], pl.Series]
     """The hashed keys of all rows that have one, sorted; read when they are asked for."""
     months: pl.DataFrame
-    """`ROWS` by organisation and month, counted before any row was validated."""
+    """`ROWS` by split, organisation and month, counted before any row was validated."""
     sums: pl.DataFrame
     """`SUMMED` by organisation, month, reason and category, of rows that are single statements."""
     shares: Mapping[str, pl.DataFrame]
@@ -122,7 +122,7 @@ def aggregate(
     own, single = validated.lazy().filter(is_several), validated.lazy().filter(~is_several)
     by_split = {FILE: len(splits), _HAS_SEVERAL: 2}
     every_sum = sums(validated, numbers, ROW_HASH, by_split)
-    months = every_sum.filter(pl.col(MONTH).is_not_null()).group_by(ORG_ID, MONTH)
+    months = every_sum.filter(pl.col(MONTH).is_not_null()).group_by(FILE, ORG_ID, MONTH)
     of_single = every_sum.filter(~is_several).group_by(ORG_ID, MONTH, REASON, VALUE)
     statement = (*typed.columns, MONTH, KEY_HASH, ROW_HASH, *hashing.ID_COLUMNS)
     rows_read, named, checksums = _of_splits(every_sum, len(splits))

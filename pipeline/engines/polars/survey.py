@@ -177,6 +177,10 @@ class PolarsSurvey:
             others = set(chain.from_iterable(_cells(kind, lines) for lines in waiting))
             yield from self._again.count(kind, others)
 
+    def rows_by_export(self, cells: Iterable[Cell]) -> Mapping[Cell, Mapping[str, int]]:
+        """Count the rows of each of these cells in each export that has any, by its name."""
+        return grouping.rows_by_export(self._months, cells, self.request.exports)
+
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
         """Give the rows of these cells for quarantine, in the order of files and rows."""
         return quarantine.by_cell(self._rejected, cells, self.request)
@@ -198,9 +202,8 @@ class PolarsSurvey:
 
     @cached_property
     def _months(self) -> pl.DataFrame:
-        """`ROWS` by organisation and month, counted before any row was validated."""
-        counts = pl.concat(one.months for one in self.partials)
-        return counts.group_by(ORG_ID, MONTH).agg(pl.col(ROWS).sum())
+        """`ROWS` by export, organisation and month, counted before any row was validated."""
+        return pl.concat(_numbered_files(self.request, one, one.months) for one in self.partials)
 
     @cached_property
     def _numbers(self) -> Numbering:

@@ -142,6 +142,15 @@ class SparkSurvey:
             found = grouping.fold(kind, grouping.groups(counts, lines, breakdowns), breakdowns)
             yield {cell: found[cell] for cell in some if cell in found}
 
+    def rows_by_export(self, cells: Iterable[Cell]) -> Mapping[Cell, Mapping[str, int]]:
+        """Count the rows of each of these cells in each export that has any, by its name."""
+        found: dict[Cell, Mapping[str, int]] = {}
+        for rows, some in self._parts(cells):
+            groups = rows.groupBy(FILE, ORG_ID, steps.MONTH).agg(plan.counted_rows())
+            counts = self._collected(groups)
+            found |= grouping.rows_by_export(counts, some, self.request.exports)
+        return found
+
     def rejected_rows(self, cells: Iterable[Cell]) -> RejectedRows:
         """Give the rows of these cells for quarantine, in the order of files and rows."""
         found: RejectedRows = {}
