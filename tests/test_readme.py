@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 import pytest
+from pydantic import BaseModel
 
 import cli
 from api.http.problems import INTERNAL, KINDS
@@ -217,11 +218,19 @@ def _as_toml(value: object) -> str:
     """Return a value as the settings file has it; an empty one is shown as nothing set."""
     match value:
         case tuple():
-            return f"`[{', '.join(map(json.dumps, value))}]`"
+            return f"`[{', '.join(map(_item, value))}]`"
         case dict():
             return "none"
         case _:
             return f"`{json.dumps(value)}`"
+
+
+def _item(value: object) -> str:
+    """Return an item of a list; a table with all that differs from its defaults."""
+    if isinstance(value, BaseModel):
+        chosen = value.model_dump(exclude_defaults=True).items()
+        return "{ " + ", ".join(f"{name} = {json.dumps(of)}" for name, of in chosen) + " }"
+    return json.dumps(value)
 
 
 def test_every_command_is_in_the_readme() -> None:
