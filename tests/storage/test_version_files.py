@@ -81,8 +81,8 @@ def test_a_writer_that_fails_leaves_no_half_file(folder: DataFolder) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["v1.json"]
 
 
-def test_a_version_names_the_exports_of_its_rows(engine: str, data: Path) -> None:
-    folder = DataFolder(data, settings(engine={"name": engine}, periods=["quarter", "year"]))
+def test_a_version_names_the_exports_of_its_rows(local_engine: str, data: Path) -> None:
+    folder = DataFolder(data, settings(engine={"name": local_engine}, periods=["quarter", "year"]))
     january = datetime(2024, 1, 10, 12, tzinfo=UTC)
     folder.export(people(3), "b.parquet")
     folder.export([*people(2), row(participant_id="p9", started_at=january)], "a.parquet")
