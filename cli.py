@@ -193,6 +193,81 @@ def check(
     )
 
 
+@command(app, "retire")
+def retire(
+    reporter: Reporter,
+    files: options.GoneFiles,
+    *,
+    keep: options.Keep = False,
+    retract: options.Retract = False,
+    undo: options.Undo = False,
+    note: options.Note = "",
+    data: Data = HERE,
+) -> CommandResult:
+    """Declare that exports are gone on purpose, so that they block nothing.
+
+    With --keep they were deleted by law: the snapshots that they touched keep
+    their numbers for good, and are counted again only by run --force. With
+    --retract their statements never were: the next nightly run counts without them.
+
+    [bold]Examples[/]
+    $ bufdir retire 2019/q4.parquet --keep --note "deleted after five years"
+    $ bufdir retire wrong-system --retract
+    $ bufdir retire 2019/q4.parquet --undo
+    """
+    from pipeline.model.states import Retirement
+    from pipeline.runs import declare
+    from pipeline.terminal import sentences, session
+
+    if sum((keep, retract, undo)) != 1:
+        raise typer.BadParameter("give one of --keep, --retract and --undo")
+    with session.run_context(reporter, data) as context:
+        if undo:
+            result = declare.unretire(context.catalog, files)
+        else:
+            how = Retirement.KEEP if keep else Retirement.RETRACT
+            result = declare.retire(context, files, how, note)
+    return CommandResult(
+        text=lambda: sentences.retired(result), body=lambda: result, is_confirmation=True
+    )
+
+
+@command(app, "accept")
+def accept(
+    ids: options.BlockedIds,
+    *,
+    undo: options.Undo = False,
+    note: options.Note = "",
+    data: Data = HERE,
+) -> CommandResult:
+    """Declare that snapshots may lose as many rows as exports have lost.
+
+    Counts for the next computation only. A further fall blocks again.
+
+    [bold]Examples[/]
+    $ bufdir accept agg-001 agg-002 --note "the club left in October"
+    $ bufdir accept agg-001 --undo
+    """
+    from pipeline.runs import declare
+    from pipeline.storage.catalog import Catalog
+    from pipeline.terminal import sentences
+
+    with Catalog.open(data) as catalog:
+        if undo:
+            withdrawn = declare.unaccept(catalog, ids)
+            return CommandResult(
+                text=lambda: f"no longer accepted: {sentences.some(withdrawn)}",
+                body=lambda: {"withdrawn": withdrawn},
+                is_confirmation=True,
+            )
+        cells = declare.accept(catalog, ids, program.now(), note)
+    return CommandResult(
+        text=lambda: sentences.accepted(cells),
+        body=lambda: {"accepted": cells},
+        is_confirmation=True,
+    )
+
+
 @command(app, "verify")
 def verify(
     reporter: Reporter,

@@ -34,7 +34,7 @@ from prometheus_client.registry import Collector
 from api.http.caching import CountRequests
 from pipeline.errors import StoreDamaged, StoreTooNew, StoreUnusable
 from pipeline.model.states import EngineName
-from pipeline.storage import run_queue
+from pipeline.storage import blocked_cells, run_queue
 from pipeline.storage.catalog import Catalog
 
 NAME: Final = "bufdir"
@@ -104,6 +104,22 @@ class _AtScrape(Collector):
                 "End of the last nightly run that succeeded, in seconds since 1970.",
                 last.timestamp(),
             )
+        blocked = _blocked_snapshots(self._data)
+        if blocked is not None:
+            yield GaugeMetricFamily(
+                f"{NAME}_blocked_snapshots",
+                "Snapshots whose numbers stay until somebody acts.",
+                blocked,
+            )
+
+
+def _blocked_snapshots(data: Path) -> int | None:
+    """Return the number of blocked snapshots; None where it is unknown."""
+    try:
+        with Catalog.open_read_only(data, busy_seconds=_BUSY_SECONDS) as catalog:
+            return blocked_cells.count(catalog)
+    except (StoreDamaged, StoreTooNew, StoreUnusable):
+        return None
 
 
 def route(data: Path) -> HTTPRouteHandler:

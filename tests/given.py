@@ -339,6 +339,11 @@ def outcomes_by_cell(result: NightlyResult) -> dict[str, str]:
     }
 
 
+def blocking(result: NightlyResult) -> dict[str, str]:
+    """Return the export that blocks each organisation; the last if there are several."""
+    return {one.org_id: one.exports[0] for one in result.blocked}
+
+
 def computed(result: NightlyResult) -> set[str]:
     """Return the cells that a nightly run computed."""
     return {cell for cell, what in outcomes_by_cell(result).items() if what == "computed"}

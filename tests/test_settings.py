@@ -44,9 +44,9 @@ name = "members"
 files = "members/**"
 mode = "dump"
 columns = { hours = "Timer" }
-
-[sources.categories]
-"Klubb" = "ungdom"
+categories = { Klubb = "ungdom" }
+[guard]
+most_fall = 0.25
 
 [runs]
 at_once = 3
@@ -92,6 +92,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "sources": (
             {"name": "exports", "files": "**", "mode": "log", "columns": {}, "categories": {}},
         ),
+        "guard": {"most_fall": 0.1},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
     }
@@ -124,6 +125,7 @@ def test_every_line_is_read(data: Path) -> None:
                 "categories": {"Klubb": "ungdom"},
             },
         ),
+        "guard": {"most_fall": 0.25},
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
         "log": {"format": "json", "level": "warning"},
     }

@@ -153,8 +153,8 @@ class Engine(Protocol):
             UnreadableExports: As `survey`.
         """
 
-    def has_same_content(self, request: ScanRequest, checksums: Mapping[str, str]) -> bool:
-        """Return whether each export still has this content checksum.
+    def content_checksums(self, request: ScanRequest) -> Mapping[str, str]:
+        """Read the exports, and give the content checksum of each by name.
 
         Raises:
             UnreadableExports: As `survey`.

@@ -131,3 +131,9 @@ def row_digest(rows: int, total: int) -> str:
 def content_checksum(export: Export, total: int) -> str:
     """Give the checksum of an export's content; columns that are not read are named in it."""
     return "-".join(map(str, (SCHEMA_VERSION, export.rows, f"{total:016x}", *export.ignored)))
+
+
+def parse_checksum(checksum: str) -> tuple[int, int]:
+    """Give the rows of an export and the sum of their checksums, from its content checksum."""
+    _, rows, total, *_ = checksum.split("-", 3)
+    return int(rows), int(total, 16)

@@ -85,6 +85,12 @@ class Reason(StrEnum):
     NO_ROWS_LEFT = "no_rows_left"
     NO_EXPORT = "no_export"
     REFUSED_EXPORT = "refused_export"
+    GONE = "export_gone"
+    """An export that its version rests on is gone."""
+    SHRUNK = "rows_fell"
+    """An export written again, or a newer dump, has many rows fewer."""
+    RETIRED = "export_retired"
+    """An export that its version rests on was deleted by law."""
     NOT_BEGUN = "not_begun"
 
 
@@ -121,3 +127,12 @@ class Mode(StrEnum):
     """Each adds statements."""
     DUMP = "dump"
     """Each has everything, so that only the newest counts."""
+
+
+class Retirement(StrEnum):
+    """The meaning of an export that is gone on purpose."""
+
+    KEEP = "keep"
+    """It was deleted by law: numbers stay as they are."""
+    RETRACT = "retract"
+    """Its statements never were."""

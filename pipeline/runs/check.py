@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.runs import blocking, gather
+from pipeline.runs import blocking, export_changes, gather
 from pipeline.runs.gather import RunInputs
 from pipeline.runs.plan import plan
 from pipeline.sources.folders import NamedFiles
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipeline.engines import Engine
     from pipeline.runs.context import RunContext
 
 
@@ -59,7 +60,8 @@ def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResu
         ExportsMissing: No files are named, and there is no exports folder.
         ExportsUnreachable, ExportsChanged, LedgerBroken: As `gather`.
     """
-    with _gathered(context, paths) as inputs:
+    engine = context.engine()
+    with _gathered(context, engine, paths) as inputs:
         survey, found = inputs.survey, inputs.exports
         accepted = [
             CheckedFile(export.file.name, export.rows, None, export.ignored)
@@ -77,13 +79,14 @@ def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResu
             rows_without_cell=survey.rows_without_cell,
             missing=inputs.missing_columns(context.settings),
             set_aside=[file.name for file in inputs.selection.set_aside],
-            plan=_planned(context, inputs) if paths is None else {},
+            plan=_planned(context, engine, inputs) if paths is None else {},
         )
 
 
 @contextmanager
-def _gathered(context: RunContext, paths: Sequence[Path] | None) -> Iterator[RunInputs]:
-    engine = context.engine()
+def _gathered(
+    context: RunContext, engine: Engine, paths: Sequence[Path] | None
+) -> Iterator[RunInputs]:
     if paths is None:
         with gather.gather(context, engine) as inputs:
             yield inputs
@@ -96,7 +99,7 @@ def _gathered(context: RunContext, paths: Sequence[Path] | None) -> Iterator[Run
         yield RunInputs(found, survey, location, selection)
 
 
-def _planned(context: RunContext, inputs: RunInputs) -> Mapping[str, int]:
+def _planned(context: RunContext, engine: Engine, inputs: RunInputs) -> Mapping[str, int]:
     """Count the decisions of the next nightly run by action."""
     record = nightly_record.read(context.catalog) or nightly_record.EMPTY
     entries = gather.find_published(context, context.catalog.entries().values())
@@ -108,6 +111,7 @@ def _planned(context: RunContext, inputs: RunInputs) -> Mapping[str, int]:
         {},
         terms=context.settings.terms,
         now=context.clock(),
+        guard=export_changes.guard_of(context, engine, record, inputs),
         kinds=context.settings.periods,
     )
     return dict(Counter(str(one.action) for one in planned.decisions))

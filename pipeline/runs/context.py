@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.engines import Engine, EventSink
+    from pipeline.model.blocked import BlockedCell
     from pipeline.model.cells import Cell
     from pipeline.model.states import EngineName, Outcome, Reason
     from pipeline.settings import Settings
@@ -101,6 +102,8 @@ class RunResult:
     outcomes: Sequence[SnapshotResult]
     refused: Mapping[str, str]
     """Refused exports and why."""
+    blocked: Sequence[BlockedCell] = ()
+    """The cells of the run whose numbers stay until somebody acts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +133,8 @@ class NightlyResult:
     files: int
     rows: int
     outcomes: Sequence[SnapshotResult]
-    blocked: Mapping[str, str]
-    """Blocked organisations, and the refused export because of which they are."""
+    blocked: Sequence[BlockedCell]
+    """The cells whose numbers stay until somebody acts, by organisation and period."""
     deferred: Sequence[Cell]
     """Cells of periods that have not begun."""
     refused: Mapping[str, str]

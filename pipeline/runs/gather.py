@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsChanged, LedgerBroken
-from pipeline.model.states import FileState
 from pipeline.runs.plan import Published, cell_of
 from pipeline.sources import opening
 from pipeline.storage import version_files
@@ -38,6 +37,8 @@ class RunInputs:
     location: Location
     selection: Selection
     """The exports as they were listed, with their sources."""
+    is_complete: bool = True
+    """Whether the survey has the rows of all organisations."""
 
     @property
     def organisations_by_name(self) -> Mapping[str, Sequence[str]]:
@@ -100,7 +101,8 @@ def gather(
                     check_ledger(found, survey, is_complete=organisations is None)
                     survey.commit()
                     context.events("exports_read", files=len(found.accepted), rows=found.rows)
-                    yield RunInputs(found, survey, location, selection)
+                    is_complete = organisations is None
+                    yield RunInputs(found, survey, location, selection, is_complete)
                     return
         context.events("exports_changed_while_read", files=changed)
     raise ExportsChanged(changed)
@@ -148,12 +150,11 @@ def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:
 
 def find_published(context: RunContext, entries: Iterable[Entry]) -> dict[Cell, Published]:
     """Look at the version files of these snapshots."""
-    return {
-        cell_of(entry): Published(
-            entry,
-            version_files.state(context.data, entry.number, entry.version)
-            if entry.version
-            else FileState.READABLE,
-        )
-        for entry in entries
-    }
+    return {cell_of(entry): _published(context, entry) for entry in entries}
+
+
+def _published(context: RunContext, entry: Entry) -> Published:
+    if not entry.version:
+        return Published(entry)
+    state, version = version_files.examine(context.data, entry.number, entry.version)
+    return Published(entry, state, version.exports if version else None)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.model.states import Action
-from pipeline.runs import blocking, gather, publish, staleness
+from pipeline.runs import blocking, export_changes, gather, publish, staleness
 from pipeline.runs.context import NightlyResult
 from pipeline.runs.plan import plan
-from pipeline.storage import nightly_record, run_queue, version_files
+from pipeline.storage import blocked_cells, declarations, nightly_record, run_queue, version_files
 from pipeline.storage.nightly_record import FileRecord, NightlyRecord
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         # Before anything is published: if this run is killed, the next one still knows.
         nightly_record.add_organisations(context.catalog, inputs.organisations_by_name)
         waiting = _waiting(context)
+        guard = export_changes.guard_of(context, engine, beginning.record, inputs)
         planned = plan(
             inputs.survey,
             entries,
@@ -47,6 +48,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             {run.number: run.forced for run in waiting if run.number is not None},
             terms=context.settings.terms,
             now=context.clock(),
+            guard=guard,
             kinds=context.settings.periods,
             force=full,
         )
@@ -58,13 +60,16 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         results = publish.execute(context, inputs, planned, waiting, inputs_digest)
         deferred = [one.cell for one in planned.with_action(Action.DEFER)]
         record = _record(context, beginning, inputs, of_refused, planned)
+        record = export_changes.recorded(record, beginning.record, guard.changes, entries)
+        back = declarations.retired(context.catalog).keys() - guard.changes.retired.keys()
+        declarations.unretire(context.catalog, back)
         nightly_record.write(context.catalog, record)
         return NightlyResult(
             changed=True,
             files=len(inputs.exports.files),
             rows=inputs.exports.rows,
             outcomes=results,
-            blocked=blocked,
+            blocked=blocked_cells.read(context.catalog),
             deferred=deferred,
             refused=inputs.exports.problems,
             ignored=_newly_ignored(beginning, inputs),
@@ -118,7 +123,6 @@ def _record(
         ignored_columns=tuple(sorted(ignored)),
         other_files=inputs.selection.others,
         set_aside=tuple(file.name for file in inputs.selection.set_aside),
-        blocked=dict(blocking.blocked_organisations(of_refused)),
         retained=len(planned.with_action(Action.RETAIN)),
     )
 

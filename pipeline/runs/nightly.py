@@ -13,11 +13,12 @@ import msgspec
 from pipeline.errors import ExportsChanged
 from pipeline.runs import staleness
 from pipeline.runs.context import Beginning, NightlyResult, UnreadFiles
-from pipeline.storage import nightly_record, run_queue
+from pipeline.storage import blocked_cells, nightly_record, run_queue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pipeline.model.blocked import BlockedCell
     from pipeline.runs.context import RunContext
     from pipeline.sources.exports import File
     from pipeline.sources.selection import Selection
@@ -84,7 +85,9 @@ def _quiet(context: RunContext, beginning: Beginning, selection: Selection) -> N
         set_aside=tuple(file.name for file in selection.set_aside),
     )
     _write(context, beginning, record)
-    return _result(record, files, beginning.not_yet_named(selection))
+    return _result(
+        record, files, beginning.not_yet_named(selection), blocked_cells.read(context.catalog)
+    )
 
 
 def _has_same_content(context: RunContext, record: NightlyRecord, selection: Selection) -> bool:
@@ -103,7 +106,8 @@ def _has_same_content(context: RunContext, record: NightlyRecord, selection: Sel
     request = ScanRequest(found.accepted, context.settings.terms)
     is_same = False
     with suppress(UnreadableExports, ExportsChanged):
-        is_same = context.engine().has_same_content(request, checksums)
+        found_now = context.engine().content_checksums(request)
+        is_same = all(checksums.get(name) == now for name, now in found_now.items())
     return is_same and not context.location.changed(selection.files)
 
 
@@ -130,7 +134,12 @@ def _write(context: RunContext, beginning: Beginning, record: NightlyRecord) -> 
     nightly_record.write(context.catalog, ended)
 
 
-def _result(record: NightlyRecord, files: Sequence[File], unread: UnreadFiles) -> NightlyResult:
+def _result(
+    record: NightlyRecord,
+    files: Sequence[File],
+    unread: UnreadFiles,
+    blocked: Sequence[BlockedCell],
+) -> NightlyResult:
     known = record.files.items()
     refused: Mapping[str, str] = {
         name: file.problem for name, file in known if file.problem is not None
@@ -140,7 +149,7 @@ def _result(record: NightlyRecord, files: Sequence[File], unread: UnreadFiles) -
         files=len(files),
         rows=sum(file.rows or 0 for _, file in known if file.problem is None),
         outcomes=(),
-        blocked=record.blocked,
+        blocked=blocked,
         deferred=(),
         refused=refused,
         ignored={},

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pipeline.model import periods, versions
+from pipeline.model.blocked import BlockedCell
 from pipeline.model.cells import NO_CONTENT, Cell
 from pipeline.model.states import Action, FileState, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pipeline.model.cells import CellContent
     from pipeline.model.terms import Terms
+    from pipeline.runs.guard import Fall, Guard
     from pipeline.storage.catalog import Entry
 
 
@@ -36,6 +38,9 @@ class SurveyedCells(Protocol):
     def contents(self, kind: str) -> Mapping[Cell, CellContent]:
         """Sum up the rows of each cell of a kind that has any."""
 
+    def rows_by_export(self, cells: Iterable[Cell]) -> Mapping[Cell, Mapping[str, int]]:
+        """Count the rows of each of these cells in each export that has any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -44,6 +49,8 @@ class Published:
     entry: Entry
     file: FileState = FileState.READABLE
     """The state of its version file, where it has a version."""
+    exports: Mapping[str, int] | None = None
+    """The rows of its version by export, where the version file has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +65,21 @@ class Decision:
     content: CellContent
     refused_export: str | None = None
     """The refused export that named its organisation: it is blocked, or counted without it."""
+    fall: Fall | None = None
+    """The fall because of which it is blocked."""
 
     @property
     def problem(self) -> str | None:
         """The problem and its remedy, where an operator has to act; else None."""
-        if self.action not in {Action.BLOCK, Action.FAIL}:
+        if self.action is Action.BLOCK:
+            cell = self.blocked_cell
+            return f"{cell.problem}; {cell.remedy}"
+        if self.action is not Action.FAIL:
             return None
         match self.reason:
-            case Reason.REFUSED_EXPORT:
-                return (
-                    f"export {self.refused_export}, which names {self.cell.org_id}, is refused "
-                    "now; fix or remove it, or force the run to count without it"
-                )
             case Reason.UNREADABLE:
                 return (
-                    "its version file is missing or corrupt, and no export has its rows any "
+                    "its version file is missing or corrupt, and exports do not have its rows any "
                     "longer; restore the file from a backup, or force the run to count without it"
                 )
             case Reason.NEWER:
@@ -82,6 +89,19 @@ class Decision:
                 )
             case _:
                 return f"no export names {self.cell.org_id}"
+
+    @property
+    def blocked_cell(self) -> BlockedCell:
+        """The cell as the list of blocked ones has it."""
+        refused = (self.refused_export,) if self.refused_export else ()
+        return BlockedCell(
+            self.entry.id if self.entry and self.entry.version else None,
+            *self.cell.key,
+            self.reason,
+            self.fall.exports if self.fall else refused,
+            (self.entry.rows if self.entry else None) or 0,
+            self.content.rows,
+        ).described()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     *,
     terms: Terms,
     now: datetime,
+    guard: Guard,
     kinds: Collection[str] = (),
     force: bool = False,
 ) -> Plan:
@@ -117,6 +138,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
             a refused export, and after all rows are gone.
         terms: The terms of the run.
         now: The present.
+        guard: The bounds of falls, and what has become of exports since versions were counted.
         kinds: Kinds of period of which every cell with rows is wanted.
         force: Compute what is up to date, too.
     """
@@ -126,7 +148,8 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     }
     named = {org_id for of_file in survey.organisations_by_file for org_id in of_file}
     wanted = {*entries, *(cell for kind in kinds for cell in contents[kind])}
-    decide = _Rules(named, blocked, terms, now, force=force)
+    falls = _falls(survey, entries, contents, guard)
+    decide = _Rules(named, blocked, falls, guard, terms, now, force=force)
     decisions = [
         decision
         for cell in sorted(wanted, key=_newest_first)
@@ -138,6 +161,27 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
         )
     ]
     return Plan(decisions, terms.digest)
+
+
+def _falls(
+    survey: SurveyedCells,
+    entries: Mapping[Cell, Published],
+    contents: Mapping[str, Mapping[Cell, CellContent]],
+    guard: Guard,
+) -> Mapping[Cell, Fall]:
+    """Find the falls among the cells that have a version and other rows than it has."""
+    other = {
+        cell: published
+        for cell, published in entries.items()
+        if published.entry.version
+        and contents[cell.period.kind].get(cell, NO_CONTENT).digest != published.entry.row_digest
+    }
+    now = survey.rows_by_export(other) if other else {}
+    found = {
+        cell: guard.fall(published.entry, published.exports, now[cell])
+        for cell, published in other.items()
+    }
+    return {cell: fall for cell, fall in found.items() if fall is not None}
 
 
 def cell_of(entry: Entry) -> Cell:
@@ -162,6 +206,8 @@ class _Rules:
 
     named: Collection[str]
     blocked: Mapping[str, str]
+    falls: Mapping[Cell, Fall]
+    guard: Guard
     terms: Terms
     now: datetime
     force: bool
@@ -175,7 +221,9 @@ class _Rules:
         if not version and asked is None and cell.org_id not in self.named:
             return
         action, reason = self._decide(cell, content, published, asked)
-        yield Decision(cell, action, reason, entry, content, self.blocked.get(cell.org_id))
+        refused = self.blocked.get(cell.org_id)
+        fall = self.falls.get(cell) if refused is None else None
+        yield Decision(cell, action, reason, entry, content, refused, fall)
 
     def _decide(
         self, cell: Cell, content: CellContent, published: Published | None, asked: Asked
@@ -197,10 +245,10 @@ class _Rules:
     def _decide_version(
         self, cell: Cell, content: CellContent, published: Published
     ) -> tuple[Action, Reason]:
-        if cell.org_id not in self.named:
-            return _without_rows(published, Reason.NO_EXPORT)
-        if published.entry.rows and not content.rows:
-            return _without_rows(published, Reason.NO_ROWS_LEFT)
+        if published.exports is not None and self.guard.retains(published.exports):
+            return _not_computed(published, Action.RETAIN, Reason.RETIRED)
+        if cell in self.falls:
+            return _not_computed(published, Action.BLOCK, self.falls[cell].reason)
         return self._compared(cell, content, published)
 
     def _compared(
@@ -218,8 +266,8 @@ class _Rules:
         return Action.LEAVE, Reason.SAME
 
 
-def _without_rows(published: Published, reason: Reason) -> tuple[Action, Reason]:
-    """Retain what exports had: they may be deleted by law, and the numbers stay."""
+def _not_computed(published: Published, action: Action, reason: Reason) -> tuple[Action, Reason]:
+    """Leave a version as it is; fail where its file is lost."""
     if published.file is FileState.UNREADABLE:
         return Action.FAIL, Reason.UNREADABLE
-    return Action.RETAIN, reason
+    return action, reason

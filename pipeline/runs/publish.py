@@ -20,7 +20,7 @@ from pipeline.model.metrics import Aggregation, metrics_by
 from pipeline.model.states import Action, Outcome
 from pipeline.runs import lifecycle
 from pipeline.runs.context import SnapshotResult, result
-from pipeline.storage import run_queue, version_files
+from pipeline.storage import blocked_cells, declarations, run_queue, version_files
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -100,6 +100,9 @@ def execute(
         for one in plan.decisions
         if one.action in _OUTCOMES and one.entry is not None
     ]
+    blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
+    decided = None if inputs.is_complete else [one.cell.key for one in plan.decisions]
+    blocked_cells.write(context.catalog, blocked, decided)
     results = [*published, *ended]
     _end_runs(context, runs, results)
     return results
@@ -194,6 +197,7 @@ def publish(
             )
             for planned, version in written
         ]
+        declarations.unaccept(context.catalog, [one.entry.number for one, _ in written])
     results = []
     for (planned, version), is_current in zip(written, current, strict=True):
         entry = planned.entry

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import BufdirError
 from pipeline.model import versions
-from pipeline.runs import blocking, gather, lifecycle, publish, staleness
+from pipeline.model.states import Action
+from pipeline.runs import blocking, export_changes, gather, lifecycle, publish, staleness
 from pipeline.runs.context import RunResult
 from pipeline.runs.plan import plan
 from pipeline.storage import nightly_record, owners, run_queue, version_files
@@ -109,13 +110,15 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
             {run.number or 0: force or _is_forced(context, run) for run in runs},
             terms=settings.terms,
             now=context.clock(),
+            guard=export_changes.guard_of(context, engine, record, inputs),
         )
         inputs_digest = staleness.inputs_digest(settings, inputs.selection.exports)
         nightly_record.add_organisations(catalog, inputs.organisations_by_name)
         results = publish.execute(context, inputs, planned, runs, inputs_digest)
         places = {versions.snapshot_id(run.number or 0): place for place, run in enumerate(runs)}
         results.sort(key=lambda one: places[one.id])
-        return RunResult(results, inputs.exports.problems)
+        blocked = [one.blocked_cell for one in planned.with_action(Action.BLOCK)]
+        return RunResult(results, inputs.exports.problems, blocked)
 
 
 def _entries(context: RunContext, runs: Iterable[Run]) -> list[Entry]:

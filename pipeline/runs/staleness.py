@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipeline.model.terms import digest_of
 from pipeline.sources import locations
 from pipeline.sources.selection import select
-from pipeline.storage import nightly_record, version_files
+from pipeline.storage import blocked_cells, version_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def settings_digest(settings: Settings) -> str:
     """Sum up the settings and definitions that decide what a nightly run publishes."""
     sources = [source.model_dump(mode="json") for source in settings.every_source]
-    return digest_of(settings.terms.digest, sources, settings.periods)
+    guard = settings.guard.model_dump(mode="json")
+    return digest_of(settings.terms.digest, sources, guard, settings.periods)
 
 
 def inputs_digest(settings: Settings, files: Iterable[File]) -> str:
@@ -48,8 +49,7 @@ def is_fresh(catalog: Catalog, settings: Settings, entry: Entry) -> bool:
     """
     if not entry.version or entry.inputs is None:
         return False
-    record = nightly_record.read(catalog)
-    if record is not None and entry.org_id in record.blocked:
+    if blocked_cells.find(catalog, entry.org_id, entry.reporting_period_id) is not None:
         return False
     listed = locations.of(catalog.data, settings.exports.location).list_files()
     selection = select(listed, settings.every_source)
@@ -64,7 +64,7 @@ def is_published(catalog: Catalog, record: NightlyRecord, now: datetime) -> bool
     """
     if record.until is not None and record.until <= now:
         return False
-    return catalog.all_follow_from(record.inputs, record.blocked) and version_files.all_exist(
+    return catalog.all_follow_from(record.inputs) and version_files.all_exist(
         catalog.data, catalog.current_versions()
     )
 

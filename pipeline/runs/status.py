@@ -9,20 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.model import versions
-from pipeline.storage import nightly_record, run_queue
+from pipeline.storage import blocked_cells, nightly_record, run_queue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from pipeline.model.blocked import BlockedCell
     from pipeline.model.states import RunSource, RunState
     from pipeline.storage.catalog import Catalog, Entry
-    from pipeline.storage.nightly_record import NightlyRecord
-
-_REMEDY = (
-    "fix the export or remove it, then start a nightly run; or count without it: "
-    "bufdir run --force --org {org_id} {periods}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +48,6 @@ class UnfinishedRun:
 
 
 @dataclass(frozen=True, slots=True)
-class BlockedOrganisation:
-    """An organisation whose numbers stay, because an export that named it is refused."""
-
-    org_id: str
-    export: str
-    problem: str
-    """The reason for which the export is refused."""
-    remedy: str
-    """The command or the act that ends the block."""
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
     """The status of a data folder."""
 
@@ -77,7 +60,7 @@ class Status:
     retained: int
     """Those among them of which no export had rows at the last nightly run; their numbers stay."""
     queue: Sequence[UnfinishedRun]
-    blocked: Sequence[BlockedOrganisation]
+    blocked: Sequence[BlockedCell]
 
 
 def status(catalog: Catalog) -> Status:
@@ -93,7 +76,7 @@ def status(catalog: Catalog) -> Status:
             snapshots=len(published),
             retained=record.retained,
             queue=list(_queue(catalog, by_number)),
-            blocked=list(_blocked(record, published)),
+            blocked=blocked_cells.read(catalog),
         )
 
 
@@ -124,12 +107,3 @@ def _queue(catalog: Catalog, by_number: Mapping[int, Entry]) -> Iterator[Unfinis
                 queued_at=run.queued_at,
                 attempts=run.attempts,
             )
-
-
-def _blocked(record: NightlyRecord, published: Iterable[Entry]) -> Iterator[BlockedOrganisation]:
-    for org_id, export in sorted(record.blocked.items()):
-        problem = record.files[export].problem if export in record.files else None
-        own = (one.reporting_period_id for one in published if one.org_id == org_id)
-        periods = " ".join(f"--period {period}" for period in sorted(own))
-        remedy = _REMEDY.format(org_id=org_id, periods=periods or "--period PERIOD")
-        yield BlockedOrganisation(org_id, export, problem or "", remedy)

@@ -23,7 +23,7 @@ from pipeline.settings.sections import (
     conflict,
     distinct,
 )
-from pipeline.settings.sources import SourceSettings
+from pipeline.settings.sources import GuardSettings, SourceSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -189,6 +189,7 @@ class Settings(Section):
         SourceSettings(name="exports"),
     )
     """The sources of exports, in the order in which files are matched."""
+    guard: GuardSettings = GuardSettings()
     runs: RunSettings = RunSettings()
     log: LogSettings = LogSettings()
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from pipeline.model.states import Mode
-from pipeline.settings.sections import ColumnName, Section
+from pipeline.settings.sections import NO_FLAG, ColumnName, Section
 
 EVERYTHING: Final = "**"
 """The pattern of all exports, at any depth."""
@@ -41,3 +41,10 @@ class SourceSettings(Section):
     """Our column to theirs, over `[export.columns]`."""
     categories: dict[str, str] = {}
     """Their category to ours, over `[export.categories]`."""
+
+
+class GuardSettings(Section):
+    """The bounds of what may change without a word."""
+
+    most_fall: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), NO_FLAG] = 0.1
+    """The share of a snapshot's rows that files written again or a newer dump may take."""

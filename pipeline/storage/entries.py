@@ -118,17 +118,17 @@ class EntryReads(Database):
         rows = self.execute("SELECT number, version FROM snapshots")
         return {row["number"]: row["version"] for row in rows}
 
-    def all_follow_from(self, inputs: str, blocked: Iterable[str]) -> bool:
+    def all_follow_from(self, inputs: str) -> bool:
         """Return whether a run decided every published snapshot by these inputs.
 
         Args:
             inputs: A digest of terms and export files.
-            blocked: Organisations whose snapshots are left out.
         """
         others = self.execute(
             "SELECT 1 FROM snapshots WHERE version > 0 AND inputs IS NOT ? "
-            "AND org_id NOT IN (SELECT value FROM json_each(?)) LIMIT 1",
-            (inputs, json_of(blocked)),
+            "AND (org_id, reporting_period_id) NOT IN "
+            "(SELECT org_id, reporting_period_id FROM blocked_cells) LIMIT 1",
+            (inputs,),
         )
         return not others
 

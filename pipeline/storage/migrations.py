@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.storage.database import Database
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Raised whenever a table changes; `MIGRATIONS` then gains a step from the version before."""
 _FIRST_MARKED: Final = 2
 _MARK: Final = 0x4266_0000
@@ -74,6 +74,33 @@ _NIGHTLY_RECORD: Final = """CREATE TABLE IF NOT EXISTS nightly_record (
     """
 
 
+_GUARD: Final = (
+    """CREATE TABLE IF NOT EXISTS blocked_cells (
+        org_id TEXT NOT NULL,
+        reporting_period_id TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (org_id, reporting_period_id)
+    )
+    """,
+    """CREATE TABLE IF NOT EXISTS retired_exports (
+        name TEXT PRIMARY KEY,
+        retirement TEXT NOT NULL,
+        declared_at TEXT NOT NULL,
+        declared_by TEXT NOT NULL,
+        note TEXT NOT NULL
+    )
+    """,
+    """CREATE TABLE IF NOT EXISTS accepted_falls (
+        number INTEGER PRIMARY KEY,
+        rows INTEGER NOT NULL,
+        declared_at TEXT NOT NULL,
+        declared_by TEXT NOT NULL,
+        note TEXT NOT NULL
+    )
+    """,
+)
+
+
 def schema_version(database: Database) -> int:
     """Read the schema version of a catalog; 0 where it has no tables yet.
 
@@ -120,7 +147,7 @@ def mark_complete(database: Database) -> None:
 
 
 def _create(database: Database) -> None:
-    for statement in (*_SCHEMA, _NIGHTLY_RECORD):
+    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD):
         database.execute(statement)
 
 
@@ -180,5 +207,11 @@ def _file_of_1(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {1: _from_1}
+def _from_2(database: Database) -> None:
+    """Add the list of blocked cells, and the declarations of operators."""
+    for statement in _GUARD:
+        database.execute(statement)
+
+
+MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {1: _from_1, 2: _from_2}
 """By schema version, the step to the next one. A step is never changed once it is released."""

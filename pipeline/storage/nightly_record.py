@@ -52,17 +52,21 @@ class NightlyRecord(msgspec.Struct, frozen=True):
     """The instant at which the first deferred period begins; None where none is deferred."""
     ignored_columns: tuple[str, ...]
     """The columns without a meaning that a nightly run has named so far."""
-    blocked: dict[str, str]
-    """By organisation whose numbers stay, the refused export that named it."""
     retained: int = 0
     """Snapshots whose numbers stay, because no export has their rows any longer."""
     other_files: tuple[str, ...] = ()
     """The files of no source that a nightly run has named so far."""
+    gone: dict[str, FileRecord] = {}
+    """The exports that are gone and that versions rest on, by name."""
+    copies: dict[str, str] = {}
+    """By an export that is gone, another one that had the same rows when it went."""
+    merged: dict[str, tuple[str, ...]] = {}
+    """By an export that is gone or was divided, those that took over its rows together."""
     set_aside: tuple[str, ...] = ()
     """The exports of older dumps that a nightly run has named so far."""
 
 
-EMPTY: Final = NightlyRecord(0, datetime.fromtimestamp(0, UTC), "", "", {}, None, (), {})
+EMPTY: Final = NightlyRecord(0, datetime.fromtimestamp(0, UTC), "", "", {}, None, ())
 """The record before the first nightly run. No run owns it, so it is never current."""
 
 

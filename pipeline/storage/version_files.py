@@ -85,15 +85,14 @@ def all_exist(data: Path, current: Mapping[int, int]) -> bool:
     )
 
 
-def state(data: Path, number: int, version: int) -> FileState:
-    """Return whether a version can be read."""
+def examine(data: Path, number: int, version: int) -> tuple[FileState, Version | None]:
+    """Return whether a version can be read, and the version if it can."""
     try:
-        read(data, number, version)
+        return FileState.READABLE, read(data, number, version)
     except StoreDamaged:
-        return FileState.UNREADABLE
+        return FileState.UNREADABLE, None
     except StoreTooNew:
-        return FileState.NEWER
-    return FileState.READABLE
+        return FileState.NEWER, None
 
 
 def write(contents: Mapping[Path, bytes]) -> None:

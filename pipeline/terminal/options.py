@@ -67,6 +67,22 @@ Files = Annotated[
         show_default=False,
     ),
 ]
+GoneFiles = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE", help="Names below exports/, folders, or patterns such as '2023/**'."
+    ),
+]
+Keep = Annotated[bool, typer.Option("--keep", help="They were deleted by law; numbers stay.")]
+Retract = Annotated[bool, typer.Option("--retract", help="Their statements never were.")]
+Undo = Annotated[bool, typer.Option("--undo", help="Take the declaration back.")]
+Note = Annotated[
+    str, typer.Option("--note", metavar="TEXT", help="The reason, for later.", show_default=False)
+]
+BlockedIds = Annotated[
+    list[str],
+    typer.Argument(metavar="ID", help="Such as agg-001.", autocompletion=ids_of_catalog),
+]
 Organisation = Annotated[
     str | None, typer.Option("--org", metavar="O", help="Of this organisation.")
 ]

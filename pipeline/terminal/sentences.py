@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pipeline.model.blocked import problem, remedy
 from pipeline.model.ledger import COUNTED
-from pipeline.model.states import Outcome
+from pipeline.model.states import Outcome, Retirement
 from pipeline.terminal.command_result import Diagnostic, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from pipeline.model.blocked import BlockedCell
     from pipeline.model.cells import Cell
+    from pipeline.model.states import Reason
     from pipeline.runs.context import NightlyResult, RunResult, SnapshotResult, UnreadFiles
+    from pipeline.runs.declare import Retired
     from pipeline.runs.reindex import Reindexed
     from pipeline.storage.catalog import Entry
 
@@ -31,7 +35,7 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def cell_of(of: Entry | SnapshotResult) -> str:
+def cell_of(of: Entry | SnapshotResult | BlockedCell) -> str:
     """Name an organisation and a period."""
     return f"{of.org_id} in {of.reporting_period_id}"
 
@@ -61,7 +65,7 @@ def diagnostics_of_nightly(result: NightlyResult) -> list[Diagnostic]:
     """List the diagnostics of a nightly run; none if everything is in order."""
     return [
         *diagnostics_of_refusals(result.refused),
-        *_blocked(result.blocked),
+        *diagnostics_of_blocked(result.blocked),
         *_failures(result.outcomes),
         *_retained(result.outcomes),
         *_deleted(result.outcomes),
@@ -74,7 +78,11 @@ def diagnostics_of_nightly(result: NightlyResult) -> list[Diagnostic]:
 
 def diagnostics_of_run(result: RunResult) -> list[Diagnostic]:
     """List what went wrong in a run, if anything did."""
-    return [*diagnostics_of_refusals(result.refused), *_failures(result.outcomes)]
+    return [
+        *diagnostics_of_refusals(result.refused),
+        *diagnostics_of_blocked(result.blocked),
+        *_failures(result.outcomes),
+    ]
 
 
 def diagnostics_of_refusals(files: Mapping[str, str]) -> list[Diagnostic]:
@@ -88,14 +96,18 @@ def _failures(outcomes: Iterable[SnapshotResult]) -> Iterator[Diagnostic]:
         yield Diagnostic("run_failed", sentence, Severity.ERROR)
 
 
-def _blocked(blocked: Mapping[str, str]) -> Iterator[Diagnostic]:
-    for file in dict.fromkeys(blocked.values()):
-        names = [org_id for org_id, refused in blocked.items() if refused == file]
+def diagnostics_of_blocked(blocked: Sequence[BlockedCell]) -> Iterator[Diagnostic]:
+    """Name what is blocked: one line for each export and reason, with the command that ends it."""
+    groups: dict[tuple[Reason, tuple[str, ...]], list[BlockedCell]] = {}
+    for cell in blocked:
+        groups.setdefault((cell.reason, cell.exports), []).append(cell)
+    for cells in groups.values():
+        names = [f"{one.id or 'new'} ({cell_of(one)})" for one in cells]
         sentence = (
-            f"{counted(len(names), 'organisation')} blocked, with numbers as before, because the "
-            f"refused export {file} named them: {some(names)}"
+            f"{counted(len(cells), 'snapshot')} blocked, with numbers as before, because "
+            f"{problem(cells)}: {some(names)}; {remedy(cells)}"
         )
-        yield Diagnostic("organisations_blocked", sentence)
+        yield Diagnostic("snapshots_blocked", sentence)
 
 
 def _retained(outcomes: Sequence[SnapshotResult]) -> Iterator[Diagnostic]:
@@ -103,8 +115,8 @@ def _retained(outcomes: Sequence[SnapshotResult]) -> Iterator[Diagnostic]:
         f"{one.id} ({cell_of(one)})" for one in with_outcome(outcomes, Outcome.RETAINED)
     ]:
         sentence = (
-            f"{counted(len(retained), 'snapshot')} retained, because no export has rows of them "
-            f"any longer; run --force computes them again: {some(retained)}"
+            f"{counted(len(retained), 'snapshot')} retained, because an export of them is retired "
+            f"with --keep; run --force computes them again: {some(retained)}"
         )
         yield Diagnostic("snapshots_retained", sentence)
 
@@ -190,6 +202,30 @@ def nightly_body(result: NightlyResult, current: int) -> Mapping[str, object]:
         "set_aside": result.unread.set_aside,
         "ledger": result.ledger,
     }
+
+
+def retired(result: Retired) -> str:
+    """Confirm what was declared about exports, and what follows."""
+    exports = f"{counted(len(result.exports), 'export')} ({some(result.exports)})"
+    if result.retirement is None:
+        return f"no longer retired: {exports}; the next nightly run misses them again"
+    follows = (
+        "keep their numbers until run --force"
+        if result.retirement is Retirement.KEEP
+        else "are counted without them by the next nightly run"
+    )
+    cells = f"; {counted(len(result.blocked), 'blocked snapshot')}" if result.blocked else ""
+    return f"retired: {exports}{cells}; snapshots that they touched {follows}"
+
+
+def accepted(cells: Sequence[BlockedCell]) -> str:
+    """Confirm the falls that were accepted, one a line, with the command that computes each."""
+    return "\n".join(
+        f"{one.id} ({cell_of(one)}): the next nightly run counts {counted(one.rows_now, 'row')} "
+        f"where {counted(one.rows_before, 'row')} were; at once: bufdir run "
+        f"--org {one.org_id} --period {one.reporting_period_id}"
+        for one in cells
+    )
 
 
 def reindexed(result: Reindexed) -> str:

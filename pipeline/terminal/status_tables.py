@@ -34,7 +34,7 @@ def status(found: Status) -> RenderableType:
                 "last success": "never" if success is None else text_of(success),
                 "snapshots": f"{found.snapshots:,} published{retained}",
                 "queue": counted(len(found.queue), "run"),
-                "blocked": counted(len(found.blocked), "organisation"),
+                "blocked": counted(len(found.blocked), "snapshot"),
             }
         )
     ]
@@ -68,8 +68,11 @@ def _queue(found: Status) -> RenderableType:
 
 
 def _blocked(found: Status) -> RenderableType:
-    rows = ((one.org_id, one.export, one.problem, one.remedy) for one in found.blocked)
-    return table(("organisation", "export", "problem", "remedy"), rows)
+    rows = (
+        (one.id or "", one.org_id, one.reporting_period_id, one.problem, one.remedy)
+        for one in found.blocked
+    )
+    return table(("id", "organisation", "period", "problem", "remedy"), rows)
 
 
 def settings(

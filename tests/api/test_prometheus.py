@@ -38,6 +38,7 @@ NAMES = {
     "bufdir_requests_error": "counter",
     "bufdir_runs": "counter",
     "bufdir_build_info": "gauge",
+    "bufdir_blocked_snapshots": "gauge",
     "bufdir_nightly_last_success_timestamp_seconds": "gauge",
 }
 """Published: dashboards and alerts ask for these names. A counter's samples end in `_total`."""

@@ -99,7 +99,7 @@ def test_a_refusal_is_told_again_by_every_nightly_run(bufdir: Bufdir, data: Path
     assert first.code == second.code == 3
 
 
-def test_organisations_of_exports_that_are_refused_now_are_named_as_blocked(
+def test_snapshots_of_exports_that_are_refused_now_are_named_as_blocked(
     bufdir: Bufdir, data: Path
 ) -> None:
     for number in (1, 2, 3):
@@ -113,8 +113,10 @@ def test_organisations_of_exports_that_are_refused_now_are_named_as_blocked(
 
     assert ended.out.startswith("nightly: 1 snapshot computed, 3 current: ")
     assert ended.err.splitlines()[2:] == [
-        "bufdir: 1 organisation blocked, with numbers as before, because the refused export "
-        f"{number}.parquet named them: org-{number}"
+        "bufdir: 1 snapshot blocked, with numbers as before, because export "
+        f"{number}.parquet, which names org-{number}, is refused now: agg-00{number} "
+        f"(org-{number} in rp-2024-q4); put a whole export in its place, or count without it: "
+        f"bufdir run --force --org org-{number} --period rp-2024-q4"
         for number in (2, 3)
     ]
     assert ended.code == 3
@@ -134,7 +136,7 @@ def test_a_nightly_run_takes_up_what_was_asked_for_and_names_what_failed_of_it(
     assert ended.code == 3
 
 
-def test_snapshots_that_no_export_touches_any_longer_are_named_and_retained(
+def test_snapshots_whose_export_is_gone_are_named_with_the_command(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, people(2), "a.parquet")
@@ -146,10 +148,11 @@ def test_snapshots_that_no_export_touches_any_longer_are_named_and_retained(
 
     assert ended.out.startswith("nightly: no snapshots computed, 2 current: ")
     assert ended.err == (
-        "bufdir: 1 snapshot retained, because no export has rows of them any longer; run --force "
-        "computes them again: agg-002 (org-2 in rp-2024-q4)\n"
+        "bufdir: 1 snapshot blocked, with numbers as before, because export b.parquet is gone, "
+        "and 0 of 2 rows are left: agg-002 (org-2 in rp-2024-q4); put it back, or declare why: "
+        "bufdir retire b.parquet --keep (or --retract)\n"
     )
-    assert ended.code == 0
+    assert ended.code == 3
 
 
 def test_cells_of_periods_to_come_are_named(bufdir: Bufdir, data: Path) -> None:
@@ -196,7 +199,7 @@ def test_a_nightly_run_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
         "refused": {
             "empty.parquet": "export empty.parquet is refused: it is empty; export it again"
         },
-        "blocked": {},
+        "blocked": [],
         "deferred": [{"org_id": "org-1", "reporting_period_id": "rp-2099-q2"}],
         "ignored": {},
         "missing": {},

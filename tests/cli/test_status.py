@@ -31,7 +31,7 @@ def test_the_status_before_the_first_nightly_run(bufdir: Bufdir) -> None:
         "last success": "never",
         "snapshots": "0 published",
         "queue": "no runs",
-        "blocked": "no organisations",
+        "blocked": "no snapshots",
     }
     assert (ended.code, ended.err) == (0, "")
 
@@ -98,7 +98,7 @@ def test_runs_that_wait_are_listed(bufdir: Bufdir, data: Path) -> None:
     ]
 
 
-def test_blocked_organisations_are_listed_with_the_export_and_what_ends_it(
+def test_blocked_snapshots_are_listed_with_the_export_and_what_ends_it(
     bufdir: Bufdir, data: Path
 ) -> None:
     export(data, people(2), "1.parquet")
@@ -110,13 +110,16 @@ def test_blocked_organisations_are_listed_with_the_export_and_what_ends_it(
 
     shown, result = bufdir("status").out, bufdir("status", "--json").result
 
-    (blocked,) = result["blocked"]
-    assert (blocked["org_id"], blocked["export"]) == ("org-2", "2.parquet")
-    assert blocked["problem"].startswith("export 2.parquet is refused: ")
-    assert blocked["remedy"].endswith(
-        "bufdir run --force --org org-2 --period rp-2024-q3 --period rp-2024-q4"
-    )
-    assert properties(shown)["blocked"] == "1 organisation"
+    assert [(one["id"], one["reporting_period_id"]) for one in result["blocked"]] == [
+        ("agg-003", "rp-2024-q3"),
+        ("agg-002", "rp-2024-q4"),
+    ]
+    blocked = result["blocked"][0]
+    assert (blocked["org_id"], blocked["exports"]) == ("org-2", ["2.parquet"])
+    assert (blocked["rows_before"], blocked["rows_now"]) == (1, 0)
+    assert blocked["problem"] == "export 2.parquet, which names org-2, is refused now"
+    assert blocked["remedy"].endswith("bufdir run --force --org org-2 --period rp-2024-q3")
+    assert properties(shown)["blocked"] == "2 snapshots"
     assert blocked["remedy"] in shown
 
 
@@ -127,6 +130,7 @@ def test_retained_snapshots_are_counted(bufdir: Bufdir, data: Path) -> None:
     bufdir("nightly")
     for name in ("b", "c"):
         (data / "exports" / f"{name}.parquet").unlink()
+    bufdir("retire", "b.parquet", "c.parquet", "--keep")
     bufdir("nightly")
     bufdir("nightly")
 

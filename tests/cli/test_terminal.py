@@ -149,7 +149,7 @@ def test_snapshots_that_were_deleted_during_a_nightly_run_are_named() -> None:
         files=1,
         rows=1,
         outcomes=[deleted],
-        blocked={},
+        blocked=(),
         deferred=(),
         refused={},
         ignored={},

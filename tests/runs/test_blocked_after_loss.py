@@ -9,7 +9,7 @@ import pytest
 from pipeline.model import periods
 from pipeline.runs import reindex
 from pipeline.runs.run import run_cells
-from tests.given import CELL, NOW, DataFolder, people, row
+from tests.given import CELL, NOW, DataFolder, blocking, people, row
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,16 +34,16 @@ def test_organisations_with_other_rows_than_published_are_blocked_until_it_is_re
 ) -> None:
     before, content = folder.published(), torn.read_bytes()
     torn.write_bytes(content[: len(content) // 2])
-    assert dict(folder.nightly().blocked) == {"org-1": "b.parquet", "org-2": "b.parquet"}
+    assert blocking(folder.nightly()) == {"org-1": "b.parquet", "org-2": "b.parquet"}
     folder.export(people(5, org_id="org-3"), "c.parquet")
-    assert set(folder.nightly().blocked) == {"org-1", "org-2"}
+    assert set(blocking(folder.nightly())) == {"org-1", "org-2"}
     after = folder.published()
     assert after[THIRD].total["participations"] == 5
     assert {cell: after[cell] for cell in after if cell != THIRD} == {
         cell: before[cell] for cell in before if cell != THIRD
     }
     torn.write_bytes(content)
-    assert folder.nightly().blocked == {}
+    assert folder.nightly().blocked == []
     assert folder.published()[CELL] == before[CELL]
 
 
@@ -52,7 +52,7 @@ def test_rows_that_another_export_gained_do_not_hide_those_that_are_lost(
 ) -> None:
     torn.write_bytes(b"torn")
     folder.export(people(6), "a.parquet")
-    assert set(folder.nightly().blocked) == {"org-1", "org-2"}
+    assert set(blocking(folder.nightly())) == {"org-1", "org-2"}
     assert folder.published()[CELL].total["participations"] == 6
     assert folder.versions()["org-1 rp-2024-q4"] == 1
 
@@ -63,7 +63,7 @@ def test_a_run_of_one_organisation_does_not_unblock_the_others(
     with folder.context() as context:
         run_cells(context, [periods.parse("rp-2024-q4")], ["org-1"], force=True)
     torn.write_bytes(b"torn")
-    assert set(folder.nightly().blocked) == {"org-1", "org-2"}
+    assert set(blocking(folder.nightly())) == {"org-1", "org-2"}
 
 
 def test_a_run_of_another_period_is_blocked_too(folder: DataFolder, torn: Path) -> None:
@@ -83,4 +83,4 @@ def test_a_run_between_does_not_narrow_whom_a_torn_successor_blocks(folder: Data
     with folder.context() as context:
         run_cells(context, [periods.parse("rp-2024-q4")], ["org-1"])
     new.write_bytes(b"torn")
-    assert set(folder.nightly().blocked) == {"org-1", "org-2"}
+    assert set(blocking(folder.nightly())) == {"org-1", "org-2"}

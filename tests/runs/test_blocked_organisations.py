@@ -15,6 +15,7 @@ from tests.given import (
     Q3,
     Q4,
     DataFolder,
+    blocking,
     computed,
     nightly_with,
     outcomes_by_cell,
@@ -36,7 +37,7 @@ def test_the_organisations_of_a_newly_refused_file_are_blocked(
     path.write_bytes(content[:-9])
     populated.export(people(5, org_id="org-2"), "other.parquet")
     result = populated.nightly()
-    assert dict(result.blocked) == {"org-1": "autumn.parquet"}
+    assert blocking(result) == {"org-1": "autumn.parquet"}
     assert set(result.refused) == {"autumn.parquet"}
     assert computed(result) == {OTHER}
     assert {cell: v for cell, v in populated.published().items() if cell[0] == "org-1"} == {
@@ -58,7 +59,7 @@ def test_organisations_are_blocked_by_all_that_was_known_of_their_files(
         with folder.context() as context:
             run_cells(context, [periods.parse("rp-2024-q4")], ["org-1"])
     path.write_bytes(b"")
-    assert dict(folder.nightly().blocked) == {"org-1": "b.parquet"}
+    assert blocking(folder.nightly()) == {"org-1": "b.parquet"}
     assert folder.published()[CELL].total["participations"] == 4
 
 
@@ -69,12 +70,12 @@ def test_blocked_organisations_are_counted_again_once_the_file_is_repaired(
     path.write_bytes(b"")
     populated.nightly()
     populated.export(people(1, org_id="org-3"), "more.parquet")
-    assert dict(populated.nightly().blocked) == {
+    assert blocking(populated.nightly()) == {
         "org-1": "autumn.parquet"
     }  # recorded from one nightly run to the next
     populated.export(people(4), "autumn.parquet")
     result = populated.nightly()
-    assert result.blocked == {}
+    assert result.blocked == []
     assert computed(result) == {Q4}
     assert populated.published()[CELL].total["participations"] == 4
 
@@ -87,8 +88,8 @@ def test_blocked_organisations_are_counted_again_once_the_file_is_removed(
     populated.nightly()
     path.unlink()
     result = populated.nightly()
-    assert result.blocked == {}
-    assert outcomes_by_cell(result)[Q4] == "retained"
+    assert blocking(result) == {"org-1": "autumn.parquet"}
+    assert outcomes_by_cell(result)[Q4] == "blocked"
 
 
 def test_a_blocked_organisation_is_blocked_in_a_full_nightly_run_too(populated: DataFolder) -> None:
@@ -116,7 +117,7 @@ def test_a_file_that_was_always_refused_blocks_no_organisation(folder: DataFolde
     folder.export(people(1), "good.parquet")
     (folder.data / "exports" / "bad.parquet").write_bytes(b"")
     result = folder.nightly()
-    assert (result.blocked, computed(result)) == ({}, {Q4})
+    assert (result.blocked, computed(result)) == ([], {Q4})
     assert set(folder.nightly().refused) == {"bad.parquet"}
 
 
@@ -127,9 +128,9 @@ def test_a_torn_successor_blocks_while_another_one_is_repaired(folder: DataFolde
     old.unlink()
     for name in ("y1.parquet", "y2.parquet"):
         (folder.data / "exports" / name).write_bytes(b"torn")
-    assert set(folder.nightly().blocked) == {"org-1"}
+    assert set(blocking(folder.nightly())) == {"org-1"}
     folder.export(people(1, org_id="org-2"), "y2.parquet")
-    assert dict(folder.nightly().blocked) == {"org-1": "y1.parquet"}
+    assert blocking(folder.nightly()) == {"org-1": "y1.parquet"}
     assert folder.published()[CELL].total["participations"] == 7
 
 
@@ -148,5 +149,5 @@ def test_a_nightly_run_that_fails_knows_the_organisations_that_it_read(
         nightly_with(folder, fail)
     assert folder.published()[CELL].total["participations"] == 7
     path.write_bytes(b"torn")
-    assert dict(folder.nightly().blocked) == {"org-1": "x.parquet"}
+    assert blocking(folder.nightly()) == {"org-1": "x.parquet"}
     assert folder.published()[CELL].total["participations"] == 7

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.model.states import Retirement
+from pipeline.runs import declare
 from tests.given import (
     AUTUMN,
     CELL,
@@ -105,7 +107,12 @@ def test_a_change_of_a_superseding_row_elsewhere_makes_the_cell_that_was_left_st
     assert computed(populated.nightly()) == {Q2, Q3, Q4}
 
 
-def test_a_removed_file_brings_older_statements_back(populated: DataFolder) -> None:
+def retract(folder: DataFolder, name: str) -> None:
+    with folder.context() as context:
+        declare.retire(context, [name], Retirement.RETRACT)
+
+
+def test_a_retracted_file_brings_older_statements_back(populated: DataFolder) -> None:
     correction = populated.export(
         [row(participant_id="p3", deleted=True, updated_at=LATER)], "z.parquet"
     )
@@ -116,6 +123,7 @@ def test_a_removed_file_brings_older_statements_back(populated: DataFolder) -> N
         "deleted": 1,
     }
     correction.unlink()
+    retract(populated, "z.parquet")
     assert computed(populated.nightly()) == {Q4}
     assert ledger(populated.published()[CELL].ledger) == {"counted": 3}
 
@@ -137,7 +145,7 @@ def test_a_file_in_which_rows_of_ten_organisations_changed_gives_ten_new_version
     assert len(changed) == 10
 
 
-def test_removing_a_correction_gives_the_digest_of_before(populated: DataFolder) -> None:
+def test_retracting_a_correction_gives_the_digest_of_before(populated: DataFolder) -> None:
     before = populated.published()[CELL]
     correction = populated.export(
         [row(participant_id="p3", hours=9.0, updated_at=LATER)], "z.parquet"
@@ -145,6 +153,7 @@ def test_removing_a_correction_gives_the_digest_of_before(populated: DataFolder)
     populated.nightly()
     assert populated.published()[CELL].digest != before.digest
     correction.unlink()
+    retract(populated, "z.parquet")
     populated.nightly()
     after = populated.published()[CELL]
     assert (after.version, after.digest) == (3, before.digest)

@@ -22,6 +22,7 @@ from tests.given import (
     SPRING,
     SUMMER,
     DataFolder,
+    blocking,
     computed,
     outcomes_by_cell,
     people,
@@ -109,12 +110,12 @@ def test_an_object_with_the_same_rows_in_other_bytes_makes_nothing_stale(
     assert set(stored.versions().values()) == {1}
 
 
-def test_without_any_object_every_snapshot_is_retained(bucket: Bucket, stored: DataFolder) -> None:
+def test_without_any_object_every_snapshot_is_blocked(bucket: Bucket, stored: DataFolder) -> None:
     stored.nightly()
     before = stored.published()
     for name in ("autumn.parquet", "2024/summer.parquet", "other.parquet"):
         bucket.delete(name)
-    assert set(outcomes_by_cell(stored.nightly()).values()) == {"retained"}
+    assert set(outcomes_by_cell(stored.nightly()).values()) == {"blocked"}
     assert stored.published() == before
 
 
@@ -125,7 +126,7 @@ def test_a_torn_object_is_refused_and_its_organisation_is_blocked(
     bucket.put_bytes(b"torn", "other.parquet")
     result = stored.nightly()
     assert set(result.refused) == {"other.parquet"}
-    assert result.blocked == {"org-2": "other.parquet"}
+    assert blocking(result) == {"org-2": "other.parquet"}
     assert stored.versions()[OTHER] == 1
 
 

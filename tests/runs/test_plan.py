@@ -12,19 +12,23 @@ import msgspec
 from pipeline.model import versions
 from pipeline.model.cells import Cell, CellContent
 from pipeline.model.periods import parse
-from pipeline.model.states import Action, FileState, Reason, SnapshotStatus
+from pipeline.model.states import Action, FileState, Reason, Retirement, SnapshotStatus
 from pipeline.model.terms import Terms
+from pipeline.runs.guard import ExportChanges, Guard
 from pipeline.runs.plan import Published, plan
 from pipeline.storage.catalog import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.runs.plan import Decision, Plan
 
 NOW: Final = datetime(2025, 2, 1, tzinfo=UTC)
 TERMS: Final = Terms(ZoneInfo("Europe/Oslo"), ("ungdom", "eldre"), 24)
 CELL: Final = Cell("org-1", parse("rp-2024-q4"))
+UNCHANGED: Final = Guard(ExportChanges(["a.parquet"]))
+GONE: Final = Guard(ExportChanges([]))
+KEPT: Final = Guard(ExportChanges([], retired={"a.parquet": Retirement.KEEP}))
 ROWS: Final = CellContent(3, "three rows")
 OTHER_ROWS: Final = CellContent(4, "four rows")
 
@@ -39,6 +43,11 @@ class Surveyed:
     @property
     def organisations_by_file(self) -> Sequence[Sequence[str]]:
         return [self.organisations]
+
+    def rows_by_export(self, cells: Iterable[Cell]) -> Mapping[Cell, Mapping[str, int]]:
+        return {cell: {"a.parquet": of.rows} for cell in cells if (of := self.cells.get(cell))} | {
+            cell: {} for cell in cells if cell not in self.cells
+        }
 
     def contents(self, kind: str) -> Mapping[Cell, CellContent]:
         return {cell: of for cell, of in self.cells.items() if cell.period.kind == kind}
@@ -72,7 +81,8 @@ def published(
         terms_digest=terms.digest if version else None,
         inputs=None,
     )
-    return Published(entry, file)
+    exports = {"a.parquet": content.rows} if file is FileState.READABLE else None
+    return Published(entry, file, exports)
 
 
 def planned(
@@ -84,6 +94,7 @@ def planned(
     terms: Terms = TERMS,
     now: datetime = NOW,
     force: bool = False,
+    guard: Guard = UNCHANGED,
 ) -> Plan:
     entries = {
         Cell(one.entry.org_id, parse(one.entry.reporting_period_id)): one for one in snapshots
@@ -95,6 +106,7 @@ def planned(
         runs or {},
         terms=terms,
         now=now,
+        guard=guard,
         kinds=kinds,
         force=force,
     )
@@ -172,30 +184,51 @@ def test_a_run_that_is_not_forced_leaves_what_is_up_to_date() -> None:
     assert decided(made) == (Action.LEAVE, Reason.SAME)
 
 
-def test_a_snapshot_whose_rows_are_all_gone_is_retained() -> None:
-    made = planned(Surveyed(), published())
-    assert decided(made) == (Action.RETAIN, Reason.NO_ROWS_LEFT)
-
-
-def test_a_snapshot_of_an_organisation_that_no_export_names_any_longer_is_retained() -> None:
-    made = planned(Surveyed(organisations=()), published())
-    assert decided(made) == (Action.RETAIN, Reason.NO_EXPORT)
-
-
-def test_force_alone_does_not_take_away_what_is_retained() -> None:
+def test_a_snapshot_whose_export_is_gone_is_blocked_and_names_the_command() -> None:
     for surveyed in (Surveyed(), Surveyed(organisations=())):
-        assert decided(planned(surveyed, published(), force=True))[0] is Action.RETAIN
+        decision = only(planned(surveyed, published(), guard=GONE))
+        assert (decision.action, decision.reason) == (Action.BLOCK, Reason.GONE)
+        assert decision.problem == (
+            "export a.parquet is gone, and 0 of 3 rows are left; put it back, or declare why: "
+            "bufdir retire a.parquet --keep (or --retract)"
+        )
 
 
-def test_a_forced_run_computes_what_would_be_retained() -> None:
+def test_a_snapshot_whose_rows_fell_is_blocked_and_names_the_command() -> None:
+    many = published(content=CellContent(100, "a hundred"))
+    decision = only(planned(Surveyed({CELL: ROWS}), many))
+    assert (decision.action, decision.reason) == (Action.BLOCK, Reason.SHRUNK)
+    assert str(decision.problem).endswith("declare that it is meant: bufdir accept agg-001")
+
+
+def test_a_snapshot_whose_few_rows_are_all_gone_is_computed_with_zeros() -> None:
     for surveyed in (Surveyed(), Surveyed(organisations=())):
-        made = planned(surveyed, published(), runs={1: True})
+        assert decided(planned(surveyed, published())) == (Action.COMPUTE, Reason.ROWS)
+
+
+def test_a_snapshot_whose_export_was_deleted_by_law_is_retained() -> None:
+    assert decided(planned(Surveyed(), published(), guard=KEPT)) == (
+        Action.RETAIN,
+        Reason.RETIRED,
+    )
+
+
+def test_force_alone_does_not_take_away_what_is_blocked_or_retained() -> None:
+    for guard, action in ((GONE, Action.BLOCK), (KEPT, Action.RETAIN)):
+        assert decided(planned(Surveyed(), published(), guard=guard, force=True))[0] is action
+
+
+def test_a_forced_run_computes_what_would_be_blocked_or_retained() -> None:
+    for guard in (GONE, KEPT):
+        made = planned(Surveyed(), published(), runs={1: True}, guard=guard)
         assert decided(made) == (Action.COMPUTE, Reason.FORCED)
 
 
-def test_a_retained_snapshot_whose_version_file_is_lost_fails_and_says_what_to_do() -> None:
+def test_a_blocked_snapshot_whose_version_file_is_lost_fails_and_says_what_to_do() -> None:
+    lost = Guard(ExportChanges([], organisations_of_gone={"a.parquet": ["org-1"]}))
     for surveyed in (Surveyed(), Surveyed(organisations=())):
-        decision = only(planned(surveyed, published(file=FileState.UNREADABLE)))
+        unreadable = published(file=FileState.UNREADABLE)
+        decision = only(planned(surveyed, unreadable, guard=lost))
         assert (decision.action, decision.reason) == (Action.FAIL, Reason.UNREADABLE)
         assert "restore the file from a backup" in str(decision.problem)
 

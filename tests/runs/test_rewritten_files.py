@@ -19,7 +19,7 @@ from pipeline.runs.run import run_cells
 from tests.given import CELL, OTHER, Q2, Q3, Q4, DataFolder, computed, outcomes_by_cell, row, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 def test_a_nightly_run_after_files_were_touched_finds_no_change(
@@ -71,15 +71,15 @@ def test_a_deleted_snapshot_is_recreated_although_files_were_only_rewritten(
 def before_it_is_compared(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     """Actions for when rewritten files have been read, before their content is compared."""
     happens: list[Callable[[], object]] = []
-    has_same_content = Polars.has_same_content
+    content_checksums = Polars.content_checksums
 
-    def watched(*arguments: Any) -> bool:
-        same = has_same_content(*arguments)
+    def watched(*arguments: Any) -> Mapping[str, str]:
+        found = content_checksums(*arguments)
         for happening in happens:
             happening()
-        return same
+        return found
 
-    monkeypatch.setattr(Polars, "has_same_content", watched)
+    monkeypatch.setattr(Polars, "content_checksums", watched)
     return happens
 
 

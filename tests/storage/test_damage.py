@@ -127,4 +127,4 @@ def test_a_damaged_index_sets_the_catalog_aside_and_its_record_is_taken_over(
         record = nightly_record.read(catalog)
         assert not nightly_record.is_current(catalog)
     assert record is not None
-    assert record.blocked == {"org-2": "b.parquet"}
+    assert record.files["b.parquet"].organisations == ("org-2",)

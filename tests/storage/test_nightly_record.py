@@ -31,7 +31,6 @@ def record(run_id: int) -> NightlyRecord:
         files={"a.parquet": FILE, "b.parquet": REFUSED},
         until=datetime(2025, 3, 31, 22, tzinfo=UTC),
         ignored_columns=("shoe_size",),
-        blocked={"org-2": "b.parquet"},
     )
 
 

@@ -87,7 +87,7 @@ def test_its_record_of_the_last_nightly_run_is_kept_but_not_current(data: Path) 
     assert record.files["a.parquet"].organisations == ("org-1",)
     assert record.files["a.parquet"].problem is None
     assert "can't be read as Parquet" in str(record.files["b.parquet"].problem)
-    assert record.blocked == {"org-2": "b.parquet"}
+    assert record.files["b.parquet"].organisations == ("org-2",)
     assert record.ignored_columns == ("shoe_size",)
 
 
@@ -144,7 +144,7 @@ def test_reindexing_keeps_whom_its_refused_export_blocks(data: Path) -> None:
         record = nightly_record.read(catalog)
         assert not nightly_record.is_current(catalog)
     assert record is not None
-    assert record.blocked == {"org-2": "b.parquet"}
+    assert record.files["b.parquet"].organisations == ("org-2",)
     nightly_run(data)
     with Catalog.open(data) as catalog:
         assert released.numbers(catalog)["agg-002"] == released.NUMBERS["agg-002"]

@@ -61,13 +61,13 @@ class Polars:
         valid = pl.col(ORG_ID).str.contains(ORGANISATION_PATTERN)
         return frozenset(named.filter(valid).get_column(ORG_ID).to_list())
 
-    def has_same_content(self, request: ScanRequest, checksums: Mapping[str, str]) -> bool:
-        """Return whether each export still has this content checksum."""
+    def content_checksums(self, request: ScanRequest) -> Mapping[str, str]:
+        """Read the exports, and give the content checksum of each by name."""
         try:
-            return all(
-                partials.content_checksum(export, request) == checksums.get(export.file.name)
+            return {
+                export.file.name: partials.content_checksum(export, request)
                 for export in request.exports
-            )
+            }
         except scan.READ_ERRORS as error:
             raise _unreadable(request, error) from error
 

@@ -1,0 +1,83 @@
+"""Blocked cells: cells whose numbers stay until somebody acts, and the sentences about them."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from pipeline.model.states import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class BlockedCell(msgspec.Struct, frozen=True):
+    """A cell whose numbers stay until somebody acts."""
+
+    id: str | None
+    """Its snapshot; None where it has no version."""
+    org_id: str
+    reporting_period_id: str
+    reason: Reason
+    exports: tuple[str, ...]
+    """The exports because of which it is blocked."""
+    rows_before: int
+    """The rows of its version."""
+    rows_now: int
+    """The rows that would count."""
+
+    problem: str = ""
+    """The reason, as a sentence."""
+    remedy: str = ""
+    """The acts or the command that end it."""
+
+    def described(self) -> BlockedCell:
+        """Give the same cell with its sentences."""
+        return msgspec.structs.replace(self, problem=problem([self]), remedy=remedy([self]))
+
+
+def problem(cells: Sequence[BlockedCell]) -> str:
+    """Describe why cells are blocked that have the same reason and exports."""
+    first, exports = cells[0], cells[0].exports
+    more = f" and {len(exports) - 1:,} more" if len(exports) > 1 else ""
+    export = f"export {exports[0]}{more}" if exports else "an export"
+    now, before = (
+        sum(rows) for rows in zip(*((c.rows_now, c.rows_before) for c in cells), strict=True)
+    )
+    left = f"{now:,} of {before:,} rows are left"
+    match first.reason:
+        case Reason.GONE:
+            return f"{export} is gone, and {left}"
+        case Reason.SHRUNK:
+            return f"{export} has fewer rows than before, and {left}"
+        case _:
+            return f"{export}, which names {_organisations(cells)}, is refused now"
+
+
+def remedy(cells: Sequence[BlockedCell]) -> str:
+    """Describe what ends the block of cells that have the same reason and exports."""
+    first = cells[0]
+    match first.reason:
+        case Reason.GONE:
+            names = " ".join(map(shlex.quote, first.exports))
+            return f"put it back, or declare why: bufdir retire {names} --keep (or --retract)"
+        case Reason.SHRUNK:
+            ids = " ".join(cell.id for cell in cells if cell.id)
+            return f"export it again, or declare that it is meant: bufdir accept {ids}"
+        case _:
+            return f"put a whole export in its place, or count without it: {_forced(cells)}"
+
+
+def _organisations(cells: Sequence[BlockedCell]) -> str:
+    names = sorted({cell.org_id for cell in cells})
+    return names[0] if len(names) == 1 else f"{len(names):,} organisations"
+
+
+def _forced(cells: Sequence[BlockedCell]) -> str:
+    organisations = " ".join(f"--org {name}" for name in sorted({one.org_id for one in cells}))
+    periods = " ".join(
+        f"--period {name}" for name in sorted({c.reporting_period_id for c in cells})
+    )
+    return f"bufdir run --force {organisations} {periods}"

@@ -1,0 +1,139 @@
+"""The guard of published numbers: the falls that no statement explains, found export by export.
+
+Pure: from values to values. A version names the exports of its rows. Each of them is compared with
+the exports of now: one that is gone, or that was written again with fewer rows, may explain a fall.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pipeline.model.states import Reason, Retirement
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from pipeline.storage.catalog import Entry
+
+_ALWAYS: Final = 10
+"""The rows that an export written again may always take."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportChanges:
+    """The exports of now, compared with all that versions were counted from."""
+
+    present: Collection[str]
+    """The exports that are read."""
+    copies: Mapping[str, str] = field(default_factory=dict)
+    """By an export that is gone, one with the same rows: it was renamed, or was a copy."""
+    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By an export that is gone, those that together have its rows now, and those of others."""
+    replaced: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """By an export of an older dump, those of the newer dump that counts."""
+    retired: Mapping[str, Retirement] = field(default_factory=dict)
+    """The exports that are gone on purpose."""
+    organisations_of_gone: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """By an export that is gone and not retired, the organisations that it named."""
+
+    former_names: Mapping[str, str] = field(default_factory=dict)
+    """By a former name of an export that is gone, its last one."""
+    outdated: Mapping[str, str] = field(default_factory=dict)
+    """By an export of an older dump, one of the newer dump that is gone."""
+
+    def last_name(self, name: str) -> str:
+        """Give the last name of an export, or the one that is missed in its place."""
+        return self.outdated.get(name) or self.former_names.get(name, name)
+
+    def heirs(self, name: str) -> Sequence[str]:
+        """Name the exports in which the rows of an export are expected now; none if it is gone."""
+        if name in self.merged:
+            return self.merged[name]
+        if name in self.present:
+            return (name,)
+        if name in self.copies:
+            return (self.copies[name],)
+        return self.replaced.get(name, ())
+
+    def is_copy(self, name: str) -> bool:
+        """Return whether an export is gone and another one has exactly its rows."""
+        return name in self.copies and name not in self.present and name not in self.merged
+
+
+@dataclass(frozen=True, slots=True)
+class Fall:
+    """A fall of the rows of a cell that is not published by itself."""
+
+    reason: Reason
+    exports: tuple[str, ...]
+    """The exports that are gone, or that have fewer rows than before."""
+    before: int
+    """The rows of the version."""
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The bounds of a fall, and what operators have declared."""
+
+    changes: ExportChanges
+    most_fall: float = 0.1
+    accepted: Mapping[int, int] = field(default_factory=dict)
+    """By snapshot number, the rows that an operator has accepted for it."""
+
+    def retains(self, before: Mapping[str, int]) -> bool:
+        """Return whether a version rests on an export that was deleted by law."""
+        retired, last_name = self.changes.retired, self.changes.last_name
+        return any(retired.get(last_name(name)) is Retirement.KEEP for name in before)
+
+    def fall(
+        self,
+        entry: Entry,
+        before: Mapping[str, int] | None,
+        now: Mapping[str, int],
+    ) -> Fall | None:
+        """Find the fall of a cell that needs a person, if there is one.
+
+        Args:
+            entry: Its snapshot, with a version.
+            before: The rows of the version by export; None where an earlier release wrote it.
+            now: Its rows of now, by export.
+        """
+        rows, left = entry.rows or 0, sum(now.values())
+        missing = self._missing(entry.org_id, before) if before is not None or left < rows else ()
+        if missing:
+            return Fall(Reason.GONE, missing, rows, left)
+        taken = self._taken(before, now) if before is not None else {"": rows - left}
+        base = self.accepted.get(entry.number)
+        lost = sum(taken.values()) if base is None else base - left
+        if lost <= max(_ALWAYS, self.most_fall * (rows if base is None else base)):
+            return None
+        return Fall(Reason.SHRUNK, tuple(filter(None, taken)), rows, left)
+
+    def _missing(self, org_id: str, before: Mapping[str, int] | None) -> tuple[str, ...]:
+        """Name the exports that a version rests on and that are gone without a reason."""
+        if before is None:
+            gone = self.changes.organisations_of_gone
+            return tuple(sorted(name for name, named in gone.items() if org_id in named))
+        missing = (self.changes.last_name(name) for name in before if not self.changes.heirs(name))
+        return tuple(dict.fromkeys(name for name in missing if name not in self.changes.retired))
+
+    def _taken(self, before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
+        """Count the rows that exports took from a cell since, by the exports that have fewer."""
+        expected: dict[tuple[str, ...], int] = {}
+        copied: dict[tuple[str, ...], int] = {}
+        for name, rows in before.items():
+            heirs = tuple(self.changes.heirs(name))
+            if heirs and self.changes.is_copy(name):
+                copied[heirs] = max(copied.get(heirs, 0), rows)
+            elif heirs:
+                expected[heirs] = expected.get(heirs, 0) + rows
+        for heirs, rows in copied.items():  # copies have the same rows, which count once
+            expected[heirs] = max(expected.get(heirs, 0), rows)
+        lost = {heirs: rows - _rows_of(now, heirs) for heirs, rows in expected.items()}
+        return {heirs[0]: rows for heirs, rows in lost.items() if rows > 0}
+
+
+def _rows_of(now: Mapping[str, int], exports: Iterable[str]) -> int:
+    return sum(now.get(name, 0) for name in exports)
