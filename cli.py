@@ -167,9 +167,10 @@ def check(
     engine: options.Engine = None,
     data: Data = HERE,
 ) -> CommandResult:
-    """Check exports without publishing: the ledger, and the files to be refused.
+    """Check exports without publishing: the ledger, what is refused, what would be blocked.
 
-    Writes nothing.
+    Without FILE it names the snapshots that a nightly run would block, and the
+    command that ends each block. Writes nothing.
 
     [bold]Examples[/]
     $ bufdir check
@@ -181,15 +182,16 @@ def check(
         from pipeline.runs import check as checking
 
         checked = checking.check(context, files or None)
-    refused = any(file.problem is not None for file in checked.files)
+    failed = checked.blocked or any(file.problem is not None for file in checked.files)
     return CommandResult(
         text=lambda: tables.checked(checked),
         body=lambda: checked,
         diagnostics=[
+            *sentences.diagnostics_of_blocked(checked.blocked),
             *sentences.diagnostics_of_missing_columns(checked.missing),
             *sentences.diagnostics_of_set_aside(checked.set_aside),
         ],
-        exit_code=ExitCode.REFUSED_OR_FAILED if refused else ExitCode.DONE,
+        exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,
     )
 
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.runs import blocking, export_changes, gather
+from pipeline.model.states import Action
+from pipeline.runs import gather, nightly_plan
 from pipeline.runs.gather import RunInputs
-from pipeline.runs.plan import plan
+from pipeline.runs.plan import NO_PLAN
 from pipeline.sources.folders import NamedFiles
 from pipeline.storage import nightly_record
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.engines import Engine
+    from pipeline.model.blocked import BlockedCell
     from pipeline.runs.context import RunContext
+    from pipeline.runs.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class CheckResult:
     """The exports of older dumps, which are not read."""
     plan: Mapping[str, int]
     """How many cells a nightly run would compute, leave, retain, block; empty for named files."""
+    blocked: Sequence[BlockedCell]
+    """The cells that it would block, by organisation and period; empty for named files."""
 
 
 def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResult:
@@ -71,6 +76,8 @@ def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResu
             CheckedFile(file.name, error.rows, str(error), ())
             for file, error in found.refused.items()
         ]
+        planned = _decided(context, engine, inputs) if paths is None else NO_PLAN
+        blocked = [one.blocked_cell for one in planned.with_action(Action.BLOCK)]
         return CheckResult(
             files=sorted([*accepted, *refused], key=lambda file: file.name),
             rows=found.rows,
@@ -79,7 +86,8 @@ def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResu
             rows_without_cell=survey.rows_without_cell,
             missing=inputs.missing_columns(context.settings),
             set_aside=[file.name for file in inputs.selection.set_aside],
-            plan=_planned(context, engine, inputs) if paths is None else {},
+            plan=dict(Counter(str(one.action) for one in planned.decisions)),
+            blocked=sorted(blocked, key=lambda one: (one.org_id, one.reporting_period_id)),
         )
 
 
@@ -99,19 +107,7 @@ def _gathered(
         yield RunInputs(found, survey, location, selection)
 
 
-def _planned(context: RunContext, engine: Engine, inputs: RunInputs) -> Mapping[str, int]:
-    """Count the decisions of the next nightly run by action."""
+def _decided(context: RunContext, engine: Engine, inputs: RunInputs) -> Plan:
+    """Decide as the next nightly run would."""
     record = nightly_record.read(context.catalog) or nightly_record.EMPTY
-    entries = gather.find_published(context, context.catalog.entries().values())
-    of_refused = blocking.organisations_of_refused(context, record, inputs)
-    planned = plan(
-        inputs.survey,
-        entries,
-        blocking.blocked_organisations(of_refused),
-        {},
-        terms=context.settings.terms,
-        now=context.clock(),
-        guard=export_changes.guard_of(context, engine, record, inputs),
-        kinds=context.settings.periods,
-    )
-    return dict(Counter(str(one.action) for one in planned.decisions))
+    return nightly_plan.make(context, engine, record, inputs).plan

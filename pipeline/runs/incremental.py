@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.model.states import Action
-from pipeline.runs import blocking, export_changes, gather, publish, staleness
+from pipeline.runs import export_changes, gather, nightly_plan, publish, staleness
 from pipeline.runs.context import NightlyResult
-from pipeline.runs.plan import plan
-from pipeline.storage import blocked_cells, declarations, nightly_record, run_queue, version_files
+from pipeline.storage import blocked_cells, declarations, nightly_record, version_files
 from pipeline.storage.nightly_record import FileRecord, NightlyRecord
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.runs.context import Beginning, RunContext
     from pipeline.runs.gather import RunInputs
-    from pipeline.runs.plan import Plan
+    from pipeline.runs.nightly_plan import NightlyPlan
 
 
 def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResult:
@@ -34,34 +33,18 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
     """
     engine = context.engine(reads_cache=not full, writes_cache=True)
     with gather.gather(context, engine) as inputs:
-        entries = gather.find_published(context, context.catalog.entries().values())
-        of_refused = blocking.organisations_of_refused(context, beginning.record, inputs)
-        blocked = blocking.blocked_organisations(of_refused)
+        found = nightly_plan.make(context, engine, beginning.record, inputs, full=full)
         # Before anything is published: if this run is killed, the next one still knows.
         nightly_record.add_organisations(context.catalog, inputs.organisations_by_name)
-        waiting = _waiting(context)
-        guard = export_changes.guard_of(context, engine, beginning.record, inputs)
-        planned = plan(
-            inputs.survey,
-            entries,
-            blocked,
-            {run.number: run.forced for run in waiting if run.number is not None},
-            terms=context.settings.terms,
-            now=context.clock(),
-            guard=guard,
-            kinds=context.settings.periods,
-            force=full,
-        )
-        if planned.with_action(Action.COMPUTE) or waiting or not beginning.is_current:
+        if found.plan.with_action(Action.COMPUTE) or found.waiting or not beginning.is_current:
             _sweep(context)
         inputs_digest = staleness.inputs_digest(context.settings, inputs.selection.exports)
         unplaced = inputs.survey.unplaced_rows()
         version_files.write({version_files.unplaced_path(context.data): unplaced})
-        results = publish.execute(context, inputs, planned, waiting, inputs_digest)
-        deferred = [one.cell for one in planned.with_action(Action.DEFER)]
-        record = _record(context, beginning, inputs, of_refused, planned)
-        record = export_changes.recorded(record, beginning.record, guard.changes, entries)
-        back = declarations.retired(context.catalog).keys() - guard.changes.retired.keys()
+        results = publish.execute(context, inputs, found.plan, found.waiting, inputs_digest)
+        deferred = [one.cell for one in found.plan.with_action(Action.DEFER)]
+        record = _record(context, beginning, inputs, found)
+        back = declarations.retired(context.catalog).keys() - found.guard.changes.retired.keys()
         declarations.unretire(context.catalog, back)
         nightly_record.write(context.catalog, record)
         return NightlyResult(
@@ -77,11 +60,6 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             missing=inputs.missing_columns(context.settings),
             unread=beginning.not_yet_named(inputs.selection),
         )
-
-
-def _waiting(context: RunContext) -> Sequence[run_queue.Run]:
-    """Find the runs that were asked for and have not ended, for any kind of period."""
-    return [run for run in run_queue.open_runs(context.catalog) if run.number is not None]
 
 
 def _sweep(context: RunContext) -> None:
@@ -106,25 +84,26 @@ def _record(
     context: RunContext,
     beginning: Beginning,
     inputs: RunInputs,
-    of_refused: Mapping[str, Sequence[str]],
-    planned: Plan,
+    found: NightlyPlan,
 ) -> NightlyRecord:
     """Make the record with which the next nightly run compares."""
     settings = context.settings
-    deferred = [one.cell for one in planned.with_action(Action.DEFER)]
+    deferred = [one.cell for one in found.plan.with_action(Action.DEFER)]
     ignored = {*beginning.record.ignored_columns, *_newly_ignored(beginning, inputs)}
-    return NightlyRecord(
+    record = NightlyRecord(
         run_id=beginning.run_id,
         ended_at=context.clock(),
         terms=staleness.settings_digest(settings),
         inputs=staleness.inputs_digest(settings, inputs.selection.exports),
-        files={**_accepted(inputs), **_refused(inputs, of_refused)},
+        files={**_accepted(inputs), **_refused(inputs, found.of_refused)},
         until=min((cell.period.start(settings.zone) for cell in deferred), default=None),
         ignored_columns=tuple(sorted(ignored)),
         other_files=inputs.selection.others,
         set_aside=tuple(file.name for file in inputs.selection.set_aside),
-        retained=len(planned.with_action(Action.RETAIN)),
+        retained=len(found.plan.with_action(Action.RETAIN)),
     )
+    last = beginning.record
+    return export_changes.recorded(record, last, found.guard.changes, found.published)
 
 
 def _accepted(inputs: RunInputs) -> dict[str, FileRecord]:

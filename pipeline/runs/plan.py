@@ -7,7 +7,7 @@ nightly runs, runs by hand, refreshes and checks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from pipeline.model import periods, versions
 from pipeline.model.blocked import BlockedCell
@@ -109,11 +109,14 @@ class Plan:
     """The decisions of a run, in the order of their cells: newest period first."""
 
     decisions: Sequence[Decision]
-    terms_digest: str
 
     def with_action(self, *actions: Action) -> list[Decision]:
         """Select the decisions with one of these actions."""
         return [one for one in self.decisions if one.action in actions]
+
+
+NO_PLAN: Final = Plan(())
+"""The plan of a command that decides nothing."""
 
 
 def plan(  # noqa: PLR0913 (each is one thing that decides)
@@ -160,7 +163,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
             _asked(entries.get(cell), runs),
         )
     ]
-    return Plan(decisions, terms.digest)
+    return Plan(decisions)
 
 
 def _falls(

@@ -214,7 +214,7 @@ def test_a_breakdown_that_does_not_add_up_to_the_total_publishes_nothing(
         cell = cell_of(entry)
         with gather.gather(context, context.engine()) as inputs:
             content = inputs.survey.contents("quarter")[cell]
-            again = Plan([Decision(cell, Action.COMPUTE, Reason.FORCED, entry, content)], "terms")
+            again = Plan([Decision(cell, Action.COMPUTE, Reason.FORCED, entry, content)])
             short = replace(inputs, survey=cast("Survey", OneShareShort(inputs.survey, metric)))
             with pytest.raises(LedgerBroken, match=f"org-1 in rp-2024-q4 by category .*: {whole}"):
                 publish.execute(context, short, again, [], "inputs")
@@ -241,7 +241,7 @@ def test_exports_that_do_not_account_for_the_rows_publish_nothing(populated: Dat
     with populated.context() as context, gather.gather(context, context.engine()) as inputs:
         cell, content = next(iter(inputs.survey.contents("quarter").items()))
         entry = context.catalog.of_cell(*cell.key)
-        again = Plan([Decision(cell, Action.COMPUTE, Reason.FORCED, entry, content)], "terms")
+        again = Plan([Decision(cell, Action.COMPUTE, Reason.FORCED, entry, content)])
         short = replace(inputs, survey=cast("Survey", OneExportShort(inputs.survey)))
         with pytest.raises(LedgerBroken, match=f"the ledger of {cell} by export does not add"):
             publish.execute(context, short, again, [], "inputs")
@@ -256,7 +256,7 @@ def test_a_ledger_that_does_not_add_up_publishes_nothing(populated: DataFolder) 
         with gather.gather(context, context.engine()) as inputs:
             assert inputs.survey.contents("quarter")[cell].rows == 4
             with pytest.raises(LedgerBroken) as broken:
-                publish.execute(context, inputs, Plan([wrong], "terms"), [], "inputs")
+                publish.execute(context, inputs, Plan([wrong]), [], "inputs")
     assert populated.versions()[Q4] == 1
     assert "snapshots/agg-001/v2.json" not in populated.files()
     assert str(broken.value) == (
