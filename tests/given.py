@@ -27,6 +27,7 @@ from pipeline.sources import locations, opening
 from pipeline.sources.selection import Selection, select
 from pipeline.storage import version_files
 from pipeline.storage.catalog import Catalog
+from pipeline.storage.declarations import AcceptedFall, RetiredExport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pipeline.engines import Engine, EventSink, Survey
     from pipeline.model.cells import CellNumbers
     from pipeline.model.metrics import Numbers
+    from pipeline.model.states import Retirement
     from pipeline.model.versions import Version
     from pipeline.runs.context import NightlyResult
     from pipeline.runs.gather import RunInputs
@@ -273,6 +275,16 @@ def ledgers(engine: str, data: Path, chosen: Settings | None = None) -> dict[str
     found = cells(engine, data, chosen=chosen)
     assert {org_id for org_id, _ in found} <= {"org-1"}
     return {period_id: ledger(counted.ledger) for (_, period_id), counted in found.items()}
+
+
+def retired(how: Retirement, name: str = "a") -> RetiredExport:
+    """Declare an export to be gone on purpose."""
+    return RetiredExport(name, how, NOW, "local:kari", "five years are over")
+
+
+def accepted_fall(rows: int, number: int = 1) -> AcceptedFall:
+    """Accept that a snapshot falls to this many rows."""
+    return AcceptedFall(number, rows, NOW, "local:kari", "the club left")
 
 
 @dataclass

@@ -136,3 +136,12 @@ class Retirement(StrEnum):
     """It was deleted by law: numbers stay as they are."""
     RETRACT = "retract"
     """Its statements never were."""
+
+
+class DeclarationKind(StrEnum):
+    """The kind of an operator's declaration."""
+
+    RETIRED = "retired"
+    """An export is gone on purpose."""
+    ACCEPTED = "accepted"
+    """A fall of a snapshot's rows is meant."""

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline.errors import InvalidValue
+from pipeline.model.declarations import Declaration
 from pipeline.model.ledger import ORGANISATION_PATTERN
 from pipeline.model.metrics import Numbers
 from pipeline.model.states import EngineName, Reason
 from pipeline.model.terms import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.terms import Terms
@@ -39,7 +40,7 @@ class NewerSchema(Exception):
         self.schema_version = schema_version
 
 
-class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One immutable computation of one snapshot, as stored in its file."""
 
     schema_version: int
@@ -74,6 +75,8 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Rows by ledger line, zeros included; their sum is all rows of the cell."""
     exports: dict[str, int] | None
     """Rows of the cell by export, as `ledger`; null in files of schema versions 1 and 2."""
+    declarations: tuple[Declaration, ...] = ()
+    """The acts of operators that led to it; the file has the field only where there are any."""
 
 
 def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_schema_2(content: dict[str, Any]) -> dict[str, Any]:
-    """Add what schema version 3 added: the exports."""
+    """Add what schema version 3 added: the exports; declarations may be missing in every file."""
     return {**content, "exports": None}
 
 
@@ -157,6 +160,7 @@ def version(  # noqa: PLR0913 (each is one field of the version)
     terms: Terms,
     counted: CellNumbers,
     exports: Mapping[str, int],
+    declarations: Sequence[Declaration],
 ) -> Version:
     """Make the version of a cell that has these numbers, from these rows of each export."""
     names = terms.further_breakdowns
@@ -180,6 +184,7 @@ def version(  # noqa: PLR0913 (each is one field of the version)
         breakdowns={name: dict(counted.breakdowns[name]) for name in names},
         ledger=dict(counted.ledger),
         exports=dict(exports),
+        declarations=tuple(declarations),
     )
 
 

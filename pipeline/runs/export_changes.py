@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from pipeline.engines import Engine
     from pipeline.model.cells import Cell
-    from pipeline.model.states import Retirement
     from pipeline.runs.context import RunContext
     from pipeline.runs.gather import RunInputs
     from pipeline.runs.plan import Published
     from pipeline.settings import SourceSettings
     from pipeline.sources.selection import Selection
+    from pipeline.storage.declarations import RetiredExport
     from pipeline.storage.nightly_record import FileRecord, NightlyRecord
 
 
@@ -49,10 +49,9 @@ def guard_of(
         if inputs.is_complete
         else _known_checksums(context, engine, record, inputs, reads=is_missing_any)
     )
-    retired = {name: one.retirement for name, one in declarations.retired(catalog).items()}
+    retired = declarations.retired(catalog)
     changes = find(record, selection, checksums, retired, settings.every_source)
-    accepted = {number: one.rows for number, one in declarations.accepted(catalog).items()}
-    return Guard(changes, settings.guard.most_fall, accepted)
+    return Guard(changes, settings.guard.most_fall, declarations.accepted(catalog))
 
 
 def _known_checksums(
@@ -120,7 +119,7 @@ def find(
     record: NightlyRecord,
     selection: Selection,
     checksums: Mapping[str, str],
-    retired: Mapping[str, Retirement],
+    retired: Mapping[str, RetiredExport],
     sources: Sequence[SourceSettings],
 ) -> ExportChanges:
     """Compare the exports of now with those that nightly runs have read.

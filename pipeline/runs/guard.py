@@ -6,15 +6,17 @@ the exports of now: one that is gone, or that was written again with fewer rows,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from pipeline.model.states import Reason, Retirement
+from pipeline.model.declarations import Declaration
+from pipeline.model.states import DeclarationKind, Reason, Retirement
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from pipeline.storage.catalog import Entry
+    from pipeline.storage.declarations import AcceptedFall, RetiredExport
 
 _ALWAYS: Final = 10
 """The rows that an export written again may always take."""
@@ -32,7 +34,7 @@ class ExportChanges:
     """By an export that is gone, those that together have its rows now, and those of others."""
     replaced: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By an export of an older dump, those of the newer dump that counts."""
-    retired: Mapping[str, Retirement] = field(default_factory=dict)
+    retired: Mapping[str, RetiredExport] = field(default_factory=dict)
     """The exports that are gone on purpose."""
     organisations_of_gone: Mapping[str, Collection[str]] = field(default_factory=dict)
     """By an export that is gone and not retired, the organisations that it named."""
@@ -79,13 +81,14 @@ class Guard:
 
     changes: ExportChanges
     most_fall: float = 0.1
-    accepted: Mapping[int, int] = field(default_factory=dict)
-    """By snapshot number, the rows that an operator has accepted for it."""
+    accepted: Mapping[int, AcceptedFall] = field(default_factory=dict)
+    """By snapshot number, the fall that an operator has accepted."""
 
     def retains(self, before: Mapping[str, int]) -> bool:
         """Return whether a version rests on an export that was deleted by law."""
         retired, last_name = self.changes.retired, self.changes.last_name
-        return any(retired.get(last_name(name)) is Retirement.KEEP for name in before)
+        kept = {name for name, one in retired.items() if one.retirement is Retirement.KEEP}
+        return any(last_name(name) in kept for name in before)
 
     def fall(
         self,
@@ -105,11 +108,51 @@ class Guard:
         if missing:
             return Fall(Reason.GONE, missing, rows, left)
         taken = self._taken(before, now) if before is not None else {"": rows - left}
-        base = self.accepted.get(entry.number)
-        lost = sum(taken.values()) if base is None else base - left
-        if lost <= max(_ALWAYS, self.most_fall * (rows if base is None else base)):
+        accepted = self.accepted.get(entry.number)
+        lost = sum(taken.values()) if accepted is None else accepted.rows - left
+        if self._is_small(lost, rows if accepted is None else accepted.rows):
             return None
         return Fall(Reason.SHRUNK, tuple(filter(None, taken)), rows, left)
+
+    def _is_small(self, lost: int, rows: int) -> bool:
+        return lost <= max(_ALWAYS, self.most_fall * rows)
+
+    def declared(
+        self,
+        entry: Entry,
+        before: Mapping[str, int] | None,
+        now: Mapping[str, int],
+    ) -> tuple[Declaration, ...]:
+        """Name the declarations without which a new version would not be published by itself.
+
+        Args:
+            entry: The snapshot, with the version before.
+            before: The rows of that version by export; None where an earlier release wrote it.
+            now: The rows of now, by export.
+        """
+        without = {
+            self.changes.last_name(name) for name in before or () if not self.changes.heirs(name)
+        }
+        found = [
+            Declaration(
+                DeclarationKind.RETIRED,
+                one.declared_at,
+                one.declared_by,
+                (name,),
+                one.retirement,
+                one.note,
+            )
+            for name, one in self.changes.retired.items()
+            if name in without
+        ]
+        accepted = self.accepted.get(entry.number)
+        fall = replace(self, accepted={}).fall(entry, before, now) if accepted else None
+        if accepted and fall:
+            by, at = accepted.declared_by, accepted.declared_at
+            found.append(
+                Declaration(DeclarationKind.ACCEPTED, at, by, fall.exports, note=accepted.note)
+            )
+        return tuple(found)
 
     def _missing(self, org_id: str, before: Mapping[str, int] | None) -> tuple[str, ...]:
         """Name the exports that a version rests on and that are gone without a reason."""

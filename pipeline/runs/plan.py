@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pipeline.model.cells import CellContent
+    from pipeline.model.declarations import Declaration
     from pipeline.model.terms import Terms
     from pipeline.runs.guard import Fall, Guard
     from pipeline.storage.catalog import Entry
@@ -67,6 +68,8 @@ class Decision:
     """The refused export that named its organisation: it is blocked, or counted without it."""
     fall: Fall | None = None
     """The fall because of which it is blocked."""
+    declarations: Sequence[Declaration] = ()
+    """The acts of operators without which it would not be computed by itself."""
 
     @property
     def problem(self) -> str | None:
@@ -151,8 +154,8 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     }
     named = {org_id for of_file in survey.organisations_by_file for org_id in of_file}
     wanted = {*entries, *(cell for kind in kinds for cell in contents[kind])}
-    falls = _falls(survey, entries, contents, guard)
-    decide = _Rules(named, blocked, falls, guard, terms, now, force=force)
+    guarded = _guarded(survey, entries, contents, guard)
+    decide = _Rules(named, blocked, guarded, guard, terms, now, force=force)
     decisions = [
         decision
         for cell in sorted(wanted, key=_newest_first)
@@ -166,13 +169,23 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     return Plan(decisions)
 
 
-def _falls(
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """The judgement of the guard on cells that have a version and other rows than it has."""
+
+    falls: Mapping[Cell, Fall]
+    """The falls that need a person."""
+    declared: Mapping[Cell, Sequence[Declaration]]
+    """What operators have declared about these changes."""
+
+
+def _guarded(
     survey: SurveyedCells,
     entries: Mapping[Cell, Published],
     contents: Mapping[str, Mapping[Cell, CellContent]],
     guard: Guard,
-) -> Mapping[Cell, Fall]:
-    """Find the falls among the cells that have a version and other rows than it has."""
+) -> _Guarded:
+    """Compare each version that has other rows now with these, export by export."""
     other = {
         cell: published
         for cell, published in entries.items()
@@ -180,11 +193,13 @@ def _falls(
         and contents[cell.period.kind].get(cell, NO_CONTENT).digest != published.entry.row_digest
     }
     now = survey.rows_by_export(other) if other else {}
-    found = {
-        cell: guard.fall(published.entry, published.exports, now[cell])
-        for cell, published in other.items()
-    }
-    return {cell: fall for cell, fall in found.items() if fall is not None}
+    falls, declared = {}, {}
+    for cell, one in other.items():
+        fall = guard.fall(one.entry, one.exports, now[cell])
+        if fall is not None:
+            falls[cell] = fall
+        declared[cell] = guard.declared(one.entry, one.exports, now[cell])
+    return _Guarded(falls, declared)
 
 
 def cell_of(entry: Entry) -> Cell:
@@ -209,7 +224,7 @@ class _Rules:
 
     named: Collection[str]
     blocked: Mapping[str, str]
-    falls: Mapping[Cell, Fall]
+    guarded: _Guarded
     guard: Guard
     terms: Terms
     now: datetime
@@ -225,8 +240,9 @@ class _Rules:
             return
         action, reason = self._decide(cell, content, published, asked)
         refused = self.blocked.get(cell.org_id)
-        fall = self.falls.get(cell) if refused is None else None
-        yield Decision(cell, action, reason, entry, content, refused, fall)
+        fall = self.guarded.falls.get(cell) if refused is None else None
+        declared = self.guarded.declared.get(cell, ()) if action is Action.COMPUTE else ()
+        yield Decision(cell, action, reason, entry, content, refused, fall, declared)
 
     def _decide(
         self, cell: Cell, content: CellContent, published: Published | None, asked: Asked
@@ -250,8 +266,8 @@ class _Rules:
     ) -> tuple[Action, Reason]:
         if published.exports is not None and self.guard.retains(published.exports):
             return _not_computed(published, Action.RETAIN, Reason.RETIRED)
-        if cell in self.falls:
-            return _not_computed(published, Action.BLOCK, self.falls[cell].reason)
+        if cell in self.guarded.falls:
+            return _not_computed(published, Action.BLOCK, self.guarded.falls[cell].reason)
         return self._compared(cell, content, published)
 
     def _compared(

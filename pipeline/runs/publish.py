@@ -261,4 +261,5 @@ def _version(context: RunContext, counted: Counted) -> Version:
         terms=context.settings.terms,
         counted=counted.numbers,
         exports=counted.exports,
+        declarations=planned.decision.declarations,
     )

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.model.states import Reason, Retirement
 from pipeline.runs.guard import ExportChanges, Fall, Guard
+from tests.given import accepted_fall, retired
 from tests.runs.test_plan import published
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def fall(
 ) -> Fall | None:
     """Judge a version of these rows by export against those of now."""
     known = ExportChanges({*now, *present.split()}, **changes)  # type: ignore[arg-type]
-    guard = Guard(known, 0.1, {} if accepted is None else {1: accepted})
+    guard = Guard(known, 0.1, {} if accepted is None else {1: accepted_fall(accepted)})
     return guard.fall(entry(sum(before.values())), before, now)
 
 
@@ -97,12 +98,12 @@ def test_a_newer_dump_is_compared_with_the_one_before_it() -> None:
 
 
 def test_a_retracted_export_is_not_missed() -> None:
-    retired = {"a": Retirement.RETRACT}
-    assert fall({"a": 100, "b": 5}, {"b": 5}, retired=retired) is None
+    known = {"a": retired(Retirement.RETRACT)}
+    assert fall({"a": 100, "b": 5}, {"b": 5}, retired=known) is None
 
 
 def test_a_version_that_rests_on_an_export_deleted_by_law_is_retained() -> None:
-    guard = Guard(ExportChanges({"b"}, retired={"a": Retirement.KEEP}))
+    guard = Guard(ExportChanges({"b"}, retired={"a": retired(Retirement.KEEP)}))
     assert guard.retains({"a": 1, "b": 2})
     assert not guard.retains({"b": 2})
 
@@ -131,3 +132,15 @@ def test_a_version_of_an_earlier_release_misses_an_export_that_named_its_organis
     changes = ExportChanges(["b"], organisations_of_gone={"a": ["org-1"], "c": ["org-2"]})
     found = Guard(changes).fall(entry(100), None, {"b": 99})
     assert found == Fall(Reason.GONE, ("a",), 100, 99)
+
+
+def test_a_declaration_counts_as_a_cause_only_where_it_was_needed() -> None:
+    guard = Guard(
+        ExportChanges({"b"}, {"c": "b"}, retired={"a": retired(Retirement.RETRACT)}),
+        accepted={1: accepted_fall(5)},
+    )
+    assert guard.declared(entry(100), {"b": 100}, {"b": 99}) == ()
+    assert guard.declared(entry(100), {"c": 100}, {"b": 100}) == ()
+    assert guard.declared(entry(100), None, {"b": 100}) == ()
+    found = guard.declared(entry(100), {"a": 20, "b": 80}, {"b": 5})
+    assert [(one.kind, one.exports) for one in found] == [("retired", ("a",)), ("accepted", ("b",))]

@@ -17,6 +17,7 @@ from pipeline.model.terms import Terms
 from pipeline.runs.guard import ExportChanges, Guard
 from pipeline.runs.plan import Published, plan
 from pipeline.storage.catalog import Entry
+from tests.given import retired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +29,7 @@ TERMS: Final = Terms(ZoneInfo("Europe/Oslo"), ("ungdom", "eldre"), 24)
 CELL: Final = Cell("org-1", parse("rp-2024-q4"))
 UNCHANGED: Final = Guard(ExportChanges(["a.parquet"]))
 GONE: Final = Guard(ExportChanges([]))
-KEPT: Final = Guard(ExportChanges([], retired={"a.parquet": Retirement.KEEP}))
+KEPT: Final = Guard(ExportChanges([], retired={"a.parquet": retired(Retirement.KEEP)}))
 ROWS: Final = CellContent(3, "three rows")
 OTHER_ROWS: Final = CellContent(4, "four rows")
 

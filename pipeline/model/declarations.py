@@ -1,0 +1,25 @@
+"""Declarations in a version: who let numbers be published that the guard would have held back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from pipeline.model.states import DeclarationKind, Retirement
+
+
+class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An act of an operator without which a version would not be what it is."""
+
+    kind: DeclarationKind
+    declared_at: datetime
+    """UTC."""
+    declared_by: str
+    """`local:` and the user of the computer."""
+    exports: tuple[str, ...] = ()
+    """The exports that it is about: those that are gone, or that have fewer rows than before."""
+    retirement: Retirement | None = None
+    """The meaning of an export that is gone on purpose."""
+    note: str = ""
+    """The reason in the operator's words."""

@@ -1,0 +1,105 @@
+"""Declarations of operators are in the version that they led to, and in no other."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pipeline.model.states import Retirement
+from pipeline.runs import declare
+from pipeline.storage import version_files
+from tests.given import CELL, NOW, DataFolder, people, row
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def written(folder: DataFolder, version: int) -> dict[str, Any]:
+    """Read a version file as any other program would."""
+    content: dict[str, Any] = json.loads(
+        version_files.version_path(folder.data, 1, version).read_bytes()
+    )
+    return content
+
+
+def declarations(folder: DataFolder) -> Sequence[tuple[str, str, str, tuple[str, ...], str]]:
+    """Give kind, instant, user, exports and note of the declarations of the current version."""
+    return [
+        (one.kind, one.declared_at.isoformat(), one.declared_by, one.exports, one.note)
+        for one in folder.published()[CELL].declarations
+    ]
+
+
+@pytest.fixture
+def kari(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("LOGNAME", "kari")
+    return "local:kari"
+
+
+def test_a_version_without_declarations_has_no_field_of_them(folder: DataFolder) -> None:
+    folder.export(people(3))
+    folder.nightly()
+    assert list(written(folder, 1))[-1] == "exports"
+    assert folder.published()[CELL].declarations == ()
+
+
+def test_the_version_of_an_accepted_fall_has_who_accepted_it_when_and_why(
+    folder: DataFolder, kari: str
+) -> None:
+    folder.export(people(100))
+    folder.nightly()
+    folder.export(people(50))
+    folder.nightly()
+    with folder.context() as context:
+        declare.accept(context.catalog, ["agg-001"], NOW, "the club left")
+    folder.nightly()
+    assert declarations(folder) == [
+        ("accepted", NOW.isoformat(), kari, ("a.parquet",), "the club left")
+    ]
+    assert written(folder, 2)["declarations"] == [
+        {
+            "kind": "accepted",
+            "declared_at": "2025-02-01T03:30:00Z",
+            "declared_by": "local:kari",
+            "exports": ["a.parquet"],
+            "note": "the club left",
+        }
+    ]
+    folder.export(people(51))
+    folder.nightly()
+    assert folder.versions() == {" ".join(CELL): 3}
+    assert declarations(folder) == []
+
+
+def test_an_accepted_fall_that_is_made_good_leads_to_no_version(folder: DataFolder) -> None:
+    folder.export(people(100))
+    folder.nightly()
+    folder.export(people(50))
+    folder.nightly()
+    with folder.context() as context:
+        declare.accept(context.catalog, ["agg-001"], NOW)
+    folder.export(people(101))
+    folder.nightly()
+    assert folder.versions() == {" ".join(CELL): 2}
+    assert declarations(folder) == []
+
+
+def test_the_version_without_a_retracted_export_names_the_retirement(
+    folder: DataFolder, kari: str
+) -> None:
+    folder.export(people(30), "a.parquet")
+    folder.export([row(participant_id=f"q{n}") for n in range(30)], "wrong.parquet")
+    folder.nightly()
+    (folder.data / "exports" / "wrong.parquet").unlink()
+    with folder.context() as context:
+        declare.retire(context, ["wrong.parquet"], Retirement.RETRACT, "of another system")
+    folder.nightly()
+    assert declarations(folder) == [
+        ("retired", NOW.isoformat(), kari, ("wrong.parquet",), "of another system")
+    ]
+    assert written(folder, 2)["declarations"][0]["retirement"] == "retract"
+    folder.export(people(31), "a.parquet")
+    folder.nightly()
+    assert declarations(folder) == []
