@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from pipeline.model.states import DeclarationKind, Retirement
+from pipeline.model.states import DeclarationKind, Reason, Retirement
 
 
 class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -16,9 +16,11 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     declared_at: datetime
     """UTC."""
     declared_by: str
-    """`local:` and the user of the computer."""
+    """`local:` and the user of the computer, or `api`."""
     exports: tuple[str, ...] = ()
-    """The exports that it is about: those that are gone, or that have fewer rows than before."""
+    """The exports that it is about: gone, refused, or with fewer rows than before."""
+    reason: Reason | None = None
+    """The reason for which a forced run would have left the snapshot as it was."""
     retirement: Retirement | None = None
     """The meaning of an export that is gone on purpose."""
     note: str = ""

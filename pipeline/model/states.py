@@ -145,3 +145,5 @@ class DeclarationKind(StrEnum):
     """An export is gone on purpose."""
     ACCEPTED = "accepted"
     """A fall of a snapshot's rows is meant."""
+    FORCED = "forced"
+    """A run was forced to count what it would otherwise have blocked or retained."""

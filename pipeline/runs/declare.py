@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from pipeline.model import versions
 from pipeline.model.blocked import remedy
 from pipeline.model.states import Reason, Retirement
 from pipeline.runs import export_changes
+from pipeline.runs.context import local_user
 from pipeline.storage import blocked_cells, declarations, nightly_record
 from pipeline.storage.declarations import AcceptedFall, RetiredExport
 
@@ -71,7 +71,7 @@ def retire(
             raise InvalidValue("FILE", pattern, problem)
         names += found
     names = list(dict.fromkeys(names))
-    now, by = context.clock(), _user()
+    now, by = context.clock(), local_user()
     declared = [RetiredExport(name, retirement, now, by, note) for name in names]
     declarations.retire(context.catalog, declared)
     return Retired(names, retirement, _blocked_by(context.catalog, names))
@@ -113,7 +113,7 @@ def accept(
             problem = f"it is blocked for another reason; {remedy([cell])}"
             raise InvalidValue("ID", snapshot_id, problem)
         cells.append((entry.number, cell))
-    by = _user()
+    by = local_user()
     declarations.accept(
         catalog, [AcceptedFall(number, cell.rows_now, now, by, note) for number, cell in cells]
     )
@@ -155,7 +155,3 @@ def _blocked_by(catalog: Catalog, names: Iterable[str]) -> Sequence[BlockedCell]
         for cell in blocked_cells.read(catalog)
         if cell.reason is Reason.GONE and wanted.intersection(cell.exports)
     ]
-
-
-def _user() -> str:
-    return f"local:{getpass.getuser()}"

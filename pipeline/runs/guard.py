@@ -139,8 +139,8 @@ class Guard:
                 one.declared_at,
                 one.declared_by,
                 (name,),
-                one.retirement,
-                one.note,
+                retirement=one.retirement,
+                note=one.note,
             )
             for name, one in self.changes.retired.items()
             if name in without

@@ -70,6 +70,8 @@ class Decision:
     """The fall because of which it is blocked."""
     declarations: Sequence[Declaration] = ()
     """The acts of operators without which it would not be computed by itself."""
+    overridden: Reason | None = None
+    """The reason for which it would be blocked or retained, if the run of it were not forced."""
 
     @property
     def problem(self) -> str | None:
@@ -94,15 +96,26 @@ class Decision:
                 return f"no export names {self.cell.org_id}"
 
     @property
+    def exports(self) -> tuple[str, ...]:
+        """The exports because of which it is blocked, or would be."""
+        if self.fall:
+            return self.fall.exports
+        return (self.refused_export,) if self.refused_export else ()
+
+    @property
+    def rows_before(self) -> int:
+        """The rows of its version; 0 where it has none."""
+        return (self.entry.rows if self.entry else None) or 0
+
+    @property
     def blocked_cell(self) -> BlockedCell:
         """The cell as the list of blocked ones has it."""
-        refused = (self.refused_export,) if self.refused_export else ()
         return BlockedCell(
             self.entry.id if self.entry and self.entry.version else None,
             *self.cell.key,
             self.reason,
-            self.fall.exports if self.fall else refused,
-            (self.entry.rows if self.entry else None) or 0,
+            self.exports,
+            self.rows_before,
             self.content.rows,
         ).described()
 
@@ -241,8 +254,24 @@ class _Rules:
         action, reason = self._decide(cell, content, published, asked)
         refused = self.blocked.get(cell.org_id)
         fall = self.guarded.falls.get(cell) if refused is None else None
-        declared = self.guarded.declared.get(cell, ()) if action is Action.COMPUTE else ()
-        yield Decision(cell, action, reason, entry, content, refused, fall, declared)
+        if action is not Action.COMPUTE:
+            yield Decision(cell, action, reason, entry, content, refused, fall)
+            return
+        declared = self.guarded.declared.get(cell, ())
+        overridden = self._overridden(cell, published)
+        yield Decision(cell, action, reason, entry, content, refused, fall, declared, overridden)
+
+    def _overridden(self, cell: Cell, published: Published | None) -> Reason | None:
+        """Give the reason for which a cell that is computed needed a forced run, if it did."""
+        if cell.org_id in self.blocked:
+            return Reason.REFUSED_EXPORT
+        if published is not None and self._is_retained(published):
+            return Reason.RETIRED
+        fall = self.guarded.falls.get(cell)
+        return None if fall is None else fall.reason
+
+    def _is_retained(self, published: Published) -> bool:
+        return published.exports is not None and self.guard.retains(published.exports)
 
     def _decide(
         self, cell: Cell, content: CellContent, published: Published | None, asked: Asked
@@ -264,7 +293,7 @@ class _Rules:
     def _decide_version(
         self, cell: Cell, content: CellContent, published: Published
     ) -> tuple[Action, Reason]:
-        if published.exports is not None and self.guard.retains(published.exports):
+        if self._is_retained(published):
             return _not_computed(published, Action.RETAIN, Reason.RETIRED)
         if cell in self.guarded.falls:
             return _not_computed(published, Action.BLOCK, self.guarded.falls[cell].reason)

@@ -15,15 +15,17 @@ from pipeline.errors import LedgerBroken
 from pipeline.model import versions
 from pipeline.model.cells import no_numbers
 from pipeline.model.columns import KEY
+from pipeline.model.declarations import Declaration
 from pipeline.model.ledger import COUNTED
 from pipeline.model.metrics import Aggregation, metrics_by
-from pipeline.model.states import Action, Outcome
+from pipeline.model.states import Action, DeclarationKind, Outcome
 from pipeline.runs import lifecycle
-from pipeline.runs.context import SnapshotResult, result
+from pipeline.runs.context import BY_API, SnapshotResult, result
 from pipeline.storage import blocked_cells, declarations, run_queue, version_files
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pipeline.model.cells import CellNumbers
@@ -54,6 +56,8 @@ class PlannedVersion:
 
     decision: Decision
     entry: Entry
+    forced_by: str = BY_API
+    """Who forced its run, where that was needed."""
 
     @property
     def number(self) -> int:
@@ -73,8 +77,14 @@ class Counted:
     """Its rows for quarantine, a line of JSON each."""
 
 
-def execute(
-    context: RunContext, inputs: RunInputs, plan: Plan, runs: Sequence[Run], inputs_digest: str
+def execute(  # noqa: PLR0913 (each is one thing that a run has)
+    context: RunContext,
+    inputs: RunInputs,
+    plan: Plan,
+    runs: Sequence[Run],
+    inputs_digest: str,
+    *,
+    forced_by: str = BY_API,
 ) -> list[SnapshotResult]:
     """Carry out the plan, and end the runs.
 
@@ -84,12 +94,13 @@ def execute(
         plan: The decisions.
         runs: The runs that were asked for; each ends with the result of its snapshot.
         inputs_digest: The digest of the inputs, for snapshots that now follow from them.
+        forced_by: Who forces the runs that are forced.
 
     Raises:
         ExportsChanged: Files changed after it was decided what to count; nothing is published.
         LedgerBroken: A cell's ledger does not account for its rows; nothing is published.
     """
-    planned = _with_snapshots(context, plan)
+    planned = _with_snapshots(context, plan, forced_by)
     counted = _count(context, inputs, planned)
     published = publish(context, counted, len(planned), inputs_digest)
     unchanged = plan.with_action(Action.LEAVE, Action.RETAIN)
@@ -115,12 +126,12 @@ def _end_runs(context: RunContext, runs: Iterable[Run], results: Iterable[Snapsh
         run_queue.end(context.catalog, run.id, context.clock(), problem)
 
 
-def _with_snapshots(context: RunContext, plan: Plan) -> list[PlannedVersion]:
+def _with_snapshots(context: RunContext, plan: Plan, forced_by: str) -> list[PlannedVersion]:
     """Create the snapshots that are missing, in the order of the plan."""
     decisions = plan.with_action(Action.COMPUTE)
     cells = [one.cell.key for one in decisions]
     entries = lifecycle.ensure(context.catalog, cells, context.clock())
-    return [PlannedVersion(*pair) for pair in zip(decisions, entries, strict=True)]
+    return [PlannedVersion(*pair, forced_by) for pair in zip(decisions, entries, strict=True)]
 
 
 def _count(
@@ -205,10 +216,26 @@ def publish(
             version_files.remove(context.data, entry.number)
         elif entry.version:
             version_files.remove_quarantine(context.data, entry.number, entry.version)
+        if is_current:
+            _report_overridden(context, planned)
         outcome = Outcome.COMPUTED if is_current else Outcome.DELETED
         results.append(result(entry, outcome, planned.decision.reason, version.version))
     context.events("snapshots_published", snapshots=len(written))
     return results
+
+
+def _report_overridden(context: RunContext, planned: PlannedVersion) -> None:
+    """Report a version that is published only because its run was forced."""
+    decision = planned.decision
+    if decision.overridden is not None:
+        context.events(
+            "block_overridden",
+            snapshot=planned.entry.id,
+            reason=decision.overridden,
+            rows_before=decision.rows_before,
+            rows_now=decision.content.rows,
+            by=planned.forced_by,
+        )
 
 
 def _write(
@@ -249,17 +276,29 @@ def _contents(context: RunContext, made: Iterable[tuple[Counted, Version]]) -> M
 
 def _version(context: RunContext, counted: Counted) -> Version:
     planned = counted.planned
+    now = context.clock().replace(microsecond=0)
     return versions.version(
         number=planned.entry.number,
         version_number=planned.number,
         cell=planned.decision.cell,
         created_at=planned.entry.created_at,
-        refreshed_at=context.clock().replace(microsecond=0),
+        refreshed_at=now,
         engine=context.settings.engine.name,
         cause=planned.decision.reason,
         content=planned.decision.content,
         terms=context.settings.terms,
         counted=counted.numbers,
         exports=counted.exports,
-        declarations=planned.decision.declarations,
+        declarations=_declarations(planned, now),
     )
+
+
+def _declarations(planned: PlannedVersion, now: datetime) -> Sequence[Declaration]:
+    """Give the declarations that led to a version; the last is that its run was forced."""
+    decision = planned.decision
+    if decision.overridden is None:
+        return decision.declarations
+    forced = Declaration(
+        DeclarationKind.FORCED, now, planned.forced_by, decision.exports, decision.overridden
+    )
+    return [*decision.declarations, forced]

@@ -9,7 +9,7 @@ from pipeline.errors import BufdirError
 from pipeline.model import versions
 from pipeline.model.states import Action
 from pipeline.runs import blocking, export_changes, gather, lifecycle, publish, staleness
-from pipeline.runs.context import RunResult
+from pipeline.runs.context import BY_API, RunResult, local_user
 from pipeline.runs.plan import plan
 from pipeline.storage import nightly_record, owners, run_queue, version_files
 
@@ -114,7 +114,10 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
         )
         inputs_digest = staleness.inputs_digest(settings, inputs.selection.exports)
         nightly_record.add_organisations(catalog, inputs.organisations_by_name)
-        results = publish.execute(context, inputs, planned, runs, inputs_digest)
+        forced_by = local_user() if force else BY_API
+        results = publish.execute(
+            context, inputs, planned, runs, inputs_digest, forced_by=forced_by
+        )
         places = {versions.snapshot_id(run.number or 0): place for place, run in enumerate(runs)}
         results.sort(key=lambda one: places[one.id])
         blocked = [one.blocked_cell for one in planned.with_action(Action.BLOCK)]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline.model import periods
 from pipeline.model.states import Retirement
-from pipeline.runs import declare
+from pipeline.runs import declare, lifecycle
+from pipeline.runs.run import run_cells
 from pipeline.storage import version_files
 from tests.given import CELL, NOW, DataFolder, people, row
 
@@ -103,3 +105,72 @@ def test_the_version_without_a_retracted_export_names_the_retirement(
     folder.export(people(31), "a.parquet")
     folder.nightly()
     assert declarations(folder) == []
+
+
+def test_a_forced_run_of_what_is_blocked_is_logged_and_recorded(
+    folder: DataFolder, kari: str
+) -> None:
+    folder.export(people(30), "a.parquet")
+    folder.export([row(participant_id=f"q{n}") for n in range(30)], "b.parquet")
+    folder.nightly()
+    (folder.data / "exports" / "b.parquet").unlink()
+    folder.nightly()
+    folder.events.clear()
+    with folder.context() as context:
+        run_cells(context, [periods.parse(CELL[1])], [CELL[0]], force=True)
+    assert declarations(folder) == [("forced", NOW.isoformat(), kari, ("b.parquet",), "")]
+    assert written(folder, 2)["declarations"][0]["reason"] == "export_gone"
+    assert [event for event in folder.events if event[0] == "block_overridden"] == [
+        (
+            "block_overridden",
+            {
+                "snapshot": "agg-001",
+                "reason": "export_gone",
+                "rows_before": 60,
+                "rows_now": 30,
+                "by": kari,
+            },
+        )
+    ]
+
+
+def test_a_forced_run_without_a_block_is_no_declaration(folder: DataFolder) -> None:
+    folder.export(people(30))
+    folder.nightly()
+    folder.events.clear()
+    with folder.context() as context:
+        run_cells(context, [periods.parse(CELL[1])], [CELL[0]], force=True)
+    assert folder.versions() == {" ".join(CELL): 2}
+    assert declarations(folder) == []
+    assert "block_overridden" not in dict(folder.events)
+
+
+def test_a_run_that_the_api_forced_names_the_api_and_the_refused_export(
+    folder: DataFolder,
+) -> None:
+    folder.export(people(2), "a.parquet")
+    torn = folder.export([row(participant_id="q")], "b.parquet")
+    folder.nightly()
+    torn.write_bytes(b"torn")
+    folder.nightly()
+    with folder.context() as context:
+        lifecycle.refresh(context.catalog, context.catalog.get("agg-001"), NOW, forced=True)
+    folder.nightly()
+    assert declarations(folder) == [("forced", NOW.isoformat(), "api", ("b.parquet",), "")]
+
+
+def test_a_forced_run_of_what_is_retained_names_both_declarations(
+    folder: DataFolder, kari: str
+) -> None:
+    folder.export(people(30), "a.parquet")
+    folder.export([row(participant_id=f"q{n}") for n in range(30)], "b.parquet")
+    folder.nightly()
+    (folder.data / "exports" / "b.parquet").unlink()
+    with folder.context() as context:
+        declare.retire(context, ["b.parquet"], Retirement.KEEP, "by law")
+        run_cells(context, [periods.parse(CELL[1])], [CELL[0]], force=True)
+    assert [one[:1] + one[2:] for one in declarations(folder)] == [
+        ("retired", kari, ("b.parquet",), "by law"),
+        ("forced", kari, (), ""),
+    ]
+    assert written(folder, 2)["declarations"][1]["reason"] == "export_retired"
