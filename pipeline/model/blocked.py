@@ -43,29 +43,40 @@ def problem(cells: Sequence[BlockedCell]) -> str:
     first, exports = cells[0], cells[0].exports
     more = f" and {len(exports) - 1:,} more" if len(exports) > 1 else ""
     export = f"export {exports[0]}{more}" if exports else "an export"
-    now, before = (
-        sum(rows) for rows in zip(*((c.rows_now, c.rows_before) for c in cells), strict=True)
-    )
-    left = f"{now:,} of {before:,} rows are left"
     match first.reason:
         case Reason.GONE:
-            return f"{export} is gone, and {left}"
+            return f"{export} is gone, and {_left(cells)}"
         case Reason.SHRUNK:
-            return f"{export} has fewer rows than before, and {left}"
+            return f"{export} has fewer rows than before, and {_left(cells)}"
+        case Reason.RETIRED:
+            return f"{export} was deleted by law, and {_left(cells)}"
         case _:
             return f"{export}, which names {_organisations(cells)}, is refused now"
+
+
+def _left(cells: Sequence[BlockedCell]) -> str:
+    """Count the rows that are left; a cell without a version had none that could be compared."""
+    rows = [(one.rows_now, one.rows_before) for one in cells if one.id]
+    if not rows:
+        return "published snapshots with the same months have rows of it"
+    now, before = map(sum, zip(*rows, strict=True))
+    return f"{now:,} of {before:,} rows are left"
 
 
 def remedy(cells: Sequence[BlockedCell]) -> str:
     """Describe what ends the block of cells that have the same reason and exports."""
     first = cells[0]
+    ids = " ".join(cell.id for cell in cells if cell.id)
     match first.reason:
         case Reason.GONE:
             names = " ".join(map(shlex.quote, first.exports))
             return f"put it back, or declare why: bufdir retire {names} --keep (or --retract)"
-        case Reason.SHRUNK:
-            ids = " ".join(cell.id for cell in cells if cell.id)
+        case Reason.SHRUNK if ids:
             return f"export it again, or declare that it is meant: bufdir accept {ids}"
+        case Reason.SHRUNK:
+            return f"export it again, or count what is left: {_forced(cells)}"
+        case Reason.RETIRED:
+            return f"count what is left: {_forced(cells)}"
         case _:
             return f"put a whole export in its place, or count without it: {_forced(cells)}"
 

@@ -63,6 +63,11 @@ class Period:
         suffix = f"-{letter}{part // KINDS[self.kind] + 1}" if letter else ""
         return f"rp-{FIRST_YEAR + year}{suffix}"
 
+    def overlaps(self, other: Period) -> bool:
+        """Return whether the two have a month in common."""
+        ours, theirs = self.months, other.months
+        return ours.start < theirs.stop and theirs.start < ours.stop
+
     def start(self, zone: ZoneInfo) -> datetime:
         """Return the period's first instant, in UTC: its first local midnight."""
         return month_start(self.months.start, zone)

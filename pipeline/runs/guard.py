@@ -65,9 +65,10 @@ class ExportChanges:
 
 @dataclass(frozen=True, slots=True)
 class Fall:
-    """A fall of the rows of a cell that is not published by itself."""
+    """A change of the rows of a cell that is not published by itself."""
 
     reason: Reason
+    """RETIRED where an operator has declared that numbers stay; else what needs a person."""
     exports: tuple[str, ...]
     """The exports that are gone, or that have fewer rows than before."""
     before: int
@@ -84,19 +85,13 @@ class Guard:
     accepted: Mapping[int, AcceptedFall] = field(default_factory=dict)
     """By snapshot number, the fall that an operator has accepted."""
 
-    def retains(self, before: Mapping[str, int]) -> bool:
-        """Return whether a version rests on an export that was deleted by law."""
-        retired, last_name = self.changes.retired, self.changes.last_name
-        kept = {name for name, one in retired.items() if one.retirement is Retirement.KEEP}
-        return any(last_name(name) in kept for name in before)
-
     def fall(
         self,
         entry: Entry,
         before: Mapping[str, int] | None,
         now: Mapping[str, int],
     ) -> Fall | None:
-        """Find the fall of a cell that needs a person, if there is one.
+        """Find the fall of a cell that is not published by itself, if there is one.
 
         Args:
             entry: Its snapshot, with a version.
@@ -104,6 +99,8 @@ class Guard:
             now: Its rows of now, by export.
         """
         rows, left = entry.rows or 0, sum(now.values())
+        if kept := self._kept(before or ()):
+            return Fall(Reason.RETIRED, kept, rows, left)
         missing = self._missing(entry.org_id, before) if before is not None or left < rows else ()
         if missing:
             return Fall(Reason.GONE, missing, rows, left)
@@ -113,6 +110,16 @@ class Guard:
         if self._is_small(lost, rows if accepted is None else accepted.rows):
             return None
         return Fall(Reason.SHRUNK, tuple(filter(None, taken)), rows, left)
+
+    def _kept(self, before: Iterable[str]) -> tuple[str, ...]:
+        """Name the exports that a version rests on and that were deleted by law."""
+        retired = self.changes.retired
+        last_names = dict.fromkeys(map(self.changes.last_name, before))
+        return tuple(
+            name
+            for name in last_names
+            if name in retired and retired[name].retirement is Retirement.KEEP
+        )
 
     def _is_small(self, lost: int, rows: int) -> bool:
         return lost <= max(_ALWAYS, self.most_fall * rows)

@@ -6,7 +6,8 @@ nightly runs, runs by hand, refreshes and checks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pipeline.model import periods, versions
@@ -67,7 +68,7 @@ class Decision:
     refused_export: str | None = None
     """The refused export that named its organisation: it is blocked, or counted without it."""
     fall: Fall | None = None
-    """The fall because of which it is blocked."""
+    """The fall because of which it is blocked or retained, or would be."""
     declarations: Sequence[Declaration] = ()
     """The acts of operators without which it would not be computed by itself."""
     overridden: Reason | None = None
@@ -145,6 +146,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     now: datetime,
     guard: Guard,
     kinds: Collection[str] = (),
+    others: Mapping[Cell, Published] = MappingProxyType({}),
     force: bool = False,
 ) -> Plan:
     """Decide about every cell that has a snapshot here, and every cell of these kinds with rows.
@@ -159,16 +161,19 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
         now: The present.
         guard: The bounds of falls, and what has become of exports since versions were counted.
         kinds: Kinds of period of which every cell with rows is wanted.
+        others: Other snapshots of these organisations. They are not decided, but a first version
+            is blocked while one of its months is.
         force: Compute what is up to date, too.
     """
+    known = {**others, **entries}
     contents = {
         kind: survey.contents(kind)
-        for kind in dict.fromkeys([*kinds, *(cell.period.kind for cell in entries)])
+        for kind in dict.fromkeys([*kinds, *(cell.period.kind for cell in known)])
     }
     named = {org_id for of_file in survey.organisations_by_file for org_id in of_file}
     wanted = {*entries, *(cell for kind in kinds for cell in contents[kind])}
-    guarded = _guarded(survey, entries, contents, guard)
-    decide = _Rules(named, blocked, guarded, guard, terms, now, force=force)
+    guarded = _guarded(survey, known, contents, guard)
+    decide = _Rules(named, blocked, guarded, terms, now, force=force)
     decisions = [
         decision
         for cell in sorted(wanted, key=_newest_first)
@@ -187,9 +192,20 @@ class _Guarded:
     """The judgement of the guard on cells that have a version and other rows than it has."""
 
     falls: Mapping[Cell, Fall]
-    """The falls that need a person."""
+    """The falls that are not published by themselves."""
     declared: Mapping[Cell, Sequence[Declaration]]
     """What operators have declared about these changes."""
+    fallen: Mapping[str, Sequence[Cell]]
+    """The cells of falls by organisation."""
+
+    def fall(self, cell: Cell, published: Published | None, content: CellContent) -> Fall | None:
+        """Find the fall of a cell; without a version, that of one that has months of it."""
+        if published is not None and published.entry.version:
+            return self.falls.get(cell)
+        for other in self.fallen.get(cell.org_id, ()):
+            if other.period.overlaps(cell.period):
+                return replace(self.falls[other], before=0, now=content.rows)
+        return None
 
 
 def _guarded(
@@ -212,7 +228,10 @@ def _guarded(
         if fall is not None:
             falls[cell] = fall
         declared[cell] = guard.declared(one.entry, one.exports, now[cell])
-    return _Guarded(falls, declared)
+    fallen: dict[str, list[Cell]] = {}
+    for cell in falls:
+        fallen.setdefault(cell.org_id, []).append(cell)
+    return _Guarded(falls, declared, fallen)
 
 
 def cell_of(entry: Entry) -> Cell:
@@ -238,7 +257,6 @@ class _Rules:
     named: Collection[str]
     blocked: Mapping[str, str]
     guarded: _Guarded
-    guard: Guard
     terms: Terms
     now: datetime
     force: bool
@@ -251,30 +269,24 @@ class _Rules:
         version = entry.version if entry else 0
         if not version and asked is None and cell.org_id not in self.named:
             return
-        action, reason = self._decide(cell, content, published, asked)
         refused = self.blocked.get(cell.org_id)
-        fall = self.guarded.falls.get(cell) if refused is None else None
+        fall = self.guarded.fall(cell, published, content) if refused is None else None
+        action, reason = self._decide(cell, content, published, asked, fall)
         if action is not Action.COMPUTE:
             yield Decision(cell, action, reason, entry, content, refused, fall)
             return
         declared = self.guarded.declared.get(cell, ())
-        overridden = self._overridden(cell, published)
+        by_fall = None if fall is None else fall.reason
+        overridden = Reason.REFUSED_EXPORT if refused else by_fall
         yield Decision(cell, action, reason, entry, content, refused, fall, declared, overridden)
 
-    def _overridden(self, cell: Cell, published: Published | None) -> Reason | None:
-        """Give the reason for which a cell that is computed needed a forced run, if it did."""
-        if cell.org_id in self.blocked:
-            return Reason.REFUSED_EXPORT
-        if published is not None and self._is_retained(published):
-            return Reason.RETIRED
-        fall = self.guarded.falls.get(cell)
-        return None if fall is None else fall.reason
-
-    def _is_retained(self, published: Published) -> bool:
-        return published.exports is not None and self.guard.retains(published.exports)
-
     def _decide(
-        self, cell: Cell, content: CellContent, published: Published | None, asked: Asked
+        self,
+        cell: Cell,
+        content: CellContent,
+        published: Published | None,
+        asked: Asked,
+        fall: Fall | None,
     ) -> tuple[Action, Reason]:
         if cell.period.start(self.terms.zone) > self.now:
             return Action.DEFER, Reason.NOT_BEGUN
@@ -283,21 +295,26 @@ class _Rules:
         if cell.org_id in self.blocked and not asked:
             return Action.BLOCK, Reason.REFUSED_EXPORT
         if published is None or not published.entry.version:
-            is_named = cell.org_id in self.named
-            first = Action.COMPUTE, Reason.FIRST
-            return first if is_named else (Action.FAIL, Reason.NO_EXPORT)
+            return self._decide_first(cell, asked, fall)
         if asked:
             return Action.COMPUTE, Reason.FORCED
-        return self._decide_version(cell, content, published)
+        return self._decide_version(cell, content, published, fall)
 
     def _decide_version(
-        self, cell: Cell, content: CellContent, published: Published
+        self, cell: Cell, content: CellContent, published: Published, fall: Fall | None
     ) -> tuple[Action, Reason]:
-        if self._is_retained(published):
-            return _not_computed(published, Action.RETAIN, Reason.RETIRED)
-        if cell in self.guarded.falls:
-            return _not_computed(published, Action.BLOCK, self.guarded.falls[cell].reason)
+        if fall is not None:
+            action = Action.RETAIN if fall.reason is Reason.RETIRED else Action.BLOCK
+            return _not_computed(published, action, fall.reason)
         return self._compared(cell, content, published)
+
+    def _decide_first(self, cell: Cell, asked: Asked, fall: Fall | None) -> tuple[Action, Reason]:
+        """Decide about a cell without a version, which has no numbers that could stay."""
+        if cell.org_id not in self.named:
+            return Action.FAIL, Reason.NO_EXPORT
+        if fall is not None and not asked:
+            return Action.BLOCK, fall.reason
+        return Action.COMPUTE, Reason.FIRST
 
     def _compared(
         self, cell: Cell, content: CellContent, published: Published

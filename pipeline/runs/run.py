@@ -14,10 +14,12 @@ from pipeline.runs.plan import plan
 from pipeline.storage import nightly_record, owners, run_queue, version_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from pipeline.model.cells import Cell
     from pipeline.model.periods import Period
     from pipeline.runs.context import RunContext
+    from pipeline.runs.plan import Published
     from pipeline.storage.catalog import Entry
     from pipeline.storage.run_queue import Run
 
@@ -111,6 +113,7 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
             terms=settings.terms,
             now=context.clock(),
             guard=export_changes.guard_of(context, engine, record, inputs),
+            others=_others(context, entries, organisations),
         )
         inputs_digest = staleness.inputs_digest(settings, inputs.selection.exports)
         nightly_record.add_organisations(catalog, inputs.organisations_by_name)
@@ -126,6 +129,19 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
 
 def _entries(context: RunContext, runs: Iterable[Run]) -> list[Entry]:
     return [context.catalog.get(versions.snapshot_id(run.number or 0)) for run in runs]
+
+
+def _others(
+    context: RunContext, entries: Mapping[Cell, Published], organisations: Collection[str]
+) -> Mapping[Cell, Published]:
+    """Find the other snapshots of these organisations, where first versions are among the runs."""
+    if all(one.entry.version for one in entries.values()):
+        return {}
+    others = gather.find_published(
+        context,
+        [one for one in context.catalog.entries().values() if one.org_id in organisations],
+    )
+    return {cell: one for cell, one in others.items() if cell not in entries}
 
 
 def _is_forced(context: RunContext, run: Run) -> bool:

@@ -103,8 +103,9 @@ def diagnostics_of_blocked(blocked: Sequence[BlockedCell]) -> Iterator[Diagnosti
         groups.setdefault((cell.reason, cell.exports), []).append(cell)
     for cells in groups.values():
         names = [f"{one.id or 'new'} ({cell_of(one)})" for one in cells]
+        numbers = "numbers as before" if any(one.id for one in cells) else "no numbers yet"
         sentence = (
-            f"{counted(len(cells), 'snapshot')} blocked, with numbers as before, because "
+            f"{counted(len(cells), 'snapshot')} blocked, with {numbers}, because "
             f"{problem(cells)}: {some(names)}; {remedy(cells)}"
         )
         yield Diagnostic("snapshots_blocked", sentence)

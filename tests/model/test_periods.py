@@ -207,3 +207,21 @@ def test_a_range_stops_being_one_where_the_years_end() -> None:
 def test_a_month_with_a_leading_zero_is_refused_with_how_to_write_it() -> None:
     with pytest.raises(InvalidValue, match="no leading zero; write rp-2024-m3"):
         periods.parse("rp-2024-m03")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        ("rp-2024", "rp-2024-q1", True),
+        ("rp-2024-q1", "rp-2024-t1", True),
+        ("rp-2024-q2", "rp-2024-t1", True),
+        ("rp-2024-q2", "rp-2024-q3", False),
+        ("rp-2024-m12", "rp-2025", False),
+        ("rp-2024-m12", "rp-2024-h2", True),
+    ],
+)
+def test_periods_overlap_where_they_have_a_month_in_common(
+    one: str, other: str, *, overlap: bool
+) -> None:
+    assert periods.parse(one).overlaps(periods.parse(other)) is overlap
+    assert periods.parse(other).overlaps(periods.parse(one)) is overlap

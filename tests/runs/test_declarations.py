@@ -171,6 +171,6 @@ def test_a_forced_run_of_what_is_retained_names_both_declarations(
         run_cells(context, [periods.parse(CELL[1])], [CELL[0]], force=True)
     assert [one[:1] + one[2:] for one in declarations(folder)] == [
         ("retired", kari, ("b.parquet",), "by law"),
-        ("forced", kari, (), ""),
+        ("forced", kari, ("b.parquet",), ""),
     ]
     assert written(folder, 2)["declarations"][1]["reason"] == "export_retired"

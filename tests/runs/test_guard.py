@@ -103,9 +103,10 @@ def test_a_retracted_export_is_not_missed() -> None:
 
 
 def test_a_version_that_rests_on_an_export_deleted_by_law_is_retained() -> None:
-    guard = Guard(ExportChanges({"b"}, retired={"a": retired(Retirement.KEEP)}))
-    assert guard.retains({"a": 1, "b": 2})
-    assert not guard.retains({"b": 2})
+    known = {"a": retired(Retirement.KEEP)}
+    found = fall({"a": 1, "b": 2}, {"b": 2}, retired=known)
+    assert found == Fall(Reason.RETIRED, ("a",), 3, 2)
+    assert fall({"b": 2}, {"b": 1}, retired=known) is None
 
 
 def test_an_accepted_fall_passes_and_a_further_one_does_not() -> None:
