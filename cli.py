@@ -238,22 +238,28 @@ def retire(
 def accept(
     ids: options.BlockedIds,
     *,
+    keep: options.KeepNumbers = False,
     undo: options.Undo = False,
     note: options.Note = "",
     data: Data = HERE,
 ) -> CommandResult:
     """Declare that snapshots may lose as many rows as exports have lost.
 
-    Counts for the next computation only. A further fall blocks again.
+    Counts for the next computation only. A further fall blocks again. With --keep
+    the fall is never published: the snapshots keep their numbers for good, and
+    are counted again only by run --force, or after --undo.
 
     [bold]Examples[/]
     $ bufdir accept agg-001 agg-002 --note "the club left in October"
+    $ bufdir accept agg-003 --keep --note "the organisation left the system"
     $ bufdir accept agg-001 --undo
     """
     from pipeline.runs import declare
     from pipeline.storage.catalog import Catalog
     from pipeline.terminal import sentences
 
+    if keep and undo:
+        raise typer.BadParameter("give one of --keep and --undo")
     with Catalog.open(data) as catalog:
         if undo:
             withdrawn = declare.unaccept(catalog, ids)
@@ -262,10 +268,10 @@ def accept(
                 body=lambda: {"withdrawn": withdrawn},
                 is_confirmation=True,
             )
-        cells = declare.accept(catalog, ids, program.now(), note)
+        cells = declare.accept(catalog, ids, program.now(), note, keep=keep)
     return CommandResult(
-        text=lambda: sentences.accepted(cells),
-        body=lambda: {"accepted": cells},
+        text=lambda: sentences.kept(cells) if keep else sentences.accepted(cells),
+        body=lambda: {"accepted": cells, "kept": keep},
         is_confirmation=True,
     )
 

@@ -282,9 +282,9 @@ def retired(how: Retirement, name: str = "a") -> RetiredExport:
     return RetiredExport(name, how, NOW, "local:kari", "five years are over")
 
 
-def accepted_fall(rows: int, number: int = 1) -> AcceptedFall:
-    """Accept that a snapshot falls to this many rows."""
-    return AcceptedFall(number, rows, NOW, "local:kari", "the club left")
+def accepted_fall(rows: int, *, kept: bool = False) -> AcceptedFall:
+    """Accept that the first snapshot falls to this many rows."""
+    return AcceptedFall(1, rows, kept, NOW, "local:kari", "the club left")
 
 
 @dataclass

@@ -33,6 +33,11 @@ class BlockedCell(msgspec.Struct, frozen=True):
     remedy: str = ""
     """The acts or the command that end it."""
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its organisation and period."""
+        return self.org_id, self.reporting_period_id
+
     def described(self) -> BlockedCell:
         """Give the same cell with its sentences."""
         return msgspec.structs.replace(self, problem=problem([self]), remedy=remedy([self]))
@@ -49,7 +54,7 @@ def problem(cells: Sequence[BlockedCell]) -> str:
         case Reason.SHRUNK:
             return f"{export} has fewer rows than before, and {_left(cells)}"
         case Reason.RETIRED:
-            return f"{export} was deleted by law, and {_left(cells)}"
+            return f"rows of {export} are gone as declared with --keep, and {_left(cells)}"
         case _:
             return f"{export}, which names {_organisations(cells)}, is refused now"
 
@@ -58,7 +63,7 @@ def _left(cells: Sequence[BlockedCell]) -> str:
     """Count the rows that are left; a cell without a version had none that could be compared."""
     rows = [(one.rows_now, one.rows_before) for one in cells if one.id]
     if not rows:
-        return "published snapshots with the same months have rows of it"
+        return "published snapshots with the same months have such rows"
     now, before = map(sum, zip(*rows, strict=True))
     return f"{now:,} of {before:,} rows are left"
 
@@ -72,7 +77,10 @@ def remedy(cells: Sequence[BlockedCell]) -> str:
             names = " ".join(map(shlex.quote, first.exports))
             return f"put it back, or declare why: bufdir retire {names} --keep (or --retract)"
         case Reason.SHRUNK if ids:
-            return f"export it again, or declare that it is meant: bufdir accept {ids}"
+            return (
+                f"export it again, or declare that it is meant: bufdir accept {ids} "
+                "(with --keep it is not published, and the numbers stay)"
+            )
         case Reason.SHRUNK:
             return f"export it again, or count what is left: {_forced(cells)}"
         case Reason.RETIRED:

@@ -22,6 +22,6 @@ class Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     reason: Reason | None = None
     """The reason for which a forced run would have left the snapshot as it was."""
     retirement: Retirement | None = None
-    """The meaning of an export that is gone on purpose."""
+    """Whether numbers were to stay; None for a fall that was to be published."""
     note: str = ""
     """The reason in the operator's words."""

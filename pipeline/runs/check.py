@@ -87,7 +87,7 @@ def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResu
             missing=inputs.missing_columns(context.settings),
             set_aside=[file.name for file in inputs.selection.set_aside],
             plan=dict(Counter(str(one.action) for one in planned.decisions)),
-            blocked=sorted(blocked, key=lambda one: (one.org_id, one.reporting_period_id)),
+            blocked=sorted(blocked, key=lambda one: one.key),
         )
 
 

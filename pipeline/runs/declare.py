@@ -95,9 +95,16 @@ def unretire(catalog: Catalog, patterns: Iterable[str]) -> Retired:
 
 
 def accept(
-    catalog: Catalog, ids: Iterable[str], now: datetime, note: str = ""
+    catalog: Catalog, ids: Iterable[str], now: datetime, note: str = "", *, keep: bool = False
 ) -> Sequence[BlockedCell]:
     """Declare the falls of blocked snapshots to be meant; the next run of each computes it.
+
+    Args:
+        catalog: The catalog.
+        ids: The snapshots.
+        now: The present.
+        note: The reason, for later readers.
+        keep: Never publish the falls: the snapshots are retained from now on, not blocked.
 
     Raises:
         InvalidValue: A snapshot is not blocked, or not because of a fall that can be accepted.
@@ -114,9 +121,11 @@ def accept(
             raise InvalidValue("ID", snapshot_id, problem)
         cells.append((entry.number, cell))
     by = local_user()
-    declarations.accept(
-        catalog, [AcceptedFall(number, cell.rows_now, now, by, note) for number, cell in cells]
-    )
+    falls = [AcceptedFall(number, cell.rows_now, keep, now, by, note) for number, cell in cells]
+    with catalog.transaction():
+        declarations.accept(catalog, falls)
+        if keep:
+            blocked_cells.write(catalog, [], [cell.key for _, cell in cells])
     return [cell for _, cell in cells]
 
 

@@ -85,6 +85,11 @@ class Guard:
     accepted: Mapping[int, AcceptedFall] = field(default_factory=dict)
     """By snapshot number, the fall that an operator has accepted."""
 
+    def keeps(self, entry: Entry) -> bool:
+        """Return whether an operator declared that the numbers of a snapshot stay."""
+        accepted = self.accepted.get(entry.number)
+        return accepted is not None and accepted.kept
+
     def fall(
         self,
         entry: Entry,
@@ -99,17 +104,20 @@ class Guard:
             now: Its rows of now, by export.
         """
         rows, left = entry.rows or 0, sum(now.values())
+        taken = self._taken(before, now) if before is not None else {"": rows - left}
+        exports = tuple(filter(None, taken))
+        if self.keeps(entry):
+            return Fall(Reason.RETIRED, exports, rows, left)
         if kept := self._kept(before or ()):
             return Fall(Reason.RETIRED, kept, rows, left)
         missing = self._missing(entry.org_id, before) if before is not None or left < rows else ()
         if missing:
             return Fall(Reason.GONE, missing, rows, left)
-        taken = self._taken(before, now) if before is not None else {"": rows - left}
         accepted = self.accepted.get(entry.number)
         lost = sum(taken.values()) if accepted is None else accepted.rows - left
         if self._is_small(lost, rows if accepted is None else accepted.rows):
             return None
-        return Fall(Reason.SHRUNK, tuple(filter(None, taken)), rows, left)
+        return Fall(Reason.SHRUNK, exports, rows, left)
 
     def _kept(self, before: Iterable[str]) -> tuple[str, ...]:
         """Name the exports that a version rests on and that were deleted by law."""
@@ -155,9 +163,15 @@ class Guard:
         accepted = self.accepted.get(entry.number)
         fall = replace(self, accepted={}).fall(entry, before, now) if accepted else None
         if accepted and fall:
-            by, at = accepted.declared_by, accepted.declared_at
             found.append(
-                Declaration(DeclarationKind.ACCEPTED, at, by, fall.exports, note=accepted.note)
+                Declaration(
+                    DeclarationKind.ACCEPTED,
+                    accepted.declared_at,
+                    accepted.declared_by,
+                    fall.exports,
+                    retirement=Retirement.KEEP if accepted.kept else None,
+                    note=accepted.note,
+                )
             )
         return tuple(found)
 

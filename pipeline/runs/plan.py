@@ -189,7 +189,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
 
 @dataclass(frozen=True, slots=True)
 class _Guarded:
-    """The judgement of the guard on cells that have a version and other rows than it has."""
+    """The judgement of the guard on published cells whose rows, or declarations, are others now."""
 
     falls: Mapping[Cell, Fall]
     """The falls that are not published by themselves."""
@@ -216,10 +216,13 @@ def _guarded(
 ) -> _Guarded:
     """Compare each version that has other rows now with these, export by export."""
     other = {
-        cell: published
-        for cell, published in entries.items()
-        if published.entry.version
-        and contents[cell.period.kind].get(cell, NO_CONTENT).digest != published.entry.row_digest
+        cell: one
+        for cell, one in entries.items()
+        if one.entry.version
+        and (
+            contents[cell.period.kind].get(cell, NO_CONTENT).digest != one.entry.row_digest
+            or guard.keeps(one.entry)
+        )
     }
     now = survey.rows_by_export(other) if other else {}
     falls, declared = {}, {}

@@ -208,7 +208,7 @@ def publish(
             )
             for planned, version in written
         ]
-        declarations.unaccept(context.catalog, [one.entry.number for one, _ in written])
+        declarations.end_accepted(context.catalog, [one.entry.number for one, _ in written])
     results = []
     for (planned, version), is_current in zip(written, current, strict=True):
         entry = planned.entry

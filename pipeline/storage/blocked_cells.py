@@ -25,10 +25,7 @@ def read(catalog: Database) -> Sequence[BlockedCell]:
 
 def find(catalog: Database, org_id: str, period_id: str) -> BlockedCell | None:
     """Read a cell of the list, where it is on it."""
-    cell = (org_id, period_id)
-    return next(
-        (one for one in read(catalog) if (one.org_id, one.reporting_period_id) == cell), None
-    )
+    return next((one for one in read(catalog) if one.key == (org_id, period_id)), None)
 
 
 def write(
@@ -51,7 +48,7 @@ def write(
         for one in cells:
             catalog.execute(
                 "INSERT OR REPLACE INTO blocked_cells VALUES (?, ?, ?)",
-                (one.org_id, one.reporting_period_id, msgspec.json.encode(one).decode()),
+                (*one.key, msgspec.json.encode(one).decode()),
             )
 
 

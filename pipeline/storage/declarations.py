@@ -39,6 +39,8 @@ class AcceptedFall(msgspec.Struct, frozen=True):
     """The number of the snapshot."""
     rows: int
     """The rows to which it falls."""
+    kept: bool
+    """Whether the fall is never published: the numbers stay."""
     declared_at: datetime
     declared_by: str
     note: str
@@ -75,7 +77,8 @@ def unretire(catalog: Database, names: Collection[str]) -> None:
 def accepted(catalog: Database) -> Mapping[int, AcceptedFall]:
     """Read the falls that are meant, by the number of the snapshot."""
     rows = catalog.execute("SELECT * FROM accepted_falls ORDER BY number")
-    return {row["number"]: catalog.decode(row, AcceptedFall) for row in rows}
+    found = [catalog.decode({**row, "kept": bool(row["kept"])}, AcceptedFall) for row in rows]
+    return {one.number: one for one in found}
 
 
 def accept(catalog: Database, declared: Sequence[AcceptedFall]) -> None:
@@ -83,14 +86,24 @@ def accept(catalog: Database, declared: Sequence[AcceptedFall]) -> None:
     with catalog.transaction():
         for one in declared:
             catalog.execute(
-                "INSERT OR REPLACE INTO accepted_falls VALUES (?, ?, ?, ?, ?)",
-                (one.number, one.rows, text_of(one.declared_at), one.declared_by, one.note),
+                "INSERT OR REPLACE INTO accepted_falls VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    *(one.number, one.rows, one.kept),
+                    *(text_of(one.declared_at), one.declared_by, one.note),
+                ),
             )
         nightly_record.void(catalog)
 
 
 def unaccept(catalog: Database, numbers: Collection[int]) -> None:
-    """Take such declarations back, or end them once a version is published."""
+    """Take such declarations back."""
+    with catalog.transaction():
+        end_accepted(catalog, numbers)
+        nightly_record.void(catalog)
+
+
+def end_accepted(catalog: Database, numbers: Collection[int]) -> None:
+    """End such declarations, because a version of each snapshot is published."""
     catalog.execute(
         "DELETE FROM accepted_falls WHERE number IN (SELECT value FROM json_each(?))",
         (json_of(numbers),),

@@ -93,6 +93,7 @@ _GUARD: Final = (
     """CREATE TABLE IF NOT EXISTS accepted_falls (
         number INTEGER PRIMARY KEY,
         rows INTEGER NOT NULL,
+        kept INTEGER NOT NULL,
         declared_at TEXT NOT NULL,
         declared_by TEXT NOT NULL,
         note TEXT NOT NULL

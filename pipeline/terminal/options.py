@@ -74,6 +74,7 @@ GoneFiles = Annotated[
     ),
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="They were deleted by law; numbers stay.")]
+KeepNumbers = Annotated[bool, typer.Option("--keep", help="Never publish the fall; numbers stay.")]
 Retract = Annotated[bool, typer.Option("--retract", help="Their statements never were.")]
 Undo = Annotated[bool, typer.Option("--undo", help="Take the declaration back.")]
 Note = Annotated[

@@ -116,8 +116,8 @@ def _retained(outcomes: Sequence[SnapshotResult]) -> Iterator[Diagnostic]:
         f"{one.id} ({cell_of(one)})" for one in with_outcome(outcomes, Outcome.RETAINED)
     ]:
         sentence = (
-            f"{counted(len(retained), 'snapshot')} retained, because an export of them is retired "
-            f"with --keep; run --force computes them again: {some(retained)}"
+            f"{counted(len(retained), 'snapshot')} retained, as declared by retire or accept with "
+            f"--keep; run --force computes them again: {some(retained)}"
         )
         yield Diagnostic("snapshots_retained", sentence)
 
@@ -225,6 +225,15 @@ def accepted(cells: Sequence[BlockedCell]) -> str:
         f"{one.id} ({cell_of(one)}): the next nightly run counts {counted(one.rows_now, 'row')} "
         f"where {counted(one.rows_before, 'row')} were; at once: bufdir run "
         f"--org {one.org_id} --period {one.reporting_period_id}"
+        for one in cells
+    )
+
+
+def kept(cells: Sequence[BlockedCell]) -> str:
+    """Confirm the falls that are never published, one a line."""
+    return "\n".join(
+        f"{one.id} ({cell_of(one)}): the numbers of {counted(one.rows_before, 'row')} stay until "
+        f"run --force, or bufdir accept {one.id} --undo"
         for one in cells
     )
 

@@ -35,3 +35,28 @@ def test_check_names_what_a_nightly_run_would_block_in_its_words(
     assert for_programs.code == nightly.code == 3
     assert for_programs.result["blocked"] == nightly.result["blocked"]
     assert bufdir("status", "--json").result["blocked"] == nightly.result["blocked"]
+
+
+def test_accept_keeps_numbers_and_takes_that_back(bufdir: Bufdir, data: Path) -> None:
+    export(data, [*people(20), *people(20, org_id="org-2")])
+    bufdir("nightly")
+    export(data, people(20))
+    assert "bufdir accept agg-002 (with --keep" in bufdir("nightly").err
+
+    kept = bufdir("accept", "agg-002", "--keep", "--note", "left")
+    both = bufdir("accept", "agg-002", "--keep", "--undo")
+
+    assert kept.out == (
+        "agg-002 (org-2 in rp-2024-q4): the numbers of 20 rows stay until run --force, or "
+        "bufdir accept agg-002 --undo\n"
+    )
+    assert (both.code, both.err.count("give one of --keep and --undo")) == (2, 1)
+    night = bufdir("nightly")
+    assert night.code == 0
+    assert night.err == (
+        "bufdir: 1 snapshot retained, as declared by retire or accept with --keep; run --force "
+        "computes them again: agg-002 (org-2 in rp-2024-q4)\n"
+    )
+    assert (bufdir("nightly").code, bufdir("nightly").err) == (0, "")
+    assert bufdir("accept", "agg-002", "--undo").code == 0
+    assert "bufdir accept agg-002 (with --keep" in bufdir("nightly").err

@@ -9,13 +9,14 @@ import pytest
 
 from pipeline.model import periods
 from pipeline.model.states import Retirement
-from pipeline.runs import declare, lifecycle
+from pipeline.runs import declare, lifecycle, status
 from pipeline.runs.run import run_cells
-from pipeline.storage import version_files
-from tests.given import CELL, NOW, DataFolder, people, row
+from pipeline.storage import blocked_cells, version_files
+from tests.given import CELL, NOW, DataFolder, people, row, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 
 def written(folder: DataFolder, version: int) -> dict[str, Any]:
@@ -173,4 +174,59 @@ def test_a_forced_run_of_what_is_retained_names_both_declarations(
         ("retired", kari, ("b.parquet",), "by law"),
         ("forced", kari, ("b.parquet",), ""),
     ]
-    assert written(folder, 2)["declarations"][1]["reason"] == "export_retired"
+    assert written(folder, 2)["declarations"][1]["reason"] == "retired"
+
+
+def test_numbers_of_an_organisation_that_left_stay_until_they_are_counted_by_force(
+    data: Path,
+) -> None:
+    folder = DataFolder(data, settings(sources=[{"name": "register", "mode": "dump"}]))
+    left = people(20, org_id="org-2")
+    folder.export([*people(20), *left], "20241001.parquet")
+    folder.nightly()
+    folder.export(people(20), "20241002.parquet")
+    assert [one.id for one in folder.nightly().blocked] == ["agg-002"]
+    with folder.context() as context:
+        declare.accept(context.catalog, ["agg-002"], NOW, "left the system", keep=True)
+        assert blocked_cells.read(context.catalog) == []
+        (unforced,) = run_cells(context, [periods.parse(CELL[1])], ["org-2"]).outcomes
+    assert (unforced.outcome, unforced.reason) == ("retained", "retired")
+    folder.export(people(21), "20241003.parquet")
+    for _ in range(2):
+        assert folder.nightly().blocked == []
+    assert folder.versions() == {"org-1 rp-2024-q4": 2, "org-2 rp-2024-q4": 1}
+    with folder.context() as context:
+        assert status.status(context.catalog).retained == 1
+        run_cells(context, [periods.parse(CELL[1])], ["org-2"], force=True)
+    version = folder.published()["org-2", CELL[1]]
+    assert version.total["participations"] == 0
+    assert [(one.kind, one.retirement, one.note) for one in version.declarations] == [
+        ("accepted", "keep", "left the system"),
+        ("forced", None, ""),
+    ]
+    assert folder.nightly().blocked == []
+
+
+def test_numbers_that_stay_stay_although_rows_come_back(folder: DataFolder) -> None:
+    folder.export(people(100))
+    folder.nightly()
+    folder.export(people(50))
+    folder.nightly()
+    with folder.context() as context:
+        declare.accept(context.catalog, ["agg-001"], NOW, keep=True)
+    for count in (99, 100, 120):
+        folder.export(people(count))
+        folder.settings = settings(max_hours=20 + count / 100)
+        (one,) = folder.nightly().outcomes
+        assert (one.outcome, one.version) == ("retained", 1)
+
+
+def test_numbers_that_stay_are_blocked_again_once_that_is_taken_back(folder: DataFolder) -> None:
+    folder.export(people(100))
+    folder.nightly()
+    folder.export(people(50))
+    folder.nightly()
+    with folder.context() as context:
+        declare.accept(context.catalog, ["agg-001"], NOW, keep=True)
+        declare.unaccept(context.catalog, ["agg-001"])
+    assert [one.reason for one in folder.nightly().blocked] == ["rows_fell"]

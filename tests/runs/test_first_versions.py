@@ -74,7 +74,7 @@ def test_a_run_by_hand_of_a_new_period_is_blocked_until_it_is_forced(folder: Dat
         assert entry.status == "failed"
         assert str(entry.error).startswith(
             "export summer.parquet is gone, and published snapshots with the same months have "
-            "rows of it; put it back, or"
+            "such rows; put it back, or"
         )
     assert year(folder, force=True) == "computed"
     assert people_of_year(folder) == 40

@@ -199,7 +199,10 @@ def test_a_snapshot_whose_rows_fell_is_blocked_and_names_the_command() -> None:
     many = published(content=CellContent(100, "a hundred"))
     decision = only(planned(Surveyed({CELL: ROWS}), many))
     assert (decision.action, decision.reason) == (Action.BLOCK, Reason.SHRUNK)
-    assert str(decision.problem).endswith("declare that it is meant: bufdir accept agg-001")
+    assert str(decision.problem).endswith(
+        "declare that it is meant: bufdir accept agg-001 "
+        "(with --keep it is not published, and the numbers stay)"
+    )
 
 
 def test_a_snapshot_whose_few_rows_are_all_gone_is_computed_with_zeros() -> None:
