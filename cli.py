@@ -107,16 +107,16 @@ def nightly(
     $ bufdir --data /srv/bufdir nightly --full
     """
     from pipeline.runs import nightly as nightly_run
-    from pipeline.terminal import sentences, session
+    from pipeline.terminal import nightly_sentences, session
 
     with session.run_context(reporter, data, engine=engine) as context:
         result = nightly_run.run(context, full=full)
         current = sum(version > 0 for version in context.catalog.current_versions().values())
     failed = result.refused or result.blocked or any(one.problem for one in result.outcomes)
     return CommandResult(
-        text=lambda: sentences.nightly(result, current),
-        body=lambda: sentences.nightly_body(result, current),
-        diagnostics=sentences.diagnostics_of_nightly(result),
+        text=lambda: nightly_sentences.summary(result, current),
+        body=lambda: nightly_sentences.body(result, current),
+        diagnostics=nightly_sentences.diagnostics(result),
         exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,
         is_confirmation=True,
     )

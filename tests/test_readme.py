@@ -219,7 +219,7 @@ def _as_toml(value: object) -> str:
     match value:
         case tuple():
             return f"`[{', '.join(map(_item, value))}]`"
-        case dict():
+        case dict() | None:
             return "none"
         case _:
             return f"`{json.dumps(value)}`"

@@ -47,7 +47,7 @@ columns = { hours = "Timer" }
 categories = { Klubb = "ungdom" }
 [guard]
 most_fall = 0.25
-
+most_silent_days = 14
 [runs]
 at_once = 3
 memory_mb = 512
@@ -92,7 +92,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "sources": (
             {"name": "exports", "files": "**", "mode": "log", "columns": {}, "categories": {}},
         ),
-        "guard": {"most_fall": 0.1},
+        "guard": {"most_fall": 0.1, "most_silent_days": None},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
     }
@@ -125,7 +125,7 @@ def test_every_line_is_read(data: Path) -> None:
                 "categories": {"Klubb": "ungdom"},
             },
         ),
-        "guard": {"most_fall": 0.25},
+        "guard": {"most_fall": 0.25, "most_silent_days": 14},
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
         "log": {"format": "json", "level": "warning"},
     }

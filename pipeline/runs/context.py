@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
+from pipeline.runs.nightly_warnings import NightlyWarnings
 from pipeline.sources import locations
 from pipeline.sources.selection import Selection, select, select_named
 from pipeline.storage import nightly_record
@@ -161,6 +162,10 @@ class NightlyResult:
     """The breakdowns whose column no export has, and that column."""
     unread: UnreadFiles = field(default_factory=UnreadFiles)
     """The files that were not read, as far as no nightly run has named them before."""
+    newly_retained: Sequence[SnapshotResult] = ()
+    """The snapshots that are retained, and that the nightly run before did not retain."""
+    warnings: NightlyWarnings = field(default_factory=NightlyWarnings)
+    """What may be wrong with exports, although it blocks nothing."""
 
 
 @dataclass(frozen=True, slots=True)

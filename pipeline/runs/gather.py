@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsChanged, LedgerBroken
+from pipeline.model.ledger import QUARANTINED
 from pipeline.runs.plan import Published, cell_of
 from pipeline.sources import opening
 from pipeline.storage import version_files
@@ -157,4 +158,7 @@ def _published(context: RunContext, entry: Entry) -> Published:
     if not entry.version:
         return Published(entry)
     state, version = version_files.examine(context.data, entry.number, entry.version)
-    return Published(entry, state, version.exports if version else None)
+    if version is None:
+        return Published(entry, state)
+    left_out = {line: rows for line in QUARANTINED if (rows := version.ledger.get(line))}
+    return Published(entry, state, version.exports, left_out)

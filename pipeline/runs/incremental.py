@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.model.states import Action
-from pipeline.runs import export_changes, gather, nightly_plan, publish, staleness
+from pipeline.model import versions
+from pipeline.model.states import Action, Outcome
+from pipeline.runs import (
+    export_changes,
+    gather,
+    nightly_plan,
+    nightly_warnings,
+    publish,
+    staleness,
+)
 from pipeline.runs.context import NightlyResult
 from pipeline.storage import blocked_cells, declarations, nightly_record, version_files
 from pipeline.storage.nightly_record import FileRecord, NightlyRecord
@@ -13,7 +22,7 @@ from pipeline.storage.nightly_record import FileRecord, NightlyRecord
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipeline.runs.context import Beginning, RunContext
+    from pipeline.runs.context import Beginning, RunContext, SnapshotResult
     from pipeline.runs.gather import RunInputs
     from pipeline.runs.nightly_plan import NightlyPlan
 
@@ -41,7 +50,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         inputs_digest = staleness.inputs_digest(context.settings, inputs.selection.exports)
         unplaced = inputs.survey.unplaced_rows()
         version_files.write({version_files.unplaced_path(context.data): unplaced})
-        results = publish.execute(context, inputs, found.plan, found.waiting, inputs_digest)
+        executed = publish.execute(context, inputs, found.plan, found.waiting, inputs_digest)
         deferred = [one.cell for one in found.plan.with_action(Action.DEFER)]
         record = _record(context, beginning, inputs, found)
         back = declarations.retired(context.catalog).keys() - found.guard.changes.retired.keys()
@@ -51,7 +60,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             changed=True,
             files=len(inputs.exports.files),
             rows=inputs.exports.rows,
-            outcomes=results,
+            outcomes=executed.results,
             blocked=blocked_cells.read(context.catalog),
             deferred=deferred,
             refused=inputs.exports.problems,
@@ -59,6 +68,13 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             ledger=inputs.survey.ledger,
             missing=inputs.missing_columns(context.settings),
             unread=beginning.not_yet_named(inputs.selection),
+            newly_retained=_newly_retained(beginning, executed.results),
+            warnings=replace(
+                nightly_warnings.of_record(record, context.settings, record.ended_at),
+                left_out=nightly_warnings.left_out(
+                    found.published, executed.versions, context.settings.periods[0]
+                ),
+            ),
         )
 
 
@@ -80,6 +96,13 @@ def _newly_ignored(beginning: Beginning, inputs: RunInputs) -> Mapping[str, Sequ
     return ignored
 
 
+def _newly_retained(
+    beginning: Beginning, results: Sequence[SnapshotResult]
+) -> Sequence[SnapshotResult]:
+    known = {versions.snapshot_id(number) for number in beginning.record.retained}
+    return [one for one in results if one.outcome is Outcome.RETAINED and one.id not in known]
+
+
 def _record(
     context: RunContext,
     beginning: Beginning,
@@ -87,20 +110,27 @@ def _record(
     found: NightlyPlan,
 ) -> NightlyRecord:
     """Make the record with which the next nightly run compares."""
-    settings = context.settings
+    settings, now = context.settings, context.clock()
+    files = {**_accepted(inputs), **_refused(inputs, found.of_refused)}
+    checksums = {name: file.checksum for name, file in files.items()}
     deferred = [one.cell for one in found.plan.with_action(Action.DEFER)]
     ignored = {*beginning.record.ignored_columns, *_newly_ignored(beginning, inputs)}
     record = NightlyRecord(
         run_id=beginning.run_id,
-        ended_at=context.clock(),
+        ended_at=now,
         terms=staleness.settings_digest(settings),
         inputs=staleness.inputs_digest(settings, inputs.selection.exports),
-        files={**_accepted(inputs), **_refused(inputs, found.of_refused)},
+        files=files,
         until=min((cell.period.start(settings.zone) for cell in deferred), default=None),
         ignored_columns=tuple(sorted(ignored)),
         other_files=inputs.selection.others,
         set_aside=tuple(file.name for file in inputs.selection.set_aside),
-        retained=len(found.plan.with_action(Action.RETAIN)),
+        retained=tuple(
+            one.entry.number for one in found.plan.with_action(Action.RETAIN) if one.entry
+        ),
+        last_new=nightly_warnings.last_new(
+            beginning.record, inputs.selection, checksums, settings, now
+        ),
     )
     last = beginning.record
     return export_changes.recorded(record, last, found.guard.changes, found.published)

@@ -6,12 +6,13 @@ Loads no engine where no file has changed: such runs should cost nothing.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from pipeline.errors import ExportsChanged
-from pipeline.runs import staleness
+from pipeline.runs import nightly_warnings, staleness
 from pipeline.runs.context import Beginning, NightlyResult, UnreadFiles
 from pipeline.storage import blocked_cells, nightly_record, run_queue
 
@@ -78,16 +79,19 @@ def _quiet(context: RunContext, beginning: Beginning, selection: Selection) -> N
             return None
         record = _with_fingerprints(record, files)
         _confirm(context, record, inputs)
+    checksums = {name: file.checksum for name, file in record.files.items()}
+    settings = context.settings
     record = msgspec.structs.replace(
         record,
         inputs=inputs,
         other_files=selection.others,
         set_aside=tuple(file.name for file in selection.set_aside),
+        last_new=nightly_warnings.last_new(record, selection, checksums, settings, now),
     )
     _write(context, beginning, record)
-    return _result(
-        record, files, beginning.not_yet_named(selection), blocked_cells.read(context.catalog)
-    )
+    blocked = blocked_cells.read(context.catalog)
+    result = _result(record, files, beginning.not_yet_named(selection), blocked)
+    return replace(result, warnings=nightly_warnings.of_record(record, settings, now))
 
 
 def _has_same_content(context: RunContext, record: NightlyRecord, selection: Selection) -> bool:

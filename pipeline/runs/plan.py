@@ -6,7 +6,7 @@ nightly runs, runs by hand, refreshes and checks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -53,6 +53,8 @@ class Published:
     """The state of its version file, where it has a version."""
     exports: Mapping[str, int] | None = None
     """The rows of its version by export, where the version file has them."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """The rows of its version that have a defect, by reason; empty where its file is lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from pipeline.model.cells import CellNumbers
+    from pipeline.model.cells import Cell, CellNumbers
     from pipeline.model.versions import Version
     from pipeline.runs.context import RunContext
     from pipeline.runs.gather import RunInputs
@@ -77,6 +77,15 @@ class Counted:
     """Its rows for quarantine, a line of JSON each."""
 
 
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What was done by a plan."""
+
+    results: list[SnapshotResult]
+    versions: Sequence[tuple[Cell, Version]] = ()
+    """The new versions that are current."""
+
+
 def execute(  # noqa: PLR0913 (each is one thing that a run has)
     context: RunContext,
     inputs: RunInputs,
@@ -85,7 +94,7 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
     inputs_digest: str,
     *,
     forced_by: str = BY_API,
-) -> list[SnapshotResult]:
+) -> Executed:
     """Carry out the plan, and end the runs.
 
     Args:
@@ -114,9 +123,9 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
     blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
     decided = None if inputs.is_complete else [one.cell.key for one in plan.decisions]
     blocked_cells.write(context.catalog, blocked, decided)
-    results = [*published, *ended]
+    results = [*published.results, *ended]
     _end_runs(context, runs, results)
-    return results
+    return Executed(results, published.versions)
 
 
 def _end_runs(context: RunContext, runs: Iterable[Run], results: Iterable[SnapshotResult]) -> None:
@@ -192,14 +201,14 @@ def publish(
     counted: Generator[Counted, None, None],
     total: int,
     inputs_digest: str,
-) -> list[SnapshotResult]:
+) -> Executed:
     """Write these versions as they come, then make all of them current in one transaction.
 
     A snapshot that was deleted meanwhile stays deleted: its new files are deleted too.
     """
     written = _write(context, counted, total)
     if not written:
-        return []
+        return Executed([])
     with context.catalog.transaction():
         current = [
             # Counted without an export that is refused, a version follows from no inputs.
@@ -221,7 +230,12 @@ def publish(
         outcome = Outcome.COMPUTED if is_current else Outcome.DELETED
         results.append(result(entry, outcome, planned.decision.reason, version.version))
     context.events("snapshots_published", snapshots=len(written))
-    return results
+    versions = [
+        (planned.decision.cell, version)
+        for (planned, version), is_current in zip(written, current, strict=True)
+        if is_current
+    ]
+    return Executed(results, versions)
 
 
 def _report_overridden(context: RunContext, planned: PlannedVersion) -> None:

@@ -120,7 +120,7 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
         forced_by = local_user() if force else BY_API
         results = publish.execute(
             context, inputs, planned, runs, inputs_digest, forced_by=forced_by
-        )
+        ).results
         places = {versions.snapshot_id(run.number or 0): place for place, run in enumerate(runs)}
         results.sort(key=lambda one: places[one.id])
         blocked = [one.blocked_cell for one in planned.with_action(Action.BLOCK)]

@@ -58,7 +58,7 @@ class Status:
     snapshots: int
     """Snapshots with a published version."""
     retained: int
-    """Those among them of which no export had rows at the last nightly run; their numbers stay."""
+    """Those among them that the last nightly run left as they are, as declared with --keep."""
     queue: Sequence[UnfinishedRun]
     blocked: Sequence[BlockedCell]
 
@@ -74,7 +74,7 @@ def status(catalog: Catalog) -> Status:
             nightly=_nightly(catalog),
             last_success_at=run_queue.last_nightly_success(catalog),
             snapshots=len(published),
-            retained=record.retained,
+            retained=len(record.retained),
             queue=list(_queue(catalog, by_number)),
             blocked=blocked_cells.read(catalog),
         )

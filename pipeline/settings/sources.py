@@ -48,3 +48,5 @@ class GuardSettings(Section):
 
     most_fall: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), NO_FLAG] = 0.1
     """The share of a snapshot's rows that files written again or a newer dump may take."""
+    most_silent_days: Annotated[int | None, Field(ge=1), NO_FLAG] = None
+    """The days without a new export of a source after which nightly runs warn; None is never."""

@@ -52,8 +52,8 @@ class NightlyRecord(msgspec.Struct, frozen=True):
     """The instant at which the first deferred period begins; None where none is deferred."""
     ignored_columns: tuple[str, ...]
     """The columns without a meaning that a nightly run has named so far."""
-    retained: int = 0
-    """Snapshots whose numbers stay, because no export has their rows any longer."""
+    retained: tuple[int, ...] = ()
+    """The numbers of snapshots that stay as they are, as operators declared with --keep."""
     other_files: tuple[str, ...] = ()
     """The files of no source that a nightly run has named so far."""
     gone: dict[str, FileRecord] = {}
@@ -64,6 +64,8 @@ class NightlyRecord(msgspec.Struct, frozen=True):
     """By an export that is gone or was divided, those that took over its rows together."""
     set_aside: tuple[str, ...] = ()
     """The exports of older dumps that a nightly run has named so far."""
+    last_new: dict[str, datetime] = {}
+    """By source, the instant at which an export of a new name or content was last found."""
 
 
 EMPTY: Final = NightlyRecord(0, datetime.fromtimestamp(0, UTC), "", "", {}, None, ())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pipeline.model.blocked import problem, remedy
-from pipeline.model.ledger import COUNTED
 from pipeline.model.states import Outcome, Retirement
 from pipeline.terminal.command_result import Diagnostic, Severity
 
@@ -13,9 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pipeline.model.blocked import BlockedCell
-    from pipeline.model.cells import Cell
     from pipeline.model.states import Reason
-    from pipeline.runs.context import NightlyResult, RunResult, SnapshotResult, UnreadFiles
+    from pipeline.runs.context import RunResult, SnapshotResult
     from pipeline.runs.declare import Retired
     from pipeline.runs.reindex import Reindexed
     from pipeline.storage.catalog import Entry
@@ -45,43 +43,12 @@ def with_outcome(outcomes: Iterable[SnapshotResult], kind: Outcome) -> list[Snap
     return [outcome for outcome in outcomes if outcome.outcome == kind]
 
 
-def nightly(result: NightlyResult, current: int) -> str:
-    """Sum up a nightly run in one line.
-
-    Args:
-        result: The result of the run.
-        current: The number of snapshots with a published version.
-    """
-    read = f"{counted(result.files, 'export')}, {counted(result.rows, 'row')}"
-    if not result.changed:
-        snapshots = counted(current, "snapshot")
-        return f"nightly: nothing changed since the last nightly run: {read}, {snapshots} current"
-    computed = counted(len(with_outcome(result.outcomes, Outcome.COMPUTED)), "snapshot")
-    rows = f"{read}, {result.ledger[COUNTED]:,} counted"
-    return f"nightly: {computed} computed, {current:,} current: {rows}"
-
-
-def diagnostics_of_nightly(result: NightlyResult) -> list[Diagnostic]:
-    """List the diagnostics of a nightly run; none if everything is in order."""
-    return [
-        *diagnostics_of_refusals(result.refused),
-        *diagnostics_of_blocked(result.blocked),
-        *_failures(result.outcomes),
-        *_retained(result.outcomes),
-        *_deleted(result.outcomes),
-        *_deferred(result.deferred),
-        *_ignored(result.ignored),
-        *diagnostics_of_missing_columns(result.missing),
-        *_unread(result.unread),
-    ]
-
-
 def diagnostics_of_run(result: RunResult) -> list[Diagnostic]:
     """List what went wrong in a run, if anything did."""
     return [
         *diagnostics_of_refusals(result.refused),
         *diagnostics_of_blocked(result.blocked),
-        *_failures(result.outcomes),
+        *diagnostics_of_failures(result.outcomes),
     ]
 
 
@@ -90,7 +57,8 @@ def diagnostics_of_refusals(files: Mapping[str, str]) -> list[Diagnostic]:
     return [Diagnostic("export_refused", sentence) for sentence in files.values()]
 
 
-def _failures(outcomes: Iterable[SnapshotResult]) -> Iterator[Diagnostic]:
+def diagnostics_of_failures(outcomes: Iterable[SnapshotResult]) -> Iterator[Diagnostic]:
+    """Name the runs that failed, each with the reason."""
     for outcome in with_outcome(outcomes, Outcome.FAILED):
         sentence = f"{outcome.id} ({cell_of(outcome)}) failed: {outcome.problem}"
         yield Diagnostic("run_failed", sentence, Severity.ERROR)
@@ -111,40 +79,6 @@ def diagnostics_of_blocked(blocked: Sequence[BlockedCell]) -> Iterator[Diagnosti
         yield Diagnostic("snapshots_blocked", sentence)
 
 
-def _retained(outcomes: Sequence[SnapshotResult]) -> Iterator[Diagnostic]:
-    if retained := [
-        f"{one.id} ({cell_of(one)})" for one in with_outcome(outcomes, Outcome.RETAINED)
-    ]:
-        sentence = (
-            f"{counted(len(retained), 'snapshot')} retained, as declared by retire or accept with "
-            f"--keep; run --force computes them again: {some(retained)}"
-        )
-        yield Diagnostic("snapshots_retained", sentence)
-
-
-def _deleted(outcomes: Sequence[SnapshotResult]) -> Iterator[Diagnostic]:
-    if deleted := [one.id for one in with_outcome(outcomes, Outcome.DELETED)]:
-        sentence = f"deleted during the run, and not published again: {some(deleted)}"
-        yield Diagnostic("snapshots_deleted", sentence, Severity.INFO)
-
-
-def _deferred(cells: Sequence[Cell]) -> Iterator[Diagnostic]:
-    if cells:
-        names = [f"{cell.org_id} in {cell.period.id}" for cell in cells]
-        sentence = f"{counted(len(cells), 'cell')} deferred until the period begins: {some(names)}"
-        yield Diagnostic("cells_deferred", sentence, Severity.INFO)
-
-
-def _ignored(columns: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
-    if columns:
-        names = [
-            f"{column} (in {counted(len(files), 'export')})"
-            for column, files in sorted(columns.items())
-        ]
-        sentence = f"columns that are ignored: {', '.join(names)}"
-        yield Diagnostic("columns_ignored", sentence, Severity.INFO)
-
-
 def diagnostics_of_missing_columns(missing: Mapping[str, str]) -> list[Diagnostic]:
     """List the breakdowns whose column no export has."""
     sentence = (
@@ -157,22 +91,6 @@ def diagnostics_of_missing_columns(missing: Mapping[str, str]) -> list[Diagnosti
     ]
 
 
-def _unread(files: UnreadFiles) -> Iterator[Diagnostic]:
-    if files.others:
-        sentence = (
-            f"{counted(len(files.others), 'file')} among the exports not read, because the name "
-            f"fits no source (*.parquet by default): {some(files.others)}"
-        )
-        yield Diagnostic("other_files", sentence, Severity.INFO)
-    yield from diagnostics_of_set_aside(files.set_aside)
-    for newest, other in files.same_date.items():
-        sentence = (
-            f"two dumps of one date: {newest} counts, because its name is the later one; {other} "
-            "is set aside"
-        )
-        yield Diagnostic("dumps_of_one_date", sentence)
-
-
 def diagnostics_of_set_aside(names: Sequence[str]) -> Iterator[Diagnostic]:
     """Name the exports of older dumps, if there are any."""
     if names:
@@ -181,28 +99,6 @@ def diagnostics_of_set_aside(names: Sequence[str]) -> Iterator[Diagnostic]:
             f"counts: {some(names)}"
         )
         yield Diagnostic("exports_set_aside", sentence, Severity.INFO)
-
-
-def nightly_body(result: NightlyResult, current: int) -> Mapping[str, object]:
-    """Describe a nightly run for programs."""
-    deferred = [
-        {"org_id": cell.org_id, "reporting_period_id": cell.period.id} for cell in result.deferred
-    ]
-    return {
-        "changed": result.changed,
-        "files": result.files,
-        "rows": result.rows,
-        "snapshots": current,
-        "outcomes": result.outcomes,
-        "refused": result.refused,
-        "blocked": result.blocked,
-        "deferred": deferred,
-        "ignored": result.ignored,
-        "missing": result.missing,
-        "other_files": result.unread.others,
-        "set_aside": result.unread.set_aside,
-        "ledger": result.ledger,
-    }
 
 
 def retired(result: Retired) -> str:

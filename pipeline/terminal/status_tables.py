@@ -88,6 +88,8 @@ def settings(
 
 def _written(value: object) -> str:
     """Write a value as the settings file has it, whole numbers without a decimal."""
+    if value is None:
+        return "none"
     is_integral = isinstance(value, float) and value.is_integer()
     return f"{value:.0f}" if is_integral else json.dumps(value, ensure_ascii=False)
 

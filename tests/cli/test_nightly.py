@@ -81,7 +81,9 @@ def test_a_refused_export_is_named_and_the_others_are_counted(bufdir: Bufdir, da
 
     ended = bufdir("nightly")
 
-    assert ended.out.startswith("nightly: 1 snapshot computed, 1 current: 2 exports, 2 rows, ")
+    assert ended.out.startswith(
+        "nightly: 1 snapshot computed, 1 current: 2 exports, 1 refused, 2 rows, "
+    )
     assert ended.err.startswith(
         "bufdir: export poor.parquet (1 row) is refused: it lacks the required column hours"
     )
@@ -111,7 +113,9 @@ def test_snapshots_of_exports_that_are_refused_now_are_named_as_blocked(
 
     ended = bufdir("nightly")
 
-    assert ended.out.startswith("nightly: 1 snapshot computed, 3 current: ")
+    assert ended.out.startswith(
+        "nightly: 1 snapshot computed, 3 current, 2 blocked: 3 exports, 2 refused, "
+    )
     assert ended.err.splitlines()[2:] == [
         "bufdir: 1 snapshot blocked, with numbers as before, because export "
         f"{number}.parquet, which names org-{number}, is refused now: agg-00{number} "
@@ -131,7 +135,7 @@ def test_a_nightly_run_takes_up_what_was_asked_for_and_names_what_failed_of_it(
 
     ended = bufdir("nightly")
 
-    assert ended.out.startswith("nightly: 1 snapshot computed, 1 current: ")
+    assert ended.out.startswith("nightly: 1 snapshot computed, 1 current, 1 failed: ")
     assert ended.err == "bufdir: agg-001 (absent in rp-2024) failed: no export names absent\n"
     assert ended.code == 3
 
@@ -146,7 +150,7 @@ def test_snapshots_whose_export_is_gone_are_named_with_the_command(
 
     ended = bufdir("nightly")
 
-    assert ended.out.startswith("nightly: no snapshots computed, 2 current: ")
+    assert ended.out.startswith("nightly: no snapshots computed, 2 current, 1 blocked: ")
     assert ended.err == (
         "bufdir: 1 snapshot blocked, with numbers as before, because export b.parquet is gone, "
         "and 0 of 2 rows are left: agg-002 (org-2 in rp-2024-q4); put it back, or declare why: "
@@ -165,8 +169,8 @@ def test_cells_of_periods_to_come_are_named(bufdir: Bufdir, data: Path) -> None:
 
 
 def test_ignored_columns_are_named_once(bufdir: Bufdir, data: Path) -> None:
-    for name in ("a.parquet", "b.parquet"):
-        write(data, table(people(1)).append_column("note", [["x"]]), name)
+    for name, hours in (("a.parquet", 1.0), ("b.parquet", 2.0)):
+        write(data, table(people(1, hours=hours)).append_column("note", [["x"]]), name)
 
     assert bufdir("nightly").err == "bufdir: columns that are ignored: note (in 2 exports)\n"
 
@@ -205,6 +209,7 @@ def test_a_nightly_run_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
         "missing": {},
         "other_files": [],
         "set_aside": [],
+        "warnings": [],
     }
     assert ended.code == 3
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.model.states import Outcome, Reason
 from pipeline.runs.context import NightlyResult, SnapshotResult
-from pipeline.terminal import sentences
+from pipeline.terminal import nightly_sentences, sentences
 from tests.cli.conftest import terminal
 from tests.given import export, people
 
@@ -156,6 +156,6 @@ def test_snapshots_that_were_deleted_during_a_nightly_run_are_named() -> None:
         ledger={},
     )
 
-    (diagnostic,) = sentences.diagnostics_of_nightly(result)
+    (diagnostic,) = nightly_sentences.diagnostics(result)
 
     assert diagnostic.message == "deleted during the run, and not published again: agg-003"
