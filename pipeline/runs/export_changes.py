@@ -6,6 +6,7 @@ over rows, so that those of several exports add up to that of an export into whi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -50,7 +51,10 @@ def guard_of(
         else _known_checksums(context, engine, record, inputs, reads=is_missing_any)
     )
     retired = declarations.retired(catalog)
-    changes = find(record, selection, checksums, retired, settings.every_source)
+    changes = replace(
+        find(record, selection, checksums, retired, settings.every_source),
+        empty={export.file.name for export in inputs.exports.accepted if not export.rows},
+    )
     return Guard(changes, settings.guard.most_fall, declarations.accepted(catalog))
 
 

@@ -43,6 +43,8 @@ class ExportChanges:
     """By a former name of an export that is gone, its last one."""
     outdated: Mapping[str, str] = field(default_factory=dict)
     """By an export of an older dump, one of the newer dump that is gone."""
+    empty: Collection[str] = ()
+    """The exports that are read and have no row at all."""
 
     def last_name(self, name: str) -> str:
         """Give the last name of an export, or the one that is missed in its place."""
@@ -115,7 +117,10 @@ class Guard:
             return Fall(Reason.GONE, missing, rows, left)
         accepted = self.accepted.get(entry.number)
         lost = sum(taken.values()) if accepted is None else accepted.rows - left
-        if self._is_small(lost, rows if accepted is None else accepted.rows):
+        is_accepted = accepted is not None and accepted.rows <= left
+        if self._is_small(lost, rows if accepted is None else accepted.rows) and (
+            is_accepted or not self._is_emptied(before or {})
+        ):
             return None
         return Fall(Reason.SHRUNK, exports, rows, left)
 
@@ -128,6 +133,14 @@ class Guard:
             for name in last_names
             if name in retired and retired[name].retirement is Retirement.KEEP
         )
+
+    def _is_emptied(self, before: Mapping[str, int]) -> bool:
+        """Return whether exports had rows of a version, and those in their place have none at all.
+
+        That is an export that failed, not a few corrections, however few rows it took.
+        """
+        heirs = (self.changes.heirs(name) for name, rows in before.items() if rows)
+        return any(of and all(name in self.changes.empty for name in of) for of in heirs)
 
     def _is_small(self, lost: int, rows: int) -> bool:
         return lost <= max(_ALWAYS, self.most_fall * rows)

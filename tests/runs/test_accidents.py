@@ -218,6 +218,27 @@ def test_a_newest_dump_without_rows_blocks(data: Path) -> None:
     assert participations(folder) == 100
 
 
+@pytest.mark.parametrize("rows", [1, 8])
+@pytest.mark.parametrize("is_dump", [True, False])
+def test_an_export_without_any_row_blocks_the_smallest_cells_too(
+    data: Path, rows: int, *, is_dump: bool
+) -> None:
+    folder = dumps(data, ("20241001.parquet", rows))
+    if not is_dump:
+        folder.settings = settings(guard={"most_fall": 1})
+        folder.nightly()
+    empty = "20241002.parquet" if is_dump else "20241001.parquet"
+    folder.export([], empty)
+    with folder.context() as context:
+        (by_hand,) = run_cells(context, [periods.parse("rp-2024-q4")], ["org-1"]).outcomes
+    assert by_hand.outcome == "blocked"
+    assert blocked(folder) == [(Reason.SHRUNK, (empty,), rows, 0)]
+    assert participations(folder) == rows
+    accept(folder)
+    assert blocked(folder) == []
+    assert participations(folder) == 0
+
+
 def accept(folder: DataFolder, snapshot_id: str = "agg-001") -> Sequence[BlockedCell]:
     with folder.context() as context:
         return declare.accept(context.catalog, [snapshot_id], folder.now)

@@ -145,3 +145,23 @@ def test_a_declaration_counts_as_a_cause_only_where_it_was_needed() -> None:
     assert guard.declared(entry(100), None, {"b": 100}) == ()
     found = guard.declared(entry(100), {"a": 20, "b": 80}, {"b": 5})
     assert [(one.kind, one.exports) for one in found] == [("retired", ("a",)), ("accepted", ("b",))]
+
+
+@pytest.mark.parametrize("rows", [1, 8, 10])
+def test_an_export_without_any_row_may_take_nothing(rows: int) -> None:
+    found = fall({"a": rows, "b": 90}, {"b": 90}, present="a", empty=["a"])
+    assert found == Fall(Reason.SHRUNK, ("a",), rows + 90, 90)
+    assert fall({"a": rows, "b": 90}, {"b": 90}, present="a") is None
+
+
+def test_an_export_without_any_row_may_take_what_is_accepted() -> None:
+    assert fall({"a": 8}, {}, present="a", empty=["a"], accepted=0) is None
+    further = fall({"a": 8}, {}, present="a", empty=["a"], accepted=3)
+    assert further == Fall(Reason.SHRUNK, ("a",), 8, 0)
+
+
+def test_a_dump_of_several_exports_is_not_empty_while_one_has_rows() -> None:
+    replaced = {"1/a": ["2/a", "2/b"]}
+    assert fall({"1/a": 8}, {"2/b": 7}, replaced=replaced, present="2/a", empty=["2/a"]) is None
+    found = fall({"1/a": 8}, {}, replaced=replaced, present="2/a", empty=["2/a", "2/b"])
+    assert found == Fall(Reason.SHRUNK, ("2/a",), 8, 0)
