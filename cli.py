@@ -71,7 +71,7 @@ def _program(
     0   done
     1   a fault of the program, or a data folder that can't be read or written
     2   wrong usage
-    3   some input was refused or a run failed; everything else was done
+    3   some input was refused, snapshots are blocked or a run failed; all else was done
     75  another run holds the lock
     130 interrupted by Ctrl-C; what was published stays published
     """
@@ -100,7 +100,7 @@ def nightly(
     """Bring every snapshot of the configured kinds of period up to date.
 
     Computes only what is stale. Prints a line on stderr for each thing that the
-    operator should know: refused exports, failed runs, blocked organisations.
+    operator should know: refused exports, blocked snapshots, failed runs, warnings.
 
     [bold]Examples[/]
     $ bufdir nightly

@@ -21,7 +21,7 @@ class ExitCode(IntEnum):
     """A fault of the program, or a data folder that can't be read or written."""
     WRONG_USAGE = 2
     REFUSED_OR_FAILED = 3
-    """Some input was refused or a run failed; everything else was done."""
+    """Some input was refused, snapshots are blocked or a run failed; everything else was done."""
     LOCKED = 75
     """Another run holds the lock; the number is EX_TEMPFAIL of sysexits.h."""
     INTERRUPTED = 128 + signal.SIGINT
