@@ -81,3 +81,18 @@ class RunCrashed(BufdirError):
             f"the run of {self.snapshot_id} crashed by a fault of the program, which the log of "
             "the server describes; the published version is unchanged"
         )
+
+
+@dataclass(eq=False)
+class SnapshotBlocked(BufdirError):
+    """A refresh of a snapshot whose numbers stay until somebody acts."""
+
+    snapshot_id: str
+    problem: str
+    """The reason, and what ends the block."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.snapshot_id} is blocked, and stays as it is: {self.problem}; "
+            "force_refresh counts what is there all the same"
+        )

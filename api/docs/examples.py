@@ -116,6 +116,11 @@ FAILURES: Final[Mapping[type[Exception], Exception]] = {
         errors.CellMismatch("agg-001", "reporting_period_id", "rp-2024-q3", "rp-2024-q4"),
         errors.PeriodNotBegun("rp-2099-q1", "2099-01-01"),
         errors.RunFailed("agg-010", "no export names org-bufdir-7"),
+        api_errors.SnapshotBlocked(
+            "agg-001",
+            "export 2024/q4.parquet is gone, and 0 of 1,842 rows are left; put it back, or declare "
+            "why: bufdir retire 2024/q4.parquet --keep (or --retract)",
+        ),
         errors.StoreUnusable("catalog.sqlite", "database is locked"),
         api_errors.RunCrashed("agg-001"),
         api_errors.NotReady(),

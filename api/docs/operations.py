@@ -17,6 +17,7 @@ from api.errors import (
     MalformedBody,
     NotReady,
     RunCrashed,
+    SnapshotBlocked,
     UnsupportedMediaType,
 )
 from api.snapshots import replies, requests
@@ -103,8 +104,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "refreshSnapshot",
         "Refresh a snapshot and wait for the end",
         "Where neither rows nor rules have changed, the published version is the reply, unless "
-        "`force_refresh` is true. Without a body nothing is forced. A refresh that fails returns "
-        "409 and leaves the published version as it is.",
+        "`force_refresh` is true. Without a body nothing is forced. A refresh that fails, or of a "
+        "snapshot that is blocked until somebody acts, returns 409 and leaves the published "
+        "version as it is.",
         {
             200: Reply("It is fresh.", replies.Refreshed, {"fresh": examples.REFRESHED}, {}),
             202: Reply(
@@ -114,7 +116,13 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 _POLLING,
             ),
         },
-        failures=(errors.SnapshotNotFound, errors.CellMismatch, errors.RunFailed, *_WITH_BODY),
+        failures=(
+            errors.SnapshotNotFound,
+            errors.CellMismatch,
+            errors.RunFailed,
+            SnapshotBlocked,
+            *_WITH_BODY,
+        ),
         of_snapshot=True,
         body=requests.RefreshBody,
         example=examples.REFRESH,

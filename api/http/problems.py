@@ -85,6 +85,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
         HTTPStatus.CONFLICT, "snapshot-is-of-another-cell", "Snapshot is of another cell"
     ),
     errors.RunFailed: Kind(HTTPStatus.CONFLICT, "refresh-failed", "Refresh failed"),
+    api_errors.SnapshotBlocked: Kind(
+        HTTPStatus.CONFLICT, "snapshot-blocked", "Snapshot is blocked"
+    ),
     RequestEntityTooLarge: Kind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "Content Too Large"
     ),

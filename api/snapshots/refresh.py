@@ -15,7 +15,7 @@ from typing import Final
 from anyio.to_thread import run_sync
 from msgspec import UNSET, UnsetType
 
-from api.errors import RunCrashed
+from api.errors import RunCrashed, SnapshotBlocked
 from api.jobs.endings import CRASHED_PROBLEM
 from api.snapshots.requests import RefreshBody
 from api.snapshots.service import Service
@@ -23,7 +23,7 @@ from pipeline import settings
 from pipeline.errors import BufdirError, RunFailed
 from pipeline.model.states import RunState
 from pipeline.runs import lifecycle, staleness
-from pipeline.storage import run_queue
+from pipeline.storage import blocked_cells, run_queue
 from pipeline.storage.catalog import Catalog, Entry
 from pipeline.storage.run_queue import Run
 
@@ -48,6 +48,7 @@ async def refresh(service: Service, snapshot_id: str, body: RefreshBody) -> tupl
         SnapshotNotFound: No snapshot has this id, or it was deleted.
         CellMismatch: The body names another cell.
         RunFailed: The run failed; the published version is unchanged.
+        SnapshotBlocked: The run left it as it is until somebody acts.
         RunCrashed: A fault of the program ended the run.
     """
     deadline = monotonic() + service.settings.runs.wait_seconds
@@ -64,7 +65,7 @@ async def refresh(service: Service, snapshot_id: str, body: RefreshBody) -> tupl
             return entry, False
         if ended.id != earlier:
             if ended.error is not None:
-                raise _failure(service, entry, ended.error)
+                raise await run_sync(_failure, service, entry, ended.error)
             if entry.version > queued.entry.version or not body.force_refresh:
                 return entry, True
         queued = await run_sync(_queue, service, snapshot_id, body)
@@ -125,6 +126,11 @@ def _find(service: Service, run_id: int) -> Run:
 
 
 def _failure(service: Service, entry: Entry, problem: str) -> Exception:
+    """Give the failure of a run that ended with this problem."""
     if problem == CRASHED_PROBLEM:
         return RunCrashed(entry.id)
+    with service.catalog() as catalog:
+        blocked = blocked_cells.find(catalog, entry.org_id, entry.reporting_period_id)
+    if blocked is not None and blocked.sentence == problem:
+        return SnapshotBlocked(entry.id, service.public(problem))
     return RunFailed(entry.id, service.public(problem))

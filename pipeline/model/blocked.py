@@ -38,6 +38,11 @@ class BlockedCell(msgspec.Struct, frozen=True):
         """Its organisation and period."""
         return self.org_id, self.reporting_period_id
 
+    @property
+    def sentence(self) -> str:
+        """The reason and what ends it."""
+        return f"{self.problem}; {self.remedy}"
+
     def described(self) -> BlockedCell:
         """Give the same cell with its sentences."""
         return msgspec.structs.replace(self, problem=problem([self]), remedy=remedy([self]))

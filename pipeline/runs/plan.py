@@ -80,8 +80,7 @@ class Decision:
     def problem(self) -> str | None:
         """The problem and its remedy, where an operator has to act; else None."""
         if self.action is Action.BLOCK:
-            cell = self.blocked_cell
-            return f"{cell.problem}; {cell.remedy}"
+            return self.blocked_cell.sentence
         if self.action is not Action.FAIL:
             return None
         match self.reason:

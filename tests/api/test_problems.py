@@ -20,6 +20,7 @@ TYPES = {
     "/schema#snapshot-has-no-numbers-yet": (409, "Snapshot has no numbers yet"),
     "/schema#snapshot-is-of-another-cell": (409, "Snapshot is of another cell"),
     "/schema#refresh-failed": (409, "Refresh failed"),
+    "/schema#snapshot-blocked": (409, "Snapshot is blocked"),
     "/schema#body-too-large": (413, "Content Too Large"),
     "/schema#body-is-not-json": (415, "Unsupported Media Type"),
     "/schema#invalid-request": (422, "Unprocessable Content"),

@@ -269,7 +269,7 @@ def test_a_refresh_that_fails_says_so_and_leaves_what_is_published(data: Path) -
         reply = client.put(f"{BASE}/{snapshot_id}")
 
         assert reply.status_code == 409
-        assert reply.json()["title"] == "Refresh failed"
+        assert reply.json()["type"] == "/schema#snapshot-blocked"
         assert "vanishes.parquet" in reply.json()["detail"]
         assert str(data) not in reply.text
         assert client.get(f"{BASE}/{snapshot_id}").json() == before
