@@ -55,8 +55,8 @@ def retire(
     """
     record = nightly_record.read(context.catalog) or nightly_record.EMPTY
     selection = context.select(context.location.list_files())
-    gone = export_changes.gone(record, selection)
     present = {file.name for file in selection.exports}
+    gone = {*export_changes.gone(record, selection), *_missed(context.catalog)} - present
     names: list[str] = []
     for pattern in patterns:
         found = _matching(pattern, gone)
@@ -155,6 +155,13 @@ def _matching(pattern: str, names: Iterable[str]) -> list[str]:
         or name.startswith(folder)
         or glob.globmatch(name, wanted, flags=glob.GLOBSTAR | glob.FORCEUNIX | glob.CASE)
     )
+
+
+def _missed(catalog: Catalog) -> Iterable[str]:
+    """Name the exports that block snapshots; after the catalog was lost, no record has them."""
+    for cell in blocked_cells.read(catalog):
+        if cell.reason is Reason.GONE:
+            yield from cell.exports
 
 
 def _blocked_by(catalog: Catalog, names: Iterable[str]) -> Sequence[BlockedCell]:

@@ -137,7 +137,8 @@ def find(
     """
     absent = gone(record, selection)
     copies = _copies(record, absent, checksums)
-    still_retired = {name: how for name, how in retired.items() if name in absent}
+    listed = {file.name for file in selection.exports}
+    still_retired = {name: one for name, one in retired.items() if name not in listed}
     former = {**absent, **_set_aside(record, selection)}
     missing = {name: file for name, file in absent.items() if name not in {*copies, *still_retired}}
     newer = _newer_dumps(missing, selection, sources)

@@ -161,4 +161,4 @@ def _published(context: RunContext, entry: Entry) -> Published:
     if version is None:
         return Published(entry, state)
     left_out = {line: rows for line in QUARANTINED if (rows := version.ledger.get(line))}
-    return Published(entry, state, version.exports, left_out)
+    return Published(entry, state, version.exports, left_out or None)

@@ -116,11 +116,9 @@ class Guard:
         if missing:
             return Fall(Reason.GONE, missing, rows, left)
         accepted = self.accepted.get(entry.number)
-        lost = sum(taken.values()) if accepted is None else accepted.rows - left
-        is_accepted = accepted is not None and accepted.rows <= left
-        if self._is_small(lost, rows if accepted is None else accepted.rows) and (
-            is_accepted or not self._is_emptied(before or {})
-        ):
+        base = rows if accepted is None else accepted.rows
+        lost = sum(taken.values()) if accepted is None else base - left
+        if lost <= (0 if self._is_emptied(before or {}) else max(_ALWAYS, self.most_fall * base)):
             return None
         return Fall(Reason.SHRUNK, exports, rows, left)
 
@@ -142,9 +140,6 @@ class Guard:
         heirs = (self.changes.heirs(name) for name, rows in before.items() if rows)
         return any(of and all(name in self.changes.empty for name in of) for of in heirs)
 
-    def _is_small(self, lost: int, rows: int) -> bool:
-        return lost <= max(_ALWAYS, self.most_fall * rows)
-
     def declared(
         self,
         entry: Entry,
@@ -158,9 +153,9 @@ class Guard:
             before: The rows of that version by export; None where an earlier release wrote it.
             now: The rows of now, by export.
         """
-        without = {
+        without = dict.fromkeys(
             self.changes.last_name(name) for name in before or () if not self.changes.heirs(name)
-        }
+        )
         found = [
             Declaration(
                 DeclarationKind.RETIRED,
@@ -170,8 +165,8 @@ class Guard:
                 retirement=one.retirement,
                 note=one.note,
             )
-            for name, one in self.changes.retired.items()
-            if name in without
+            for name in without
+            if (one := self.changes.retired.get(name)) is not None
         ]
         accepted = self.accepted.get(entry.number)
         fall = replace(self, accepted={}).fall(entry, before, now) if accepted else None

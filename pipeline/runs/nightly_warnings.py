@@ -152,7 +152,7 @@ class _Counts:
 
     def add(self, before: Published, version: Version) -> None:
         """Add the rows of one cell."""
-        self.before.update(before.left_out)
+        self.before.update(before.left_out or {})
         self.now.update(version.ledger)
         self.rows_before += before.entry.rows or 0
         self.rows_now += sum(version.ledger.values())

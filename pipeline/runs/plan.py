@@ -6,8 +6,7 @@ nightly runs, runs by hand, refreshes and checks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pipeline.model import periods, versions
@@ -53,8 +52,8 @@ class Published:
     """The state of its version file, where it has a version."""
     exports: Mapping[str, int] | None = None
     """The rows of its version by export, where the version file has them."""
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """The rows of its version that have a defect, by reason; empty where its file is lost."""
+    left_out: Mapping[str, int] | None = None
+    """The rows of its version that have a defect, by reason; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     now: datetime,
     guard: Guard,
     kinds: Collection[str] = (),
-    others: Mapping[Cell, Published] = MappingProxyType({}),
+    others: Mapping[Cell, Published] | None = None,
     force: bool = False,
 ) -> Plan:
     """Decide about every cell that has a snapshot here, and every cell of these kinds with rows.
@@ -166,7 +165,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
             is blocked while one of its months is.
         force: Compute what is up to date, too.
     """
-    known = {**others, **entries}
+    known = {**(others or {}), **entries}
     contents = {
         kind: survey.contents(kind)
         for kind in dict.fromkeys([*kinds, *(cell.period.kind for cell in known)])

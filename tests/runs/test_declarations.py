@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.model import periods
 from pipeline.model.states import Retirement
-from pipeline.runs import declare, lifecycle, status
+from pipeline.runs import declare, lifecycle, reindex, status
 from pipeline.runs.run import run_cells
 from pipeline.storage import blocked_cells, version_files
 from tests.given import CELL, NOW, DataFolder, people, row, settings
@@ -230,3 +230,21 @@ def test_numbers_that_stay_are_blocked_again_once_that_is_taken_back(folder: Dat
         declare.accept(context.catalog, ["agg-001"], NOW, keep=True)
         declare.unaccept(context.catalog, ["agg-001"])
     assert [one.reason for one in folder.nightly().blocked] == ["rows_fell"]
+
+
+@pytest.mark.parametrize(("how", "people_left"), [("retract", 20), ("keep", 40)])
+def test_an_export_that_went_with_the_catalog_can_be_retired_too(
+    folder: DataFolder, how: str, people_left: int
+) -> None:
+    folder.export(people(20), "a.parquet")
+    folder.export([row(participant_id=f"q{n}") for n in range(20)], "b.parquet")
+    folder.nightly()
+    (folder.data / "exports" / "b.parquet").unlink()
+    (folder.data / "catalog.sqlite").unlink()
+    reindex.run(folder.data, NOW)
+    (cell,) = folder.nightly().blocked
+    with folder.context() as context:
+        declare.retire(context, cell.exports, Retirement(how))
+    for _ in range(2):
+        assert folder.nightly().blocked == []
+    assert folder.published()[CELL].total["participations"] == people_left
