@@ -116,7 +116,7 @@ def accept(
         cell = blocked_cells.find(catalog, entry.org_id, entry.reporting_period_id)
         if cell is None:
             raise InvalidValue("ID", snapshot_id, "it is not blocked; bufdir status lists those")
-        if cell.reason is not Reason.SHRUNK:
+        if cell.reason is not Reason.SHRUNK or cell.id is None:
             problem = f"it is blocked for another reason; {remedy([cell])}"
             raise InvalidValue("ID", snapshot_id, problem)
         cells.append((entry.number, cell))

@@ -53,8 +53,11 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         executed = publish.execute(context, inputs, found.plan, found.waiting, inputs_digest)
         deferred = [one.cell for one in found.plan.with_action(Action.DEFER)]
         record = _record(context, beginning, inputs, found)
-        back = declarations.retired(context.catalog).keys() - found.guard.changes.retired.keys()
-        declarations.unretire(context.catalog, back)
+        # Not what was retired since the plan was made: that is still gone.
+        listed = {file.name for file in inputs.selection.exports}
+        declarations.unretire(
+            context.catalog, declarations.retired(context.catalog).keys() & listed
+        )
         nightly_record.write(context.catalog, record)
         return NightlyResult(
             changed=True,

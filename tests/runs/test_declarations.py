@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pipeline.errors import InvalidValue
 from pipeline.model import periods
 from pipeline.model.states import Retirement
 from pipeline.runs import declare, lifecycle, reindex, status
 from pipeline.runs.run import run_cells
 from pipeline.storage import blocked_cells, version_files
-from tests.given import CELL, NOW, DataFolder, people, row, settings
+from pipeline.storage import declarations as stored
+from tests.given import CELL, NOW, DataFolder, nightly_with, people, row, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -248,3 +250,35 @@ def test_an_export_that_went_with_the_catalog_can_be_retired_too(
     for _ in range(2):
         assert folder.nightly().blocked == []
     assert folder.published()[CELL].total["participations"] == people_left
+
+
+def test_a_declaration_during_a_nightly_run_is_not_lost(folder: DataFolder) -> None:
+    folder.export(people(20), "a.parquet")
+    folder.export([row(participant_id=f"q{n}") for n in range(20)], "b.parquet")
+    folder.export(people(1, org_id="org-2"), "c.parquet")
+    folder.nightly()
+    (folder.data / "exports" / "b.parquet").unlink()
+    folder.export(people(2, org_id="org-2"), "c.parquet")
+
+    def retire(event: str, **_: object) -> None:
+        if event == "snapshots_written":  # the plan is made by then
+            with folder.context() as context:
+                declare.retire(context, ["b.parquet"], Retirement.RETRACT)
+
+    assert [one.id for one in nightly_with(folder, retire).blocked] == ["agg-001"]
+    assert folder.nightly().blocked == []
+    assert folder.published()[CELL].total["participations"] == 20
+    folder.export(people(5), "b.parquet")
+    folder.nightly()
+    with folder.context() as context:
+        assert stored.retired(context.catalog) == {}
+
+
+def test_what_is_blocked_without_a_version_can_not_be_accepted(folder: DataFolder) -> None:
+    folder.export(people(100))
+    folder.nightly()
+    folder.export(people(50))
+    with folder.context() as context:
+        run_cells(context, [periods.parse("rp-2024")], [CELL[0]])
+        with pytest.raises(InvalidValue, match="count what is left: bufdir run --force"):
+            declare.accept(context.catalog, ["agg-002"], NOW)
