@@ -68,7 +68,7 @@ def _left(cells: Sequence[BlockedCell]) -> str:
     """Count the rows that are left; a cell without a version had none that could be compared."""
     rows = [(one.rows_now, one.rows_before) for one in cells if one.id]
     if not rows:
-        return "published snapshots with the same months have such rows"
+        return "published snapshots with the same months rest on it"
     now, before = map(sum, zip(*rows, strict=True))
     return f"{now:,} of {before:,} rows are left"
 
@@ -100,8 +100,20 @@ def _organisations(cells: Sequence[BlockedCell]) -> str:
 
 
 def _forced(cells: Sequence[BlockedCell]) -> str:
-    organisations = " ".join(f"--org {name}" for name in sorted({one.org_id for one in cells}))
-    periods = " ".join(
-        f"--period {name}" for name in sorted({c.reporting_period_id for c in cells})
+    """Write the commands that count these cells, and no other: force would count those too."""
+    of_organisation: dict[str, set[str]] = {}
+    for cell in cells:
+        of_organisation.setdefault(cell.org_id, set()).add(cell.reporting_period_id)
+    organisations: dict[tuple[str, ...], list[str]] = {}
+    for org_id, period_ids in sorted(of_organisation.items()):
+        organisations.setdefault(tuple(sorted(period_ids)), []).append(org_id)
+    return "; ".join(
+        " ".join(
+            [
+                "bufdir run --force",
+                *(f"--org {name}" for name in names),
+                *(f"--period {name}" for name in period_ids),
+            ]
+        )
+        for period_ids, names in organisations.items()
     )
-    return f"bufdir run --force {organisations} {periods}"

@@ -58,6 +58,7 @@ def test_config_shows_default_line_and_variable(bufdir: Bufdir, data: Path) -> N
     assert ended.out.splitlines()[0] == f"data folder  {data} (--data)"
     assert found["setting"] == ["value", "source"]
     assert found["timezone"] == ['"Europe/Oslo"', "default"]
+    assert found["guard.most_silent_days"] == ["none", "default"]
     assert found["max_hours"] == ["12", "bufdir.toml", "line", "2"]
     assert found["periods"] == ['["year"]', "BUFDIR_PERIODS"]
     assert found["runs.seconds"] == ["70", "BUFDIR_RUNS__SECONDS"]

@@ -73,8 +73,8 @@ def test_a_run_by_hand_of_a_new_period_is_blocked_until_it_is_forced(folder: Dat
         assert entry is not None
         assert entry.status == "failed"
         assert str(entry.error).startswith(
-            "export summer.parquet is gone, and published snapshots with the same months have "
-            "such rows; put it back, or"
+            "export summer.parquet is gone, and published snapshots with the same months rest on "
+            "it; put it back, or"
         )
     assert year(folder, force=True) == "computed"
     assert people_of_year(folder) == 40
