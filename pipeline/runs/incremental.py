@@ -102,7 +102,7 @@ def _newly_ignored(beginning: Beginning, inputs: RunInputs) -> Mapping[str, Sequ
 def _newly_retained(
     beginning: Beginning, results: Sequence[SnapshotResult]
 ) -> Sequence[SnapshotResult]:
-    known = {versions.snapshot_id(number) for number in beginning.record.retained}
+    known = {versions.snapshot_id(number) for number in beginning.record.retained_snapshots}
     return [one for one in results if one.outcome is Outcome.RETAINED and one.id not in known]
 
 
@@ -128,7 +128,7 @@ def _record(
         ignored_columns=tuple(sorted(ignored)),
         other_files=inputs.selection.others,
         set_aside=tuple(file.name for file in inputs.selection.set_aside),
-        retained=tuple(
+        retained_snapshots=tuple(
             one.entry.number for one in found.plan.with_action(Action.RETAIN) if one.entry
         ),
         last_new=nightly_warnings.last_new(

@@ -74,7 +74,7 @@ def status(catalog: Catalog) -> Status:
             nightly=_nightly(catalog),
             last_success_at=run_queue.last_nightly_success(catalog),
             snapshots=len(published),
-            retained=len(record.retained),
+            retained=len(record.retained_snapshots),
             queue=list(_queue(catalog, by_number)),
             blocked=blocked_cells.read(catalog),
         )

@@ -52,7 +52,7 @@ class NightlyRecord(msgspec.Struct, frozen=True):
     """The instant at which the first deferred period begins; None where none is deferred."""
     ignored_columns: tuple[str, ...]
     """The columns without a meaning that a nightly run has named so far."""
-    retained: tuple[int, ...] = ()
+    retained_snapshots: tuple[int, ...] = ()
     """The numbers of snapshots that stay as they are, as operators declared with --keep."""
     other_files: tuple[str, ...] = ()
     """The files of no source that a nightly run has named so far."""
