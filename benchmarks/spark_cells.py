@@ -35,6 +35,7 @@ from pipeline.sample.groups import CATEGORIES
 from pipeline.sample.tables import SCHEMA
 from pipeline.settings import EngineSettings, Settings
 from pipeline.sources import locations, opening
+from pipeline.sources.conversion import Conversions
 from pipeline.sources.selection import select
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def count(exports: Path, remote: str) -> int:
     engine = EngineSettings(name=EngineName.SPARK, spark_remote=remote)
     settings = Settings(engine=engine)
     selection = select(locations.of(exports, str(exports)).list_files(), settings.every_source)
-    accepted = opening.read(selection, settings.terms.columns).accepted
+    conversions = Conversions(exports / "converted", settings.zone, _ignore)
+    accepted = opening.read(selection, settings.terms.columns, conversions).accepted
     request = ScanRequest(accepted, settings.terms)
     counted = 0
     with open_engine(engine, None, _ignore).survey(request) as survey:

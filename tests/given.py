@@ -24,6 +24,7 @@ from pipeline.runs import gather, nightly
 from pipeline.runs.context import CACHE, RunContext
 from pipeline.settings import EngineSettings, Settings
 from pipeline.sources import locations, opening
+from pipeline.sources.conversion import Conversions
 from pipeline.sources.selection import Selection, select
 from pipeline.storage import version_files
 from pipeline.storage.catalog import Catalog
@@ -181,7 +182,12 @@ def files_of(data: Path, chosen: Settings | None = None) -> tuple[File, ...]:
 def read(data: Path, chosen: Settings | None = None) -> Exports:
     """Read the footers of the exports."""
     of = chosen or defaults()
-    return opening.read(selected(files_of(data, of), of), of.terms.columns)
+    return opening.read(selected(files_of(data, of), of), of.terms.columns, conversions(data, of))
+
+
+def conversions(data: Path, chosen: Settings | None = None) -> Conversions:
+    """Give the converted files of a data folder."""
+    return Conversions(data / "cache" / "converted", (chosen or defaults()).zone, no_events)
 
 
 def scan_request(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         (
             '[[sources]]\nname = "a"\nfile = "b"',
             "sources.a.file",
-            r"^is unknown; it may be name, files, mode, columns, categories$",
+            r"^is unknown; it may be name, files, mode, format, columns, categories, csv, xlsx",
         ),
         (
             '[[sources]]\nname = "a"\nfiles = "/mnt/a/**"',

@@ -25,6 +25,7 @@ from pipeline.model.columns import (
     STARTED_AT,
     STARTED_AT_NS,
     STATUS,
+    UNREADABLE,
     UPDATED_AT,
     UPDATED_AT_NS,
     ColumnMapping,
@@ -63,7 +64,8 @@ def typed(
     Ids and texts are strings; an empty id is null. Instants are UTC epoch microseconds and
     the nanoseconds beyond. Hours are doubles: decimals become the nearest one. The mapping
     replaces a category; one that it lacks is unchanged. Columns that the file does not have are
-    null. A file without a status means that everything was completed.
+    null. A file without a status means that everything was completed. Without `UNREADABLE`, every
+    value of it could be read.
 
     Args:
         raw: A file's columns under our names, as stored, with `FILE` and `ROW`.
@@ -82,6 +84,7 @@ def typed(
         _status(mapping).alias(STATUS),
         _column(DELETED, mapping, nw.Boolean()).alias(DELETED),
         *(_id(name, mapping).alias(name) for name in further),
+        _flag(UNREADABLE, mapping).alias(UNREADABLE),
         nw.col(FILE).cast(nw.Int32()),
         nw.col(ROW).cast(nw.Int64()),
     )
@@ -95,6 +98,11 @@ def typed(
 
 def _column(name: str, mapping: ColumnMapping, dtype: nw.dtypes.DType) -> nw.Expr:
     return nw.col(name).cast(dtype) if name in mapping.sources else nw.lit(None).cast(dtype)
+
+
+def _flag(name: str, mapping: ColumnMapping) -> nw.Expr:
+    """Give a flag that is false where the file does not have it."""
+    return nw.col(name) if name in mapping.sources else nw.lit(value=False)
 
 
 def _id(name: str, mapping: ColumnMapping) -> nw.Expr:

@@ -19,6 +19,7 @@ from pipeline.model.columns import (
     PARTICIPANT_ID,
     STARTED_AT,
     STATUS,
+    UNREADABLE,
 )
 from pipeline.model.ledger import LINE_NUMBERS, ORGANISATION_PATTERN
 
@@ -38,6 +39,7 @@ def incomplete(first_us: int, end_us: int) -> Mapping[str, nw.Expr]:
     """Give the tests of a single row; times in range are from `first_us` to before `end_us`."""
     started = nw.col(STARTED_AT)
     return {
+        "unreadable_value": nw.col(UNREADABLE),
         "missing_org_id": nw.col(ORG_ID).is_null(),
         "missing_activity_id": nw.col(ACTIVITY_ID).is_null(),
         "missing_participant_id": nw.col(PARTICIPANT_ID).is_null(),

@@ -13,6 +13,7 @@ import polars as pl
 from pipeline.definitions.steps import MONTH, REASON
 from pipeline.model.columns import FILE, ORG_ID, PARTICIPANT_ID, ROW, Kind
 from pipeline.model.ledger import LEDGER, LINE_NUMBERS, QUARANTINED
+from pipeline.sources.formats.converted_file import SOURCE_COLUMNS, SOURCE_ROW, SOURCE_SHEET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,6 +26,8 @@ LINES: Final = tuple(LINE_NUMBERS[line] for line in QUARANTINED)
 """The numbers of the ledger lines whose rows are written."""
 
 _JSON: Final = "json"
+_PLACE: Final = {SOURCE_ROW: pl.Int64, SOURCE_SHEET: pl.String, SOURCE_COLUMNS: pl.String}
+"""Where people find a row of a converted file: its row, its sheet, and the unreadable columns."""
 _YEAR_1_US: Final = -62_135_596_800_000_000
 _YEAR_9999_US: Final = 253_402_300_799_999_999
 """The first and the last microsecond that ISO 8601 writes with four digits of a year."""
@@ -68,7 +71,25 @@ def _lines(rows: pl.DataFrame, request: ScanRequest) -> pl.DataFrame:
     """Write the lines in the order of the files and of the rows in them."""
     names = [export.file.name for export in request.exports]
     line = _line(names, _shown(request.terms.columns)).alias(_JSON)
-    return rows.sort(FILE, ROW).select(ORG_ID, MONTH, line)
+    placed = _with_places(rows.sort(FILE, ROW), request)
+    return placed.select(ORG_ID, MONTH, line)
+
+
+def _with_places(rows: pl.DataFrame, request: ScanRequest) -> pl.DataFrame:
+    """Add `PLACE`: where people find each row in a file that was converted, else its position."""
+    places = pl.DataFrame(schema={FILE: pl.Int32, ROW: pl.Int64, **_PLACE})
+    files = rows.get_column(FILE).unique()
+    for number in files.filter(files.is_in(_converted(request))):
+        path = request.exports[number].parquet.location
+        found = pl.read_parquet(path, columns=list(_PLACE), row_index_name=ROW, glob=False)
+        of_file = pl.lit(number, pl.Int32).alias(FILE)
+        places.extend(found.select(of_file, pl.col(ROW).cast(pl.Int64), *_PLACE))
+    placed = rows.join(places, on=(FILE, ROW), how="left", maintain_order="left")
+    return placed.with_columns(pl.coalesce(SOURCE_ROW, ROW).alias(SOURCE_ROW))
+
+
+def _converted(request: ScanRequest) -> list[int]:
+    return [number for number, one in enumerate(request.exports) if one.converted]
 
 
 def months(cells: Iterable[Cell]) -> pl.DataFrame:
@@ -81,7 +102,9 @@ def _line(names: Sequence[str], shown: Iterable[Column]) -> pl.Expr:
     return pl.struct(
         name_at(REASON, LEDGER).alias(REASON),
         name_at(FILE, names).alias(FILE),
-        pl.col(ROW),
+        pl.col(SOURCE_SHEET).alias("sheet"),
+        pl.col(SOURCE_ROW).alias(ROW),
+        pl.col(SOURCE_COLUMNS).alias("columns"),
         *map(_readable, shown),
     ).struct.json_encode()
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 import polars_hash as _registers_nchash  # noqa: F401 (a namespace of expressions)
 
-from pipeline.model.columns import COLUMNS, FILE, KEY, latest_by
+from pipeline.model.columns import COLUMNS, FILE, KEY, UNREADABLE, latest_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +42,7 @@ _NAN_BITS: Final = 0x7FF8000000000000
 
 def hashed_columns(columns: Iterable[Column] = COLUMNS) -> tuple[str, ...]:
     """Return the columns of the row hash: all values of a row, but not its file and position."""
-    return *KEY, *(name for name in latest_by(columns) if name != FILE)
+    return *KEY, *(name for name in latest_by(columns) if name != FILE), UNREADABLE
 
 
 def row_hash(

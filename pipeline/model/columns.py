@@ -27,6 +27,11 @@ UPDATED_AT_NS: Final = "updated_at_ns"
 """Nanoseconds of a timestamp beyond its whole microseconds, 0 to 999."""
 NANOSECONDS_OF: Final = {STARTED_AT: STARTED_AT_NS, UPDATED_AT: UPDATED_AT_NS}
 """The nanosecond column of each column of instants."""
+UNREADABLE: Final = "unreadable"
+"""Whether a value of the row could not be read as its column's type; only converted files have it.
+
+A file of theirs that has a column of this name has it as any other column that is not read.
+"""
 FILE: Final = "file"
 """The position of the row's file among all exports in the order of their paths."""
 ROW: Final = "row"

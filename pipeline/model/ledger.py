@@ -30,6 +30,7 @@ class LedgerLine:
 
 
 INCOMPLETE_REASONS: Final = (
+    LedgerLine("unreadable_value", "A value is none of its column's type, or the row is torn."),
     LedgerLine("missing_org_id", "The organisation is null or empty."),
     LedgerLine("missing_activity_id", "The activity is null or empty."),
     LedgerLine("missing_participant_id", "The participant is null or empty."),

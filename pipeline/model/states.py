@@ -120,6 +120,15 @@ class EngineName(StrEnum):
     SPARK = "spark"
 
 
+class Format(StrEnum):
+    """The format of a source's files."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    XLSX = "xlsx"
+    JSONL = "jsonl"
+
+
 class Mode(StrEnum):
     """The way in which the exports of a source belong together."""
 

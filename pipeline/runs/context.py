@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.model.cells import Cell
     from pipeline.model.states import EngineName, Outcome, Reason
     from pipeline.settings import Settings
+    from pipeline.sources.conversion import Conversions
     from pipeline.sources.exports import File
     from pipeline.sources.locations import Location
     from pipeline.storage.catalog import Catalog, Entry
@@ -52,6 +53,8 @@ class RunContext:
     catalog: Catalog
     clock: Callable[[], datetime]
     events: EventSink
+    writes: bool = True
+    """Whether the data folder may be written."""
 
     @property
     def location(self) -> Location:
@@ -70,6 +73,17 @@ class RunContext:
     def select_named(self, files: Iterable[File]) -> Selection:
         """Give each file that is named by its path a source."""
         return select_named(files, self.settings.every_source)
+
+    def conversions(self, *, reads: bool = True) -> Conversions:
+        """Give the converted files of exports that are not Parquet.
+
+        Args:
+            reads: Use those that are there; otherwise each file is converted once more.
+        """
+        from pipeline.sources.conversion import FOLDER, Conversions  # noqa: PLC0415 (as in engine)
+
+        folder, zone = self.data / CACHE / FOLDER, self.settings.zone
+        return Conversions(folder, zone, self.events, self.writes, reads)
 
     def with_engine(self, name: EngineName) -> Self:
         """Give the same context with another engine than the one of the settings."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsChanged, LedgerBroken
@@ -14,7 +14,7 @@ from pipeline.sources import opening
 from pipeline.storage import version_files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.engines import Engine, Survey
     from pipeline.model.cells import Cell
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pipeline.sources.locations import Location
     from pipeline.sources.selection import Selection
     from pipeline.storage.catalog import Entry
+
+Found = TypeVar("Found")
 
 _ATTEMPTS: Final = 3
 """How often exports are read that change while they are read."""
@@ -116,18 +118,51 @@ def survey_files(
     organisations: Collection[str] | None = None,
 ) -> tuple[Exports, Survey]:
     """Survey these files; refuse the damaged ones and continue with the others."""
-    found = open_files(context, selection)
     terms = context.settings.terms
+    return read_exports(
+        context,
+        selection,
+        lambda found: engine.survey(ScanRequest(found.accepted, terms, organisations)),
+    )
+
+
+def read_exports(
+    context: RunContext, selection: Selection, read: Callable[[Exports], Found]
+) -> tuple[Exports, Found]:
+    """Open these files and read them; refuse the damaged ones and continue with the others.
+
+    Where a converted file is damaged, the export may be whole: all are converted once more.
+
+    Args:
+        context: The place and settings.
+        selection: The files.
+        read: Reads the accepted ones; it may raise `UnreadableExports`.
+    """
+    found = open_files(context, selection)
+    is_converted_again = False
     while True:
         try:
-            return found, engine.survey(ScanRequest(found.accepted, terms, organisations))
+            return found, read(found)
         except UnreadableExports as error:
-            found = found.without(error.refused)
+            if not is_converted_again and any(one.converted for one in error.refused):
+                is_converted_again = True
+                found = open_files(context, selection, reads_converted=False)
+            else:
+                found = found.without(error.refused)
 
 
-def open_files(context: RunContext, selection: Selection) -> Exports:
-    """Accept or refuse these files."""
-    return opening.read(selection, context.settings.terms.columns)
+def open_files(
+    context: RunContext, selection: Selection, *, reads_converted: bool = True
+) -> Exports:
+    """Accept or refuse these files.
+
+    Args:
+        context: The place and settings.
+        selection: The files.
+        reads_converted: Use files that were converted before.
+    """
+    conversions = context.conversions(reads=reads_converted)
+    return opening.read(selection, context.settings.terms.columns, conversions)
 
 
 def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:

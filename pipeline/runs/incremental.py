@@ -59,6 +59,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             context.catalog, declarations.retired(context.catalog).keys() & listed
         )
         nightly_record.write(context.catalog, record)
+        context.conversions().prune(inputs.exports.accepted)
         return NightlyResult(
             changed=True,
             files=len(inputs.exports.files),

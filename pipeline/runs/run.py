@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.engines import ScanRequest, UnreadableExports
+from pipeline.engines import ScanRequest
 from pipeline.errors import BufdirError
 from pipeline.model import versions
 from pipeline.model.states import Action
@@ -63,16 +63,15 @@ def run_cells(
 def _named_organisations(context: RunContext) -> list[str]:
     """Find the organisations that any export names, sorted."""
     location = context.location
-    found = gather.open_files(context, context.select(location.list_files()))
+    selection = context.select(location.list_files())
     engine, terms = context.engine(), context.settings.terms
-    while True:
-        try:
-            named = sorted(engine.organisations(ScanRequest(found.accepted, terms)))
-        except UnreadableExports as error:
-            found = found.without(error.refused)
-        else:
-            location.changed(found.files)  # raises where the location failed meanwhile
-            return named
+    found, named = gather.read_exports(
+        context,
+        selection,
+        lambda found: engine.organisations(ScanRequest(found.accepted, terms)),
+    )
+    location.changed(found.files)  # raises where the location failed meanwhile
+    return sorted(named)
 
 
 def refresh(context: RunContext, runs: Sequence[Run], *, force: bool = False) -> RunResult:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from pipeline.model.states import Mode
-from pipeline.settings.sections import NO_FLAG, ColumnName, Section
+from pipeline.model.states import Format, Mode
+from pipeline.settings.formats import CsvSettings, JsonLinesSettings, XlsxSettings
+from pipeline.settings.sections import NO_FLAG, ColumnName, Section, conflict
 
 EVERYTHING: Final = "**"
 """The pattern of all exports, at any depth."""
@@ -30,6 +38,10 @@ def _relative(pattern: str) -> str:
     return pattern
 
 
+_OPTIONS: Final = (Format.CSV, Format.XLSX, Format.JSONL)
+"""The formats that have options, each in a table of its name."""
+
+
 class SourceSettings(Section):
     """A set of exports that one system writes."""
 
@@ -37,10 +49,36 @@ class SourceSettings(Section):
     files: Annotated[str, Field(min_length=1), AfterValidator(_relative)] = EVERYTHING
     """A pattern of names below the exports: `*` is any signs but `/`, `**` any folders."""
     mode: Mode = Mode.LOG
+    format: Format = Format.PARQUET
     columns: dict[str, ColumnName] = {}
     """Our column to theirs, over `[export.columns]`."""
     categories: dict[str, str] = {}
     """Their category to ours, over `[export.categories]`."""
+    csv: CsvSettings | None = None
+    xlsx: XlsxSettings | None = None
+    jsonl: JsonLinesSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_own_options(cls, given: Any) -> Any:  # noqa: ANN401 (pydantic passes what it was given)
+        """Give a format its options where none are written."""
+        if isinstance(given, Mapping) and given.get("format") in _OPTIONS:
+            return {given["format"]: {}, **given}
+        return given
+
+    @model_validator(mode="after")
+    def _without_options_of_others(self) -> Self:
+        for name in _OPTIONS:
+            if name != self.format and getattr(self, name) is not None:
+                problem = f'the format is {self.format}; remove this, or write format = "{name}"'
+                raise conflict(f"sources.{self.name}.{name}", problem)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the options of other formats."""
+        given: dict[str, Any] = handler(self)
+        return {name: one for name, one in given.items() if one is not None}
 
 
 class GuardSettings(Section):

@@ -32,6 +32,13 @@ class Export:
     """Whether engines' own readers give every value of it exactly, wherever the file is."""
     first_page: int | None
     """The position of the file's first page; None where there is none."""
+    converted: File | None = field(default=None, hash=False)
+    """The Parquet file with its rows, where it has another format itself."""
+
+    @property
+    def parquet(self) -> File:
+        """The file that is read."""
+        return self.converted or self.file
 
     @property
     def read_as(self) -> tuple[Any, ...]:
@@ -46,7 +53,7 @@ class Export:
 
         Only its location opens a remote file.
         """
-        return self.is_exact and not self.file.is_remote
+        return self.is_exact and not self.parquet.is_remote
 
 
 @dataclass(frozen=True, slots=True)

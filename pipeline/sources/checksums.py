@@ -51,7 +51,7 @@ def verify(export: Export, first: int, rows: int) -> None:
     """
     if export.first_page is None:
         return
-    with closing(export.file.open()) as file, suppress(IndexError, RecursionError):
+    with closing(export.parquet.open()) as file, suppress(IndexError, RecursionError):
         # If this is no page header, the reader of the rows raises an error that is clearer.
         if _header(file, export.first_page)[2] is not None:
             for column, start, size in _chunks(export, first, rows):
@@ -60,7 +60,7 @@ def verify(export: Export, first: int, rows: int) -> None:
 
 def _chunks(export: Export, first: int, rows: int) -> Iterator[tuple[str, int, int]]:
     """List name, position and size in bytes of our columns' chunks with any of these rows."""
-    with pq.ParquetFile(export.file.for_arrow()) as parquet:
+    with pq.ParquetFile(export.parquet.for_arrow()) as parquet:
         metadata = parquet.metadata
     ours = set(export.mapping.sources.values())
     places = [n for n in range(metadata.num_columns) if metadata.schema.column(n).path in ours]

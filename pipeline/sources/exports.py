@@ -41,11 +41,15 @@ class Fingerprint:
         return self.size, self.modified_ns, self.change, self.identity
 
 
-class Opened(Protocol):
-    """A file that is open for reading."""
+class Readable(Protocol):
+    """Bytes that can be read once, from the first to the last."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Read up to this many bytes; fewer only at the end."""
+
+
+class Opened(Readable, Protocol):
+    """A file that is open for reading."""
 
     def seek(self, position: int, /) -> int:
         """Read from this position next."""

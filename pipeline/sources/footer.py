@@ -89,6 +89,8 @@ class Footer:
     """Whether engines' own readers can open the file in spite of its other columns."""
     first_page: int | None
     """The place of the first page; None where there is none."""
+    notes: Mapping[bytes, bytes]
+    """The key-value metadata of the file."""
 
 
 def read(file: str | Opened, wanted: Collection[str]) -> Footer:
@@ -118,6 +120,7 @@ def read(file: str | Opened, wanted: Collection[str]) -> Footer:
         columns,
         arrow.is_known and _is_open_to_all(metadata, leaves),
         _first_page(metadata),
+        metadata.metadata or {},
     )
 
 

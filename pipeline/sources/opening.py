@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ExportRefused
-from pipeline.model.columns import COLUMNS, Column
+from pipeline.model.states import Format
 from pipeline.sources import parquet
 from pipeline.sources.accepted import Export, Exports
 from pipeline.sources.exports import is_legible
@@ -13,23 +13,30 @@ from pipeline.sources.exports import is_legible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipeline.model.columns import Column
+    from pipeline.sources.conversion import Conversions
     from pipeline.sources.exports import File
     from pipeline.sources.selection import Selection
 
 
-def read(selection: Selection, columns: Sequence[Column] = COLUMNS) -> Exports:
+def read(selection: Selection, columns: Sequence[Column], conversions: Conversions) -> Exports:
     """Accept or refuse each file; reads no row of a Parquet file.
 
     Args:
         selection: The files to open, each with its source.
         columns: The columns that are read.
+        conversions: The converted files of those that are not Parquet.
     """
     accepted: list[Export] = []
     refused: dict[File, ExportRefused] = {}
     for file in selection.files:
+        source = selection.sources[file.name]
         try:
             _refuse_unopened(file)
-            accepted.append(parquet.accept(file, selection.sources[file.name], columns))
+            if source.format is Format.PARQUET:
+                accepted.append(parquet.accept(file, source, columns))
+            else:
+                accepted.append(conversions.accept(file, source, columns))
         except ExportRefused as error:
             refused[file] = error
     return Exports(tuple(accepted), refused)

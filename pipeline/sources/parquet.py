@@ -6,16 +6,17 @@ of one name, or can't be read as Parquet.
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from pipeline.errors import ExportRefused
-from pipeline.model.columns import Column, ColumnMapping, Kind
-from pipeline.sources import footer
+from pipeline.model.columns import UNREADABLE, Column, ColumnMapping, Kind
+from pipeline.sources import footer, header
 from pipeline.sources.accepted import Export
 from pipeline.sources.exports import os_problem
+from pipeline.sources.formats.converted_file import note_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,21 +37,44 @@ def accept(file: File, source: SourceSettings, columns: Sequence[Column]) -> Exp
     Raises:
         ExportRefused: The file is refused.
     """
-    names = {column.name: source.columns.get(column.name, column.name) for column in columns}
+    names = header.names_of(source, columns)
     try:
         found = footer.read(file.for_arrow(), set(names.values()))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ExportRefused(file.name, _read_problem(file, error)) from error
-    _refuse_ambiguous(file, found, names)
+    header.refuse_ambiguous(file, found.names, names.values(), found.rows)
+    known = tuple(dict.fromkeys((*found.names, *found.columns)))
+    header.refuse_missing(file, known, names, columns, found.rows)
     stored = {
         column: found.columns[names[column.name]]
         for column in columns
-        if _is_there(file, found, names, column)
+        if names[column.name] in found.columns
     }
     for column, one in stored.items():
         _refuse_other_type(file, found, names, column, one)
     by_name = {column.name: theirs for column, theirs in stored.items()}
     return _export(file, found, by_name, source.categories)
+
+
+def accept_converted(
+    file: File, converted: File, source: SourceSettings, columns: Sequence[Column]
+) -> Export:
+    """Read the footer of the Parquet file to which a file was converted.
+
+    Args:
+        file: The file.
+        converted: The Parquet file, with our names of columns.
+        source: Its source, with the names of our categories in it.
+        columns: The columns that are read.
+
+    Raises:
+        pyarrow.ArrowException, OSError, ValueError: The Parquet file can't be read.
+    """
+    found = footer.read(converted.location, {*(column.name for column in columns), UNREADABLE})
+    note = note_of(found.notes)
+    stored = {name: found.columns[name] for name in (*note.columns, UNREADABLE)}
+    export = _export(file, found, stored, source.categories)
+    return replace(export, converted=converted, ignored=note.ignored)
 
 
 def _export(
@@ -80,53 +104,15 @@ def _export(
     )
 
 
-def _refuse_ambiguous(file: File, found: Footer, names: Mapping[str, str]) -> None:
-    """Refuse columns of one name, and columns of ours that differ from others in case only.
-
-    Engines would choose different ones of them.
-    """
-    counts = Counter(found.names)
-    twice = next((name for name, count in counts.items() if count > 1), None)
-    if twice is not None:
-        problem = f"it has {counts[twice]} columns named {twice}; keep one"
-        raise ExportRefused(file.name, problem, found.rows)
-    alike: dict[str, list[str]] = {}
-    for name in counts:
-        alike.setdefault(name.lower(), []).append(name)
-    for name in names.values():
-        same = alike.get(name.lower(), [])
-        if name in counts and len(same) > 1:
-            problem = f"columns {' and '.join(same)} differ in upper and lower case only; keep one"
-            raise ExportRefused(file.name, problem, found.rows)
-
-
-def _is_there(file: File, found: Footer, names: Mapping[str, str], column: Column) -> bool:
-    """Check that the file has the column; refuse the file if it lacks a required one."""
-    is_there = names[column.name] in found.columns
-    if column.required and not is_there:
-        problem = (
-            f"it lacks the required column {_shown(names, column)}; it has "
-            f"{', '.join(found.names) or 'none'}. Export the column, or name theirs in "
-            "[export.columns]"
-        )
-        raise ExportRefused(file.name, problem, found.rows)
-    return is_there
-
-
 def _refuse_other_type(
     file: File, found: Footer, names: Mapping[str, str], column: Column, theirs: StoredColumn
 ) -> None:
     if not _fits(column.kind, theirs.values.dtype):
         problem = (
-            f"column {_shown(names, column)} holds {theirs.values.described}, "
+            f"column {header.shown(names, column)} holds {theirs.values.described}, "
             f"not {column.kind.value}; export it as that"
         )
         raise ExportRefused(file.name, problem, found.rows)
-
-
-def _shown(names: Mapping[str, str], column: Column) -> str:
-    theirs = names[column.name]
-    return theirs if theirs == column.name else f"{theirs} (our {column.name})"
 
 
 def _is_id(dtype: pa.DataType) -> bool:

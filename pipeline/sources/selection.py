@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from wcmatch import glob
 
 from pipeline.model.states import Mode
-from pipeline.sources import dumps
+from pipeline.sources import dumps, formats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from pipeline.settings.sources import SourceSettings
     from pipeline.sources.exports import File
 
-_ENDING: Final = ".parquet"
-"""The ending of exports, in any case, where a pattern names none of its own."""
 _WILD: Final = frozenset("*?[]{}|")
 _FLAGS: Final = glob.GLOBSTAR | glob.BRACE | glob.FORCEUNIX | glob.CASE
 
@@ -119,7 +117,8 @@ def _matches(file: File, source: SourceSettings) -> bool:
     """
     if not glob.globmatch(file.name, source.files, flags=_FLAGS):
         return False
-    return file.is_folder or _names_ending(source.files) or file.name.lower().endswith(_ENDING)
+    has_ending = file.name.lower().endswith(formats.ENDINGS[source.format])
+    return file.is_folder or _names_ending(source.files) or has_ending
 
 
 def _names_ending(pattern: str) -> bool:

@@ -66,4 +66,4 @@ def run_context(
         locations.of(data, chosen.exports.location).check()  # before a catalog is created
     open_catalog = Catalog.open_read_only if read_only else Catalog.open
     with open_catalog(data) as catalog, progress.event_sink(reporter) as sink:
-        yield RunContext(data, chosen, catalog, now, sink)
+        yield RunContext(data, chosen, catalog, now, sink, writes=not read_only)

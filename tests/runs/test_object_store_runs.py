@@ -24,6 +24,7 @@ from tests.given import (
     DataFolder,
     blocking,
     computed,
+    conversions,
     outcomes_by_cell,
     people,
     row,
@@ -175,7 +176,7 @@ def test_a_store_that_goes_while_its_objects_are_read_refuses_none_of_them(
         location = locations.of(data, bucket.location)
         folder = bucket.folder(data, engine={"name": local_engine})
         files = location.list_files()
-        found = opening.read(selected(files), folder.settings.terms.columns)
+        found = opening.read(selected(files), folder.settings.terms.columns, conversions(data))
     with folder.context() as context, pytest.raises(UnreadableExports):
         context.engine().survey(ScanRequest(found.accepted, folder.settings.terms))
     with pytest.raises(ExportsUnreachable, match="the store can't be reached"):

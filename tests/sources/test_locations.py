@@ -11,9 +11,20 @@ from pyarrow import fs
 
 from pipeline.errors import ExportsMissing, ExportsUnreachable
 from pipeline.model import addresses
+from pipeline.model.columns import COLUMNS
 from pipeline.sources import checksums, locations, opening
 from pipeline.sources.arrow_file_systems import FileSystem
-from tests.given import CELL, DataFolder, cells, files_of, people, selected, settings, table
+from tests.given import (
+    CELL,
+    DataFolder,
+    cells,
+    conversions,
+    files_of,
+    people,
+    selected,
+    settings,
+    table,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +123,7 @@ def test_a_file_system_of_arrow_opens_files_for_footers_and_checksums(
     write(tmp_path, "a.parquet", 3, write_page_checksum=True)
     write(tmp_path, "two\nlines.parquet")
     (tmp_path / "root" / "exports" / "torn.parquet").write_bytes(b"torn")
-    found = opening.read(selected(arrow.list_files()))
+    found = opening.read(selected(arrow.list_files()), COLUMNS, conversions(tmp_path))
     assert {file.name for file in found.refused} == {"torn.parquet", "two\\nlines.parquet"}
     (accepted,) = found.accepted
     assert (accepted.rows, accepted.is_exact, accepted.is_native) == (3, True, False)

@@ -133,7 +133,7 @@ def _open(
     columns = [f"{_raw(export, ours)} AS {ours}" for ours in export.types]
     place = f"{list(group)}[file_index::BIGINT + 1] AS {FILE}"
     query = "SELECT {} FROM read_parquet($1, hive_partitioning = false, union_by_name = false)"
-    paths = [export.file.location.translate(_WILDCARDS) for export in group.values()]
+    paths = [export.parquet.location.translate(_WILDCARDS) for export in group.values()]
     selected = ", ".join([*columns, place, f"file_row_number AS {ROW}"])
     return connection.sql(query.format(selected), params=[paths])
 

@@ -204,7 +204,9 @@ class Cache:
 def _mark(export: Export) -> str:
     """Give what a batch depends on of a file: equal only where it would be read alike."""
     fingerprint = astuple(export.file.fingerprint)
-    return digest_of(export.file.name, fingerprint, export.rows, export.read_as)
+    return digest_of(
+        export.file.name, export.parquet.name, fingerprint, export.rows, export.read_as
+    )
 
 
 def _digest(terms: Terms) -> str:

@@ -176,7 +176,7 @@ def _files(group: Mapping[int, Split]) -> pl.LazyFrame:
     export = alike[0].export
     theirs = export.mapping.sources
     raw = pl.scan_parquet(
-        [part.export.file.location for part in alike],
+        [part.export.parquet.location for part in alike],
         schema=pl.Schema(pa.schema((theirs[ours], kind) for ours, kind in export.types.items())),
         extra_columns="ignore",
         cast_options=_CASTS,

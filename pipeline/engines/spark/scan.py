@@ -61,11 +61,14 @@ class Sources:
 
 
 def sources(exports: Sequence[Export], unreadable: Collection[Export] = ()) -> Sources:
-    """Divide exports; those that Spark has turned out not to read are for Arrow as well."""
+    """Divide exports; those that Spark has turned out not to read are for Arrow as well.
+
+    So are converted ones: the cluster may not see the cache of this machine.
+    """
     groups: dict[object, dict[int, Export]] = {}
     single: dict[int, Export] = {}
     for place, export in enumerate(exports):
-        if export in unreadable or not stored.is_readable(export):
+        if export in unreadable or export.converted or not stored.is_readable(export):
             single[place] = export
         else:
             groups.setdefault(export.read_as, {})[place] = export
@@ -126,7 +129,7 @@ def _read(spark: SparkSession, exports: Iterable[Export], **options: str) -> Dat
 
 def _absolute(export: Export) -> str:
     """Give a file's address without a scheme for paths of this machine."""
-    location = export.file.location
+    location = export.parquet.location
     if "://" in location:
         return location
     path = Path(location).absolute()

@@ -1,0 +1,292 @@
+"""Text files whose values are separated by a sign, as RFC 4180 describes them and as they come.
+
+A row with more or fewer cells than the header is torn: no cell of it is certain. It is read where
+all cells beyond the header are empty, or none of those that it lacks is ours, because spreadsheet
+programs add and leave out separators at the ends of rows. Rows without any value are skipped.
+
+A quote that is not closed makes one cell of several rows. A file with such a cell is refused,
+because the rows in it would be lost without notice.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from pipeline.errors import ExportRefused
+from pipeline.settings.formats import CsvSettings
+from pipeline.sources import header
+from pipeline.sources.formats.cells import TORN, Block, is_unreadable
+from pipeline.sources.formats.converted_file import SOURCE_ROW
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from pipeline.model.columns import Column
+    from pipeline.settings import SourceSettings
+    from pipeline.sources.exports import File, Readable
+
+_BLOCK: Final = 4 * 2**20
+"""Bytes of text that are read at a time; also the most that one row may have."""
+_PIECE: Final = 2**17
+"""Bytes that are decoded at a time: what fits into a processor's cache takes half the time."""
+_HEAD: Final = 2**20
+"""Bytes in which the header must be."""
+_LOST: Final = "\ufffd"
+"""The sign in the place of bytes that are no text in the encoding."""
+_LINE_BREAK: Final = r"[\r\n]"
+
+
+def read(
+    file: File, opened: Readable, source: SourceSettings, columns: Sequence[Column]
+) -> Iterator[Block]:
+    """Read the cells of a file, some megabytes at a time; at least one block.
+
+    Args:
+        file: The file.
+        opened: The same, open at its beginning.
+        source: Its source.
+        columns: Our columns.
+
+    Raises:
+        ExportRefused: It lacks a column, or has a quote that is not closed.
+        OSError: It can't be read.
+    """
+    options = source.csv or CsvSettings()
+    text = _Text(opened, options.encoding)
+    theirs = header.names_of(source, columns)
+    try:
+        table = _open(file, text, options, theirs, columns)
+        yield table.block(pl.DataFrame(schema=table.schema))
+        yield from table.blocks()
+    except (csv.Error, pa.ArrowInvalid) as error:
+        problem = (
+            f"it can't be read as CSV ({str(error).splitlines()[0]}); look for a quote that is not "
+            "closed, and export it again"
+        )
+        raise ExportRefused(file.name, problem) from error
+
+
+class _Text(io.RawIOBase):
+    """A file as UTF-8, whatever its encoding; bytes that are no text in it become `_LOST`."""
+
+    def __init__(self, opened: Readable, encoding: str) -> None:
+        super().__init__()
+        # The mark that a file begins with UTF-8 is no part of the first name.
+        is_utf_8 = codecs.lookup(encoding).name == "utf-8"
+        decoder = codecs.getincrementaldecoder("utf-8-sig" if is_utf_8 else encoding)
+        self._opened, self._decoder = opened, decoder(errors="replace")
+        self._waiting = b""
+        self._is_at_end = False
+        self.has_quotes = self.has_lost = False
+        """Whether any quote, and any `_LOST`, has been read so far."""
+
+    def readable(self) -> bool:
+        """Return that it can be read, as Arrow asks."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read up to this many bytes of UTF-8; fewer only at the end."""
+        pieces, length = [self._waiting], len(self._waiting)
+        while length < size and not self._is_at_end:
+            content = self._opened.read(_PIECE)
+            self._is_at_end = not content
+            decoded = self._decoder.decode(content, final=self._is_at_end)
+            pieces.append(decoded.encode("utf-8", "replace"))
+            length += len(pieces[-1])
+        joined = b"".join(pieces)
+        given, self._waiting = joined[:size], joined[size:]
+        self.has_quotes = self.has_quotes or b'"' in given
+        self.has_lost = self.has_lost or _LOST.encode() in given
+        return given
+
+    def unread(self, content: bytes) -> None:
+        """Give back what has been read."""
+        self._waiting = content + self._waiting
+
+
+def _open(
+    file: File,
+    text: _Text,
+    options: CsvSettings,
+    theirs: Mapping[str, str],
+    columns: Sequence[Column],
+) -> _Table:
+    """Read the header, and find our columns in it; `text` is then at the first row."""
+    content = text.read(_HEAD)
+    head = content.decode("utf-8", "ignore")  # the last sign may be cut
+    lines = io.StringIO(head, newline="").readlines()
+    records = csv.reader(lines, delimiter=options.delimiter)
+    names: list[str] = []
+    for _ in range(options.header_row):
+        record = next(records, None)
+        if record is None:
+            problem = f"it ends before row {options.header_row}, where its header should be"
+            raise ExportRefused(file.name, problem if content else "it is empty; export it again")
+        names = [name.strip() for name in record]
+    text.unread(content[len("".join(lines[: records.line_num]).encode()) :])
+    width = len(names)
+    while names and not names[-1]:
+        names.pop()
+    if len(names) == 1:
+        problem = (
+            f"its header has one column only, {names[0][:100]!r}; set the delimiter and the "
+            "header_row with which it is written"
+        )
+        raise ExportRefused(file.name, problem)
+    named = [name for name in names if name]
+    header.refuse_ambiguous(file, named, theirs.values())
+    header.refuse_missing(file, named, theirs, columns)
+    first = next(records, [])
+    if len(names) <= len(first) and not any(first[len(names) :]):
+        width = len(
+            first
+        )  # rows may end with a separator that the header does not have, or lack it
+    positions = {ours: names.index(name) for ours, name in theirs.items() if name in names}
+    return _Table(file, text, options, named, width, positions)
+
+
+@dataclass
+class _Table:
+    """The rows of a file below its header."""
+
+    file: File
+    text: _Text
+    options: CsvSettings
+    names: Sequence[str]
+    width: int
+    """The number of cells that rows have."""
+    positions: Mapping[str, int]
+    """The position of each of our columns that the file has, from 0."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Read the rows; those that are torn follow the others of their block."""
+        torn: list[arrow_csv.InvalidRow] = []
+
+        def note(row: arrow_csv.InvalidRow) -> str:
+            torn.append(row)
+            return "skip"
+
+        names = [str(place) for place in range(self.width)]
+        options = {
+            "read_options": arrow_csv.ReadOptions(
+                use_threads=False,  # only then are torn rows numbered
+                block_size=_BLOCK,
+                column_names=names,
+            ),
+            "parse_options": arrow_csv.ParseOptions(
+                delimiter=self._sign,
+                newlines_in_values=True,
+                ignore_empty_lines=False,  # people count them, too
+                invalid_row_handler=note,
+            ),
+            "convert_options": arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
+        }
+        if not (start := self.text.read(1)):
+            return  # Arrow takes a file without rows for an error
+        self.text.unread(start)
+        whole = read = 0
+        with arrow_csv.open_csv(pa.PythonFile(self.text, "r"), **options) as batches:
+            for batch in batches:
+                torn_before = np.array([row.number for row in torn], dtype=np.int64)
+                rows = _numbers(whole, batch.num_rows, torn_before)
+                whole += batch.num_rows
+                yield self._block_of(pl.DataFrame(batch), rows)
+                yield from self._torn(torn[read:])
+                read = len(torn)
+        yield from self._torn(torn[read:])
+
+    def _block_of(self, cells: pl.DataFrame, rows: NDArray[np.int64]) -> Block:
+        if self.text.has_quotes:
+            self._refuse_open_quote(cells, rows)
+        numbered = cells.with_columns(pl.Series(SOURCE_ROW, rows + self.options.header_row))
+        first = cells.to_series(next(iter(self.positions.values())))
+        if (first == "").any():
+            numbered = numbered.filter(pl.any_horizontal(pl.col(cells.columns) != ""))
+        return self.block(numbered)
+
+    def block(self, cells: pl.DataFrame) -> Block:
+        """Select our columns from the cells of all, with their numbers of rows."""
+        found = {ours: pl.col(str(place)) for ours, place in self.positions.items()}
+        if self.text.has_lost:
+            is_lost = [one.str.contains(_LOST, literal=True) for one in found.values()]
+            found |= dict(zip(map(is_unreadable, list(found)), is_lost, strict=True))
+        return Block(self.names, cells.select(SOURCE_ROW, **found))
+
+    def _refuse_open_quote(self, cells: pl.DataFrame, rows: NDArray[np.int64]) -> None:
+        """Refuse a cell with several lines and as many separators as a row has."""
+        sign = self._sign
+        for column in cells.get_columns():
+            several = column.str.contains(_LINE_BREAK)
+            if several.any():
+                separators = column.filter(several).str.count_matches(sign, literal=True)
+                found = rows[several.to_numpy()][(separators >= self.width - 1).to_numpy()]
+                if len(found):
+                    raise self._open_quote(int(found[0]))
+
+    def _open_quote(self, number: int) -> ExportRefused:
+        problem = (
+            f"row {number + self.options.header_row} has a quote that is not closed, so that "
+            "several rows are one value; close or remove the quote, and export it again"
+        )
+        return ExportRefused(self.file.name, problem)
+
+    def _torn(self, rows: Sequence[arrow_csv.InvalidRow]) -> Iterator[Block]:
+        """Read the rows that have more or fewer cells than the header."""
+        read: dict[int, list[str]] = {}
+        torn: list[int] = []
+        for row in rows:
+            cells = next(csv.reader(io.StringIO(row.text, newline=""), delimiter=self._sign), [])
+            several = [cell for cell in cells if "\n" in cell.strip() or "\r" in cell.strip()]
+            if any(cell.count(self._sign) >= self.width - 1 for cell in several):
+                raise self._open_quote(row.number)
+            is_read = len(cells) > max(self.positions.values()) and not any(cells[self.width :])
+            if is_read:
+                read[row.number] = cells
+            else:
+                torn.append(row.number)
+        if read:
+            width = max(self.positions.values()) + 1
+            found = pl.DataFrame(
+                [[number + self.options.header_row, *of[:width]] for number, of in read.items()],
+                schema=dict(islice(self.schema.items(), width + 1)),
+                orient="row",
+            )
+            yield self.block(found)
+        if torn:
+            numbers = [number + self.options.header_row for number in torn]
+            yield Block(self.names, pl.DataFrame({SOURCE_ROW: numbers, TORN: True}))
+
+    @property
+    def schema(self) -> Mapping[str, pl.DataType]:
+        """The number of a row, and the cells of all columns by position."""
+        return {SOURCE_ROW: pl.Int64(), **{str(n): pl.String() for n in range(self.width)}}
+
+    @property
+    def _sign(self) -> str:
+        return self.options.delimiter
+
+
+def _numbers(before: int, rows: int, torn: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number whole rows, from 1, by the numbers of the torn ones that lie between them.
+
+    Args:
+        before: Whole rows before these.
+        rows: The number of these.
+        torn: The numbers of torn rows, rising; at least all that lie before the last of these.
+    """
+    nth = np.arange(before + 1, before + rows + 1, dtype=np.int64)
+    return nth + np.searchsorted(torn - np.arange(len(torn)), nth, side="right")
