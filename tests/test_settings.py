@@ -14,7 +14,7 @@ from pipeline.errors import InvalidSetting
 if TYPE_CHECKING:
     from pipeline.settings import Settings
 
-NO_MAPPING: dict[str, dict[str, str]] = {"columns": {}, "categories": {}}
+PARQUET = {"mode": "log", "format": "parquet", "columns": {}, "categories": {}}
 EVERYTHING = """
 timezone = "Europe/Stockholm"
 periods = ["quarter", "year"]
@@ -90,9 +90,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         },
         "exports": {"location": "exports"},
         "export": {"columns": {}, "categories": {}},
-        "sources": (
-            {"name": "exports", "files": "**", "mode": "log", "format": "parquet", **NO_MAPPING},
-        ),
+        "sources": ({"name": "exports", "files": "**", **PARQUET},),
         "guard": {"most_fall": 0.1, "most_silent_days": None},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
@@ -119,10 +117,10 @@ def test_every_line_is_read(data: Path) -> None:
         },
         "sources": (
             {
+                **PARQUET,
                 "name": "members",
                 "files": "members/**",
                 "mode": "dump",
-                "format": "parquet",
                 "columns": {"hours": "Timer"},
                 "categories": {"Klubb": "ungdom"},
             },
