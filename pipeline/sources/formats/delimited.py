@@ -41,6 +41,8 @@ _BLOCK: Final = 4 * 2**20
 """Bytes of text that are read at a time; also the most that one row may have."""
 _PIECE: Final = 2**17
 """Bytes that are decoded at a time: what fits into a processor's cache takes half the time."""
+_WIDEST: Final = 3
+"""The most bytes of UTF-8 for one byte of another encoding."""
 _HEAD: Final = 2**20
 """Bytes in which the header must be."""
 _LOST: Final = "\ufffd"
@@ -83,12 +85,12 @@ class _Text(io.RawIOBase):
 
     def __init__(self, opened: Readable, encoding: str) -> None:
         super().__init__()
-        # The mark that a file begins with UTF-8 is no part of the first name.
-        is_utf_8 = codecs.lookup(encoding).name == "utf-8"
-        decoder = codecs.getincrementaldecoder("utf-8-sig" if is_utf_8 else encoding)
+        name = codecs.lookup(encoding).name
+        self._is_utf_8 = name in {"utf-8", "utf-8-sig"}
+        decoder = codecs.getincrementaldecoder("utf-8" if self._is_utf_8 else encoding)
         self._opened, self._decoder = opened, decoder(errors="replace")
         self._waiting = b""
-        self._is_at_end = False
+        self._is_at_begin, self._is_at_end = True, False
         self.has_quotes = self.has_lost = False
         """Whether any quote, and any `_LOST`, has been read so far."""
 
@@ -97,19 +99,32 @@ class _Text(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Read up to this many bytes of UTF-8; fewer only at the end."""
-        pieces, length = [self._waiting], len(self._waiting)
-        while length < size and not self._is_at_end:
-            content = self._opened.read(_PIECE)
-            self._is_at_end = not content
-            decoded = self._decoder.decode(content, final=self._is_at_end)
-            pieces.append(decoded.encode("utf-8", "replace"))
-            length += len(pieces[-1])
-        joined = b"".join(pieces)
-        given, self._waiting = joined[:size], joined[size:]
+        """Read up to this many bytes of UTF-8, or one piece; none only at the end."""
+        if self._waiting:
+            given, self._waiting = self._waiting[:size], self._waiting[size:]
+            return given
+        pieces: list[bytes] = []
+        left = size
+        while not self._is_at_end and (left >= _PIECE * _WIDEST or left == size):
+            pieces.append(self._transcoded(self._opened.read(_PIECE)))
+            left -= len(pieces[-1])
+        given = b"".join(pieces)
         self.has_quotes = self.has_quotes or b'"' in given
-        self.has_lost = self.has_lost or _LOST.encode() in given
         return given
+
+    def _transcoded(self, content: bytes) -> bytes:
+        """Write bytes as UTF-8; no bytes are the end of the file."""
+        self._is_at_end = not content
+        if self._is_at_begin and self._is_utf_8:
+            content = content.removeprefix(codecs.BOM_UTF8)  # no part of the first name
+        self._is_at_begin = False
+        cut_off, _ = self._decoder.getstate()
+        text = self._decoder.decode(content, final=self._is_at_end)
+        self.has_lost = self.has_lost or _LOST in text
+        if self._is_utf_8 and _LOST not in text:
+            cut_off_now, _ = self._decoder.getstate()
+            return (cut_off + content).removesuffix(cut_off_now)
+        return text.encode("utf-8", "replace")
 
     def unread(self, content: bytes) -> None:
         """Give back what has been read."""
@@ -195,7 +210,7 @@ class _Table:
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
         }
-        if not (start := self.text.read(1)):
+        if not (start := self.text.read(_BLOCK)):
             return  # Arrow takes a file without rows for an error
         self.text.unread(start)
         whole = read = 0

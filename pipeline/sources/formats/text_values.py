@@ -38,6 +38,7 @@ _ISO_8601: Final = (
 _ZONE: Final = "%#z"
 _AS_THEY_ARE: Final = (Kind.ID, Kind.TEXT)
 """The kinds of column whose texts are values already; spaces are a part of them."""
+_NO: Final = pl.lit(value=False)
 _TYPES: Final = {
     Kind.ID: pl.String(),
     Kind.TEXT: pl.String(),
@@ -89,51 +90,63 @@ class _Reading:
             cells: The cells as a block has them.
             in_all_ways: Read texts in every way that is allowed; otherwise in the first one.
         """
-        there = [column for column in self.columns if column.name in cells.columns]
-        given = [self._is_given(one.name, cells.columns).alias(_given(one.name)) for one in there]
-        values = [self._value(one, cells.columns, in_all_ways=in_all_ways) for one in self.columns]
-        torn = [TORN] if TORN in cells.columns else []
+        found = [one for one in self.columns if one.name in cells.columns]
+        flags = [pl.col(TORN)] if TORN in cells.columns else []
+        marks = [self._mark(one, cells.columns).alias(_mark(one.name)) for one in found]
+        lost = {one.name: self._is_lost(one) for one in found}
         nothing = pl.lit(None, pl.String)
-        lost = {one.name: pl.col(_given(one.name)) & pl.col(one.name).is_null() for one in there}
         names = [pl.when(one).then(pl.lit(self.names[ours])) for ours, one in lost.items()]
         named = pl.concat_str([*names, nothing], separator=", ", ignore_nulls=True)
         return (
             cells.lazy()
-            .select(*values, *given, *torn, SOURCE_ROW)
+            .select(
+                *(self._value(one, cells.columns, in_all_ways=in_all_ways) for one in self.columns),
+                *marks,
+                *flags,
+                SOURCE_ROW,
+            )
             .select(
                 *(column.name for column in self.columns),
-                pl.any_horizontal(*lost.values(), *torn).alias(UNREADABLE),
+                pl.any_horizontal(*lost.values(), *flags).alias(UNREADABLE),
                 SOURCE_ROW,
                 pl.when(named != "").then(named).alias(SOURCE_COLUMNS),
             )
             .collect()
         )
 
-    def _text(self, ours: str) -> pl.Expr:
-        """Select the texts of a column that mean something."""
-        text = pl.col(ours)
-        return pl.when(~text.is_in(list(self.options.null))).then(text)
+    def _mark(self, column: Column, there: Collection[str]) -> pl.Expr:
+        """Mark rows that have something in a column; of texts, those that can't be read."""
+        ours = column.name
+        of_other_type = pl.col(is_unreadable(ours)) if is_unreadable(ours) in there else _NO
+        if column.kind in _AS_THEY_ARE:
+            return of_other_type
+        has_value = pl.col(value_of(ours)).is_not_null() if value_of(ours) in there else _NO
+        return self._is_given(ours) | has_value | of_other_type
 
-    def _is_given(self, ours: str, there: Collection[str]) -> pl.Expr:
-        """Return whether a row has anything in this column."""
-        given = [self._text(ours).is_not_null()]
-        given += [pl.col(value_of(ours)).is_not_null()] if value_of(ours) in there else []
-        given += [pl.col(is_unreadable(ours))] if is_unreadable(ours) in there else []
-        return pl.any_horizontal(given)
+    def _is_lost(self, column: Column) -> pl.Expr:
+        """Return whether a row has something in a column that could not be read."""
+        mark = pl.col(_mark(column.name))
+        return mark if column.kind in _AS_THEY_ARE else mark & pl.col(column.name).is_null()
+
+    def _is_given(self, ours: str) -> pl.Expr:
+        """Return whether a row has a text in a column that means something."""
+        text = pl.col(ours)
+        return (text.is_not_null() & ~text.is_in(list(self.options.null))).fill_null(value=False)
 
     def _value(self, column: Column, there: Collection[str], *, in_all_ways: bool) -> pl.Expr:
         """Read the cells of a column; those that can't be read are null."""
         ours, kind = column.name, column.kind
         if ours not in there:
             return pl.lit(None, _TYPES[kind]).alias(ours)
-        text = self._text(ours)
+        text, is_read = pl.col(ours), self._is_given(ours)
         if is_unreadable(ours) in there:
-            text = pl.when(~pl.col(is_unreadable(ours))).then(text)
-        ways = self._ways(kind, text)
+            is_read &= ~pl.col(is_unreadable(ours))
+        ways = [text]
         if kind not in _AS_THEY_ARE:
-            ways += self._ways(kind, text.str.strip_chars())
+            ways = [*self._ways(kind, text), *self._ways(kind, text.str.strip_chars())]
+        read = pl.when(is_read).then(pl.coalesce(ways if in_all_ways else ways[:1]))
         known = [self._known(ours, kind)] if value_of(ours) in there else []
-        return pl.coalesce(*known, *(ways if in_all_ways else ways[:1])).alias(ours)
+        return pl.coalesce(*known, read).alias(ours)
 
     def _ways(self, kind: Kind, text: pl.Expr) -> list[pl.Expr]:
         """List the ways to read texts as values of a kind, the most likely first."""
@@ -145,7 +158,7 @@ class _Reading:
             case Kind.FLAG:
                 return [self._flag(text)]
             case _:
-                return [text]
+                return []
 
     @property
     def _formats(self) -> Sequence[str]:
@@ -187,5 +200,5 @@ class _Reading:
         return pl.when(is_true).then(True).when(is_false).then(False)  # noqa: FBT003
 
 
-def _given(ours: str) -> str:
-    return f"{ours}\0given"
+def _mark(ours: str) -> str:
+    return f"{ours}\0mark"
