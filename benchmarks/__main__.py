@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks import nightly_runs, publishing, reads, report, results_page, starting
+from benchmarks import conversions, nightly_runs, publishing, reads, report, results_page, starting
 from benchmarks.measure import Cost
 from benchmarks.nightly_runs import Bench, Sample
 from benchmarks.report import Results
@@ -20,6 +20,7 @@ ROWS: Final = 20_000_000
 SIZES: Final = (2_000_000, ROWS, 60_000_000)
 SHARES: Final = (1, 5, 12, 25)
 SHAPES: Final = (Sample(ROWS, files=2500), Sample(ROWS, organisations=5), Sample(ROWS, 5000))
+CONVERTED: Final = 1_000_000
 PUBLISHED: Final = 10_000
 
 
@@ -86,6 +87,7 @@ def _measured(bench: Bench, given: argparse.Namespace) -> Mapping[str, Callable[
         "shares": lambda: nightly_runs.over_share(bench, sample, SHARES),
         "sizes": lambda: {rows: nightly_runs.first(bench, scaled(Sample(rows))) for rows in SIZES},
         "shapes": of_shapes,
+        "conversions": lambda: conversions.compare(bench, scaled(Sample(CONVERTED, files=1))),
         "publishing": lambda: publishing.seconds(bench.folder, PUBLISHED),
         "starting": lambda: starting.compare(bench),
         # More rounds, for each is a few seconds only.
