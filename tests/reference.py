@@ -28,7 +28,6 @@ NANOSECONDS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 ORGANISATION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 COUNTED: Final = "counted"
 REASONS: Final = (
-    "unreadable_value",
     "missing_org_id",
     "missing_activity_id",
     "missing_participant_id",
