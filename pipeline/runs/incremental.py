@@ -55,9 +55,8 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         record = _record(context, beginning, inputs, found)
         # Not what was retired since the plan was made: that is still gone.
         listed = {file.name for file in inputs.selection.exports}
-        declarations.unretire(
-            context.catalog, declarations.retired(context.catalog).keys() & listed
-        )
+        back = declarations.retired(context.catalog).keys() & listed
+        declarations.end_retirements(context.catalog, back)
         nightly_record.write(context.catalog, record)
         context.conversions().prune(inputs.exports.accepted)
         return NightlyResult(

@@ -115,6 +115,9 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
     unchanged = plan.with_action(Action.LEAVE, Action.RETAIN)
     numbers = [one.entry.number for one in unchanged if one.entry is not None]
     context.catalog.confirm(numbers, inputs_digest)
+    # With its rows back, a snapshot has no fall any more that was accepted.
+    left = [one.entry.number for one in plan.with_action(Action.LEAVE) if one.entry is not None]
+    declarations.unaccept(context.catalog, left)
     ended = [
         result(one.entry, _OUTCOMES[one.action], one.reason, one.entry.version, one.problem)
         for one in plan.decisions

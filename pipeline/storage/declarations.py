@@ -67,11 +67,16 @@ def unretire(catalog: Database, names: Collection[str]) -> None:
     """Take such declarations back."""
     if names:
         with catalog.transaction():
-            catalog.execute(
-                "DELETE FROM retired_exports WHERE name IN (SELECT value FROM json_each(?))",
-                (json_of(names),),
-            )
+            end_retirements(catalog, names)
             nightly_record.void(catalog)
+
+
+def end_retirements(catalog: Database, names: Collection[str]) -> None:
+    """End such declarations, because a nightly run has found the exports again."""
+    catalog.execute(
+        "DELETE FROM retired_exports WHERE name IN (SELECT value FROM json_each(?))",
+        (json_of(names),),
+    )
 
 
 def accepted(catalog: Database) -> Mapping[int, AcceptedFall]:

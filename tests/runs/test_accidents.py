@@ -262,6 +262,17 @@ def test_an_accepted_fall_is_counted_once_although_rows_come_meanwhile(
     assert blocked(two_files) == [(Reason.SHRUNK, ("main.parquet",), 76, 36)]
 
 
+def test_an_acceptance_ends_when_the_rows_are_back(two_files: DataFolder) -> None:
+    content = path_of(two_files, "main.parquet").read_bytes()
+    rewrite(two_files, "main.parquet", 50)
+    assert blocked(two_files)
+    accept(two_files)
+    path_of(two_files, "main.parquet").write_bytes(content)
+    assert blocked(two_files) == []
+    rewrite(two_files, "main.parquet", 50)
+    assert blocked(two_files) == [(Reason.SHRUNK, ("main.parquet",), 125, 75)]
+
+
 def test_a_retracted_export_is_counted_without(two_files: DataFolder) -> None:
     path_of(two_files, "corrections.parquet").unlink()
     assert blocked(two_files)
@@ -280,6 +291,20 @@ def test_an_export_deleted_by_law_leaves_numbers_for_good(two_files: DataFolder)
         run_cells(context, [periods.parse("rp-2024-q4")], ["org-1"], force=True)
     assert participations(two_files) == 101
     assert blocked(two_files) == []
+
+
+def test_a_retirement_ends_when_the_export_is_back_and_the_next_nightly_run_finds_no_change(
+    two_files: DataFolder,
+) -> None:
+    content = path_of(two_files, "corrections.parquet").read_bytes()
+    path_of(two_files, "corrections.parquet").unlink()
+    retire(two_files, "corrections.parquet", Retirement.KEEP)
+    two_files.nightly()
+    path_of(two_files, "corrections.parquet").write_bytes(content)
+    assert two_files.nightly().changed
+    assert not two_files.nightly().changed
+    path_of(two_files, "corrections.parquet").unlink()
+    assert blocked(two_files) == [(Reason.GONE, ("corrections.parquet",), 125, 100)]
 
 
 def test_a_forced_run_counts_in_spite_of_a_block(two_files: DataFolder) -> None:
