@@ -270,6 +270,7 @@ def _merged(
         name: tuple(sorted({copies.get(heir, heir) for heir in of}))
         for name, of in record.merged.items()
         if all(copies.get(heir, heir) in checksums for heir in of)
+        and (name in before or name not in checksums)  # one that is back has its rows itself
     }
     if former and _total(former.values()) == _total(latter.values()):
         return kept | dict.fromkeys(former, tuple(sorted(latter)))

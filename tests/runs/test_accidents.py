@@ -139,6 +139,24 @@ def test_exports_may_be_merged_into_one(two_files: DataFolder) -> None:
     assert blocked(two_files) == [(Reason.SHRUNK, ("merged.parquet",), 125, 60)]
 
 
+def test_exports_may_be_put_back_next_to_the_one_into_which_they_were_merged(
+    folder: DataFolder,
+) -> None:
+    first, other = people(30), [row(participant_id=f"q{number}") for number in range(30)]
+    paths = [folder.export(first, "a.parquet"), folder.export(other, "b.parquet")]
+    folder.nightly()
+    for path in paths:
+        path.unlink()
+    folder.export([*first, *other], "merged.parquet")
+    assert blocked(folder) == []
+    folder.export(first, "a.parquet")
+    folder.export(other, "b.parquet")
+    assert blocked(folder) == []
+    folder.export([row(participant_id="new")], "new.parquet")
+    assert blocked(folder) == []
+    assert participations(folder) == 61
+
+
 def test_times_of_files_that_go_back_change_nothing(two_files: DataFolder) -> None:
     os.utime(path_of(two_files, "main.parquet"), (1, 1))
     assert blocked(two_files) == []
