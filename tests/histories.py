@@ -226,8 +226,12 @@ class Model:
         return bool(self.kept.intersection(self.published[cell].rows))
 
     def most_lost(self, cell: CellKey, now: Counted, files: Mapping[str, Content]) -> float:
-        """Give the most rows that exports took of a cell, whatever became of their names."""
-        before, lost = self.published[cell], 0.0
+        """Give the most rows that exports took of a cell, by any of their names."""
+        bases = (self.published[cell], self.versions[cell])
+        return max(self._most_lost(before, now, files) for before in bases)
+
+    def _most_lost(self, before: Counted, now: Counted, files: Mapping[str, Content]) -> float:
+        lost = 0.0
         for name, rows in before.rows.items():
             if name in counting(files):
                 lost += max(0, rows - now.rows.get(name, 0))

@@ -282,8 +282,8 @@ def as_dictionary(numbers: Any) -> dict[str, int]:
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=30,
-    stateful_step_count=16,
+    max_examples=25,
+    stateful_step_count=14,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink a history takes minutes
     report_multiple_bugs=False,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
