@@ -117,7 +117,7 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
     context.catalog.confirm(numbers, inputs_digest)
     # With its rows back, a snapshot has no fall any more that was accepted.
     left = [one.entry.number for one in plan.with_action(Action.LEAVE) if one.entry is not None]
-    declarations.unaccept(context.catalog, left)
+    declarations.end_accepted(context.catalog, left)
     ended = [
         result(one.entry, _OUTCOMES[one.action], one.reason, one.entry.version, one.problem)
         for one in plan.decisions

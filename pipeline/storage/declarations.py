@@ -108,7 +108,7 @@ def unaccept(catalog: Database, numbers: Collection[int]) -> None:
 
 
 def end_accepted(catalog: Database, numbers: Collection[int]) -> None:
-    """End such declarations, because a version of each snapshot is published."""
+    """End such declarations, because each snapshot has a new version, or its rows back."""
     catalog.execute(
         "DELETE FROM accepted_falls WHERE number IN (SELECT value FROM json_each(?))",
         (json_of(numbers),),
