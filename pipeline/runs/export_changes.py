@@ -97,9 +97,8 @@ def recorded(
         published: The snapshots as the run found them.
     """
     named = {name for one in published.values() for name in one.exports or ()}
+    needed = {*named, *changes.organisations_of_gone}
     absent = {**last.gone, **last.files}
-    known_as = {**changes.former_names, **changes.copies}
-    needed = {*named, *known_as.values(), *changes.organisations_of_gone}
     return msgspec.structs.replace(
         record,
         gone={
@@ -107,8 +106,6 @@ def recorded(
             for name, file in absent.items()
             if name not in record.files and name in needed
         },
-        copies={name: heir for name, heir in known_as.items() if name in named},
-        merged={name: tuple(of) for name, of in changes.merged.items() if name in named},
     )
 
 
@@ -136,7 +133,7 @@ def find(
         sources: The sources of the settings.
     """
     absent = gone(record, selection)
-    copies = _copies(record, absent, checksums)
+    copies = _copies(absent, checksums)
     listed = {file.name for file in selection.exports}
     still_retired = {name: one for name, one in retired.items() if name not in listed}
     former = {**absent, **_set_aside(record, selection)}
@@ -150,8 +147,10 @@ def find(
     present = checksums.keys() - outdated.keys()
     replaced = _replaced(former, selection, present, sources)
     merged = _merged(record, missing.keys() - replaced.keys(), checksums, copies)
-    renamed = {
-        name: heir for name, heir in record.copies.items() if name not in copies and heir in absent
+    rewritten = {
+        name
+        for name, checksum in checksums.items()
+        if name in record.files and record.files[name].checksum != checksum
     }
     explained = {*copies, *replaced, *merged, *still_retired}
     return ExportChanges(
@@ -161,7 +160,7 @@ def find(
         replaced,
         still_retired,
         {name: file.organisations for name, file in absent.items() if name not in explained},
-        renamed,
+        {*former, *rewritten},
         outdated,
     )
 
@@ -204,21 +203,14 @@ def _newer_dumps(
     return found
 
 
-def _copies(
-    record: NightlyRecord, absent: Mapping[str, FileRecord], checksums: Mapping[str, str]
-) -> dict[str, str]:
-    """Find, for each absent export, one that has its rows; or had them when it was found so."""
+def _copies(absent: Mapping[str, FileRecord], checksums: Mapping[str, str]) -> dict[str, str]:
+    """Find, for each absent export, one that has its rows."""
     by_checksum = {checksum: name for name, checksum in checksums.items() if checksum}
-    found = {
+    return {
         name: by_checksum[file.checksum]
         for name, file in absent.items()
         if file.checksum is not None and file.checksum in by_checksum
     }
-    for name, heir in record.copies.items():
-        later = found.get(heir, heir)
-        if name in absent and name not in found and later in checksums:
-            found[name] = later
-    return found
 
 
 def _set_aside(record: NightlyRecord, selection: Selection) -> Mapping[str, FileRecord]:
@@ -254,7 +246,7 @@ def _merged(
     They are all that are gone or were written again, and all that are new or were written again.
     """
     before = {name: file.checksum for name, file in record.files.items()}
-    former = {name: before.get(name) for name in unexplained}
+    former = {name: before[name] for name in unexplained if name in before}
     former |= {
         name: before[name]
         for name, checksum in checksums.items()
@@ -266,15 +258,9 @@ def _merged(
         for name, checksum in checksums.items()
         if name in former or (name not in before and name not in heirs)
     }
-    kept = {
-        name: tuple(sorted({copies.get(heir, heir) for heir in of}))
-        for name, of in record.merged.items()
-        if all(copies.get(heir, heir) in checksums for heir in of)
-        and (name in before or name not in checksums)  # one that is back has its rows itself
-    }
     if former and _total(former.values()) == _total(latter.values()):
-        return kept | dict.fromkeys(former, tuple(sorted(latter)))
-    return kept
+        return dict.fromkeys(former, tuple(sorted(latter)))
+    return {}
 
 
 def _total(checksums: Iterable[str | None]) -> tuple[int, int] | None:

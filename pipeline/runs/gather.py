@@ -11,7 +11,7 @@ from pipeline.errors import ExportsChanged, LedgerBroken
 from pipeline.model.ledger import QUARANTINED
 from pipeline.runs.plan import Published, cell_of
 from pipeline.sources import opening
-from pipeline.storage import version_files
+from pipeline.storage import followed_exports, version_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -186,14 +186,18 @@ def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:
 
 def find_published(context: RunContext, entries: Iterable[Entry]) -> dict[Cell, Published]:
     """Look at the version files of these snapshots."""
-    return {cell_of(entry): _published(context, entry) for entry in entries}
+    followed = followed_exports.read(context.catalog)
+    return {cell_of(entry): _published(context, entry, followed) for entry in entries}
 
 
-def _published(context: RunContext, entry: Entry) -> Published:
+def _published(
+    context: RunContext, entry: Entry, followed: Mapping[int, Mapping[str, int]]
+) -> Published:
     if not entry.version:
         return Published(entry)
     state, version = version_files.examine(context.data, entry.number, entry.version)
     if version is None:
         return Published(entry, state)
     left_out = {line: rows for line in QUARANTINED if (rows := version.ledger.get(line))}
-    return Published(entry, state, version.exports, left_out or None)
+    exports = followed.get(entry.number, version.exports)
+    return Published(entry, state, exports, left_out or None)

@@ -39,16 +39,16 @@ class ExportChanges:
     organisations_of_gone: Mapping[str, Collection[str]] = field(default_factory=dict)
     """By an export that is gone and not retired, the organisations that it named."""
 
-    former_names: Mapping[str, str] = field(default_factory=dict)
-    """By a former name of an export that is gone, its last one."""
+    moved: Collection[str] = ()
+    """The exports that are gone, set aside or written again: their rows may be in others now."""
     outdated: Mapping[str, str] = field(default_factory=dict)
     """By an export of an older dump, one of the newer dump that is gone."""
     empty: Collection[str] = ()
     """The exports that are read and have no row at all."""
 
     def last_name(self, name: str) -> str:
-        """Give the last name of an export, or the one that is missed in its place."""
-        return self.outdated.get(name) or self.former_names.get(name, name)
+        """Give the name of an export, or of the one that is missed in its place."""
+        return self.outdated.get(name, name)
 
     def heirs(self, name: str) -> Sequence[str]:
         """Name the exports in which the rows of an export are expected now; none if it is gone."""
@@ -59,6 +59,20 @@ class ExportChanges:
         if name in self.copies:
             return (self.copies[name],)
         return self.replaced.get(name, ())
+
+    def followed(self, exports: Mapping[str, int]) -> Mapping[str, int]:
+        """Give the rows of a version by export under the names that the exports have now.
+
+        One that has none, or several, has the name that it had.
+        """
+        found: dict[str, int] = {}
+        for name, rows in exports.items():
+            heirs = self.heirs(name)
+            now = heirs[0] if len(heirs) == 1 else name
+            found[now] = (
+                max(found.get(now, 0), rows) if self.is_copy(name) else found.get(now, 0) + rows
+            )
+        return found
 
     def is_copy(self, name: str) -> bool:
         """Return whether an export is gone and another one has exactly its rows."""

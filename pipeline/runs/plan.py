@@ -51,7 +51,10 @@ class Published:
     file: FileState = FileState.READABLE
     """The state of its version file, where it has a version."""
     exports: Mapping[str, int] | None = None
-    """The rows of its version by export, where the version file has them."""
+    """The rows of its version by export, where the version file has them.
+
+    The exports have the names under which the last run found them.
+    """
     left_out: Mapping[str, int] | None = None
     """The rows of its version that have a defect, by reason; None where there are none."""
 
@@ -72,6 +75,8 @@ class Decision:
     """The fall because of which it is blocked or retained, or would be."""
     declarations: Sequence[Declaration] = ()
     """The acts of operators without which it would not be computed by itself."""
+    followed: Mapping[str, int] | None = None
+    """The rows of its version by export under the names of now, where it stays and these differ."""
     overridden: Reason | None = None
     """The reason for which it would be blocked or retained, if the run of it were not forced."""
 
@@ -197,6 +202,8 @@ class _Guarded:
     """What operators have declared about these changes."""
     fallen: Mapping[str, Sequence[Cell]]
     """The cells of falls by organisation."""
+    followed: Mapping[Cell, Mapping[str, int]]
+    """The rows of versions by export under the names of now, where these differ."""
 
     def fall(self, cell: Cell, published: Published | None, content: CellContent) -> Fall | None:
         """Find the fall of a cell; without a version, that of one that has months of it."""
@@ -215,6 +222,7 @@ def _guarded(
     guard: Guard,
 ) -> _Guarded:
     """Compare each version that has other rows now with these, export by export."""
+    moved = guard.changes.moved
     other = {
         cell: one
         for cell, one in entries.items()
@@ -224,7 +232,13 @@ def _guarded(
             or guard.keeps(one.entry)
         )
     }
-    now = survey.rows_by_export(other) if other else {}
+    same = {
+        cell: one.exports
+        for cell, one in entries.items()
+        if cell not in other and one.exports and not one.exports.keys().isdisjoint(moved)
+    }
+    wanted = [*other, *same]
+    now = survey.rows_by_export(wanted) if wanted else {}
     falls, declared = {}, {}
     for cell, one in other.items():
         fall = guard.fall(one.entry, one.exports, now[cell])
@@ -234,7 +248,14 @@ def _guarded(
     fallen: dict[str, list[Cell]] = {}
     for cell in falls:
         fallen.setdefault(cell.org_id, []).append(cell)
-    return _Guarded(falls, declared, fallen)
+    followed = {cell: now[cell] for cell in same}
+    for cell, one in other.items():
+        if one.exports:
+            followed[cell] = guard.changes.followed(one.exports)
+    followed = {
+        cell: exports for cell, exports in followed.items() if exports != entries[cell].exports
+    }
+    return _Guarded(falls, declared, fallen, followed)
 
 
 def cell_of(entry: Entry) -> Cell:
@@ -276,12 +297,23 @@ class _Rules:
         fall = self.guarded.fall(cell, published, content) if refused is None else None
         action, reason = self._decide(cell, content, published, asked, fall)
         if action is not Action.COMPUTE:
-            yield Decision(cell, action, reason, entry, content, refused, fall)
+            followed = self.guarded.followed.get(cell)
+            yield Decision(cell, action, reason, entry, content, refused, fall, followed=followed)
             return
         declared = self.guarded.declared.get(cell, ())
         by_fall = None if fall is None else fall.reason
         overridden = Reason.REFUSED_EXPORT if refused else by_fall
-        yield Decision(cell, action, reason, entry, content, refused, fall, declared, overridden)
+        yield Decision(
+            cell,
+            action,
+            reason,
+            entry,
+            content,
+            refused,
+            fall,
+            declared,
+            overridden=overridden,
+        )
 
     def _decide(
         self,

@@ -21,7 +21,13 @@ from pipeline.model.metrics import Aggregation, metrics_by
 from pipeline.model.states import Action, DeclarationKind, Outcome
 from pipeline.runs import lifecycle
 from pipeline.runs.context import BY_API, SnapshotResult, result
-from pipeline.storage import blocked_cells, declarations, run_queue, version_files
+from pipeline.storage import (
+    blocked_cells,
+    declarations,
+    followed_exports,
+    run_queue,
+    version_files,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -118,6 +124,14 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
     # With its rows back, a snapshot has no fall any more that was accepted.
     left = [one.entry.number for one in plan.with_action(Action.LEAVE) if one.entry is not None]
     declarations.end_accepted(context.catalog, left)
+    followed_exports.write(
+        context.catalog,
+        {
+            one.entry.number: one.followed
+            for one in plan.decisions
+            if one.entry is not None and one.followed is not None
+        },
+    )
     ended = [
         result(one.entry, _OUTCOMES[one.action], one.reason, one.entry.version, one.problem)
         for one in plan.decisions
@@ -220,7 +234,9 @@ def publish(
             )
             for planned, version in written
         ]
-        declarations.end_accepted(context.catalog, [one.entry.number for one, _ in written])
+        numbers = [one.entry.number for one, _ in written]
+        declarations.end_accepted(context.catalog, numbers)
+        followed_exports.end(context.catalog, numbers)
     results = []
     for (planned, version), is_current in zip(written, current, strict=True):
         entry = planned.entry

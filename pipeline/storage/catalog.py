@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.model import versions
 from pipeline.model.states import SnapshotStatus
-from pipeline.storage import database, migrations, nightly_record, version_files
+from pipeline.storage import (
+    database,
+    followed_exports,
+    migrations,
+    nightly_record,
+    version_files,
+)
 from pipeline.storage.database import BUSY_SECONDS, text_of
 from pipeline.storage.entries import AMONG, Entry, EntryReads, json_of
 
@@ -221,6 +227,7 @@ class Catalog(EntryReads):
         """Take a snapshot out of every read; the next nightly run looks at everything again."""
         with self.transaction():
             self.execute("DELETE FROM snapshots WHERE number = ?", (number,))
+            followed_exports.end(self, [number])
             self.execute(
                 "UPDATE runs SET state = 'failed', error = 'its snapshot was deleted' "
                 "WHERE number = ? AND state = 'queued'",

@@ -82,6 +82,11 @@ _GUARD: Final = (
         PRIMARY KEY (org_id, reporting_period_id)
     )
     """,
+    """CREATE TABLE IF NOT EXISTS followed_exports (
+        number INTEGER PRIMARY KEY,
+        body TEXT NOT NULL
+    )
+    """,
     """CREATE TABLE IF NOT EXISTS retired_exports (
         name TEXT PRIMARY KEY,
         retirement TEXT NOT NULL,

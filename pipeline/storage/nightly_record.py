@@ -58,10 +58,6 @@ class NightlyRecord(msgspec.Struct, frozen=True):
     """The files of no source that a nightly run has named so far."""
     gone: dict[str, FileRecord] = {}
     """The exports that are gone and that versions rest on, by name."""
-    copies: dict[str, str] = {}
-    """By an export that is gone, another one that had the same rows when it went."""
-    merged: dict[str, tuple[str, ...]] = {}
-    """By an export that is gone or was divided, those that took over its rows together."""
     set_aside: tuple[str, ...] = ()
     """The exports of older dumps that a nightly run has named so far."""
     last_new: dict[str, datetime] = {}

@@ -114,6 +114,49 @@ def test_a_renamed_export_is_missed_under_its_last_name(two_files: DataFolder) -
         assert blocked(two_files) == [(Reason.GONE, ("a-main.parquet",), 125, 25)]
 
 
+def test_an_export_whose_rows_are_all_in_another_one_is_not_missed_later(
+    folder: DataFolder,
+) -> None:
+    path = folder.export(people(30))
+    folder.nightly()
+    path.unlink()
+    folder.export([*people(30), row(org_id="org-2")], "renamed-with-more.parquet")
+    assert blocked(folder) == []
+    folder.export([row(participant_id="new")], "new.parquet")
+    assert blocked(folder) == []
+    assert participations(folder) == 31
+
+
+def test_an_export_is_missed_although_another_one_has_its_former_name(folder: DataFolder) -> None:
+    path = folder.export(people(9))
+    folder.nightly()
+    path.rename(path_of(folder, "moved.parquet"))
+    folder.export([row(org_id="org-2")])
+    assert blocked(folder) == []
+    path_of(folder, "moved.parquet").unlink()
+    assert blocked(folder) == [(Reason.GONE, ("moved.parquet",), 9, 0)]
+    assert participations(folder) == 9
+
+
+def test_exports_that_are_merged_while_a_snapshot_is_blocked_are_not_missed(
+    folder: DataFolder,
+) -> None:
+    parts = [[row(participant_id=f"{part}{n}") for n in range(20)] for part in "abc"]
+    paths = [folder.export(rows, f"{n}.parquet") for n, rows in enumerate(parts)]
+    folder.nightly()
+    content = paths[2].read_bytes()
+    paths[2].unlink()
+    assert blocked(folder) == [(Reason.GONE, ("2.parquet",), 60, 40)]
+    for path in paths[:2]:
+        path.unlink()
+    folder.export([*parts[0], *parts[1]], "merged.parquet")
+    for _ in range(2):
+        assert blocked(folder) == [(Reason.GONE, ("2.parquet",), 60, 40)]
+    paths[2].write_bytes(content)
+    assert blocked(folder) == []
+    assert participations(folder) == 60
+
+
 def test_a_copy_of_an_export_may_come_and_go(two_files: DataFolder) -> None:
     main, copy = path_of(two_files, "main.parquet"), path_of(two_files, "main (1).parquet")
     copy.write_bytes(main.read_bytes())
