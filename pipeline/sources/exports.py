@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-SKIPPED: Final = (".", "_")
-"""First characters of names that are no exports."""
+SKIPPED: Final = (".", "_", "~$")
+"""The beginnings of names that are no exports; `~$` is Excel's mark of a workbook that is open."""
 _ILLEGIBLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ExportRefused
@@ -20,64 +21,66 @@ def names_of(source: SourceSettings, columns: Iterable[Column]) -> Mapping[str, 
     return {column.name: source.columns.get(column.name, column.name) for column in columns}
 
 
-def refuse_ambiguous(
-    file: File, found: Sequence[str], wanted: Iterable[str], rows: int | None = None
-) -> None:
-    """Refuse columns of one name, and columns of ours that differ from others in case only.
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The names of columns that a file has, or a part of it."""
 
-    Engines would choose different ones of them.
+    file: File
+    names: Sequence[str]
+    rows: int | None = None
+    """The rows of the file, where they are known."""
+    subject: str = "it"
+    """What has the columns, in a sentence about the file: a sheet, where there are several."""
+    row: int | None = None
+    """The row with the names, where settings choose it."""
 
-    Args:
-        file: The file.
-        found: The names of its columns.
-        wanted: The names under which ours are looked up.
-        rows: Its rows, where they are known.
+    def refuse_ambiguous(self, wanted: Iterable[str]) -> None:
+        """Refuse columns of one name, and columns of ours that differ from others in case only.
 
-    Raises:
-        ExportRefused: There are such columns.
-    """
-    counts = Counter(found)
-    twice = next((name for name, count in counts.items() if count > 1), None)
-    if twice is not None:
-        problem = f"it has {counts[twice]} columns named {twice}; keep one"
-        raise ExportRefused(file.name, problem, rows)
-    alike: dict[str, list[str]] = {}
-    for name in counts:
-        alike.setdefault(name.lower(), []).append(name)
-    for name in wanted:
-        same = alike.get(name.lower(), [])
-        if name in counts and len(same) > 1:
-            problem = f"columns {' and '.join(same)} differ in upper and lower case only; keep one"
-            raise ExportRefused(file.name, problem, rows)
+        Engines would choose different ones of them.
 
+        Args:
+            wanted: The names under which ours are looked up.
 
-def refuse_missing(
-    file: File,
-    found: Sequence[str],
-    names: Mapping[str, str],
-    columns: Iterable[Column],
-    rows: int | None = None,
-) -> None:
-    """Refuse a file that lacks a required column.
+        Raises:
+            ExportRefused: There are such columns.
+        """
+        counts = Counter(self.names)
+        twice = next((name for name, count in counts.items() if count > 1), None)
+        if twice is not None:
+            raise self._refused(f"has {counts[twice]} columns named {twice}; keep one")
+        alike: dict[str, list[str]] = {}
+        for name in counts:
+            alike.setdefault(name.lower(), []).append(name)
+        for name in wanted:
+            same = alike.get(name.lower(), [])
+            if name in counts and len(same) > 1:
+                raise self._refused(
+                    f"has columns {' and '.join(same)}, which differ in upper and lower case only; "
+                    "keep one"
+                )
 
-    Args:
-        file: The file.
-        found: The names of its columns.
-        names: The name of each of our columns in it.
-        columns: Our columns.
-        rows: Its rows, where they are known.
+    def refuse_missing(self, theirs: Mapping[str, str], columns: Iterable[Column]) -> None:
+        """Refuse a file that lacks a required column.
 
-    Raises:
-        ExportRefused: One is missing.
-    """
-    for column in columns:
-        if column.required and names[column.name] not in found:
-            problem = (
-                f"it lacks the required column {shown(names, column)}; it has "
-                f"{', '.join(found) or 'none'}. Export the column, or name theirs in "
-                "[export.columns]"
-            )
-            raise ExportRefused(file.name, problem, rows)
+        Args:
+            theirs: The name of each of our columns in it.
+            columns: Our columns.
+
+        Raises:
+            ExportRefused: One is missing.
+        """
+        for column in columns:
+            if column.required and theirs[column.name] not in self.names:
+                other_row = f", or set another header_row than {self.row}" if self.row else ""
+                raise self._refused(
+                    f"lacks the required column {shown(theirs, column)}; it has "
+                    f"{', '.join(self.names) or 'none'}. Export the column, name theirs in the "
+                    f"columns of its source or in [export.columns]{other_row}"
+                )
+
+    def _refused(self, problem: str) -> ExportRefused:
+        return ExportRefused(self.file.name, f"{self.subject} {problem}", self.rows)
 
 
 def shown(names: Mapping[str, str], column: Column) -> str:

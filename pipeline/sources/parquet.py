@@ -42,9 +42,9 @@ def accept(file: File, source: SourceSettings, columns: Sequence[Column]) -> Exp
         found = footer.read(file.for_arrow(), set(names.values()))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ExportRefused(file.name, _read_problem(file, error)) from error
-    header.refuse_ambiguous(file, found.names, names.values(), found.rows)
+    header.Header(file, found.names, found.rows).refuse_ambiguous(names.values())
     known = tuple(dict.fromkeys((*found.names, *found.columns)))
-    header.refuse_missing(file, known, names, columns, found.rows)
+    header.Header(file, known, found.rows).refuse_missing(names, columns)
     stored = {
         column: found.columns[names[column.name]]
         for column in columns

@@ -106,6 +106,14 @@ def test_what_begins_with_a_dot_or_an_underscore_is_no_export_at_any_depth(data:
     assert found.others == ()
 
 
+def test_the_file_that_excel_writes_next_to_an_open_workbook_is_no_export(data: Path) -> None:
+    name = data / "exports" / "grupper" / "~$klubb-nord.xlsx"
+    name.parent.mkdir()
+    name.write_bytes(b"\x0dKari Nordmann")
+    found = selected(Folder(data / "exports").list_files())
+    assert (found.files, found.others) == ((), ())
+
+
 def test_files_with_another_ending_are_named_and_not_read(data: Path) -> None:
     for name in ("a.parquet.tmp", "a.csv", "2024/README.md"):
         path = data / "exports" / name

@@ -205,7 +205,7 @@ def test_columns_that_differ_in_case_only_are_refused_where_we_read_one(
     result = folder.nightly()
     assert set(result.refused) == {"bad.parquet"}
     assert (
-        "columns participant_id and PARTICIPANT_ID differ in upper and lower case only"
+        "columns participant_id and PARTICIPANT_ID, which differ in upper and lower case only"
         in result.refused["bad.parquet"]
     )
     assert ledger(result.ledger) == {"counted": 2}

@@ -161,8 +161,9 @@ def _open(
         )
         raise ExportRefused(file.name, problem)
     named = [name for name in names if name]
-    header.refuse_ambiguous(file, named, theirs.values())
-    header.refuse_missing(file, named, theirs, columns)
+    found = header.Header(file, named, row=options.header_row)
+    found.refuse_ambiguous(theirs.values())
+    found.refuse_missing(theirs, columns)
     first = next(records, [])
     if len(names) <= len(first) and not any(first[len(names) :]):
         width = len(

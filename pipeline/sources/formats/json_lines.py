@@ -64,8 +64,9 @@ def read(
         yield Block(list(found), pl.DataFrame([numbers, torn, *chain.from_iterable(cells)]))
     if not found:
         raise ExportRefused(file.name, "it has no JSON object; export it again")
-    header.refuse_ambiguous(file, list(found), theirs.values())
-    header.refuse_missing(file, list(found), theirs, columns)
+    names = header.Header(file, list(found))
+    names.refuse_ambiguous(theirs.values())
+    names.refuse_missing(theirs, columns)
 
 
 def _rows(opened: Readable) -> Iterator[tuple[int, _Object | None]]:

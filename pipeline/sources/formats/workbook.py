@@ -93,8 +93,9 @@ def _blocks(
         raise ExportRefused(file.name, problem)
     names = [str(name).strip() for name in found]
     named = [name for name in names if name]
-    header.refuse_ambiguous(file, named, theirs.values())
-    header.refuse_missing(file, named, theirs, columns)
+    of_sheet = header.Header(file, named, subject=f"sheet {sheet.name!r}", row=options.header_row)
+    of_sheet.refuse_ambiguous(theirs.values())
+    of_sheet.refuse_missing(theirs, columns)
     positions = {ours: names.index(name) for ours, name in theirs.items() if name in names}
     ours = [column for column in columns if column.name in positions]
     filled = ((number, row) for number, row in rows if any(cell != "" for cell in row))

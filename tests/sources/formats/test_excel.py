@@ -175,8 +175,10 @@ def test_a_workbook_with_a_header_only_has_no_rows(tmp_path: Path) -> None:
         ({"a": [HEADER]}, {"sheet": "Deltakelser"}, "it has no sheet 'Deltakelser'; it has 'a'"),
         ({"a": [HEADER, ROW]}, {"header_row": 3}, "sheet 'a' has nothing in row 3"),
         ({"a": []}, {}, "sheet 'a' has nothing in row 1"),
-        ({"a": [HEADER[:-1]]}, {}, "it lacks the required column hours"),
-        ({"a": [(*HEADER, "hours")]}, {}, "it has 2 columns named hours"),
+        ({"a": [HEADER[:-1]]}, {}, "sheet 'a' lacks the required column hours"),
+        ({"a": [(*HEADER, "hours")]}, {}, "sheet 'a' has 2 columns named hours"),
+        ({"a": [("Title",), HEADER]}, {}, "it has Title. Export the column, name theirs in the "),
+        ({"a": [("Title",), HEADER]}, {}, "or set another header_row than 1"),
     ],
 )
 def test_a_workbook_without_the_sheet_or_the_columns_is_refused(
