@@ -32,7 +32,7 @@ class Header:
     subject: str = "it"
     """What has the columns, in a sentence about the file: a sheet, where there are several."""
     row: int | None = None
-    """The row with the names, where settings choose it."""
+    """The row with the names, where settings choose it. It may be one with values of a person."""
 
     def refuse_ambiguous(self, wanted: Iterable[str]) -> None:
         """Refuse columns of one name, and columns of ours that differ from others in case only.
@@ -70,6 +70,13 @@ class Header:
         Raises:
             ExportRefused: One is missing.
         """
+        if self.row and not set(self.names).intersection(theirs.values()):
+            # It may be no header, and what it has is then not to be shown.
+            wanted = ", ".join(theirs[one.name] for one in columns if one.required)
+            raise self._refused(
+                f"has none of our columns in row {self.row}: {wanted}. Set the header_row with the "
+                "names of columns, or name theirs in the columns of its source"
+            )
         for column in columns:
             if column.required and theirs[column.name] not in self.names:
                 other_row = f", or set another header_row than {self.row}" if self.row else ""

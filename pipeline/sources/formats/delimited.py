@@ -156,8 +156,8 @@ def _open(
         names.pop()
     if len(names) == 1:
         problem = (
-            f"its header has one column only, {names[0][:100]!r}; set the delimiter and the "
-            "header_row with which it is written"
+            f"row {options.header_row} has one column only; set the delimiter and the header_row "
+            "with which it is written"
         )
         raise ExportRefused(file.name, problem)
     named = [name for name in names if name]

@@ -241,13 +241,22 @@ def test_a_file_with_a_header_only_has_no_rows(tmp_path: Path) -> None:
     [
         ("", "it is empty; export it again"),
         (lines(ROW).replace("hours", "Timer"), "it lacks the required column hours; it has org_id"),
-        (lines(ROW).replace(";", ","), "its header has one column only, 'org_id,activity_id"),
+        (lines(ROW).replace(";", ","), "row 1 has one column only; set the delimiter"),
         (f"{';'.join(HEADER)};hours\n{ROW};1\n", "it has 2 columns named hours; keep one"),
         (f"{';'.join(HEADER)};Hours\n{ROW};1\n", "differ in upper and lower case only"),
     ],
 )
 def test_a_file_without_the_columns_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     assert problem in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text", [f"{ROW}\n{ROW}\n", ROW.replace(";", ","), f'"{ROW}\n{ROW}\n', f'"{lines(ROW)}']
+)
+def test_values_of_a_row_in_the_place_of_a_header_are_not_shown(tmp_path: Path, text: str) -> None:
+    problem = refusal(tmp_path, text)
+    assert all(cell not in problem for cell in (*ROW.split(";"), ROW))
+    assert "header_row" in problem or "it can't be read as CSV" in problem
 
 
 def test_a_file_that_ends_above_its_header_is_refused(tmp_path: Path) -> None:

@@ -177,14 +177,20 @@ def test_a_workbook_with_a_header_only_has_no_rows(tmp_path: Path) -> None:
         ({"a": []}, {}, "sheet 'a' has nothing in row 1"),
         ({"a": [HEADER[:-1]]}, {}, "sheet 'a' lacks the required column hours"),
         ({"a": [(*HEADER, "hours")]}, {}, "sheet 'a' has 2 columns named hours"),
-        ({"a": [("Title",), HEADER]}, {}, "it has Title. Export the column, name theirs in the "),
-        ({"a": [("Title",), HEADER]}, {}, "or set another header_row than 1"),
+        ({"a": [HEADER[:-1]]}, {}, "or set another header_row than 1"),
+        ({"a": [("Title",), HEADER]}, {}, "sheet 'a' has none of our columns in row 1"),
     ],
 )
 def test_a_workbook_without_the_sheet_or_the_columns_is_refused(
     tmp_path: Path, sheets: Any, options: Any, problem: str
 ) -> None:
     assert problem in refusal(workbook(tmp_path, sheets), **options)
+
+
+def test_values_of_a_row_in_the_place_of_a_header_are_not_shown(tmp_path: Path) -> None:
+    problem = refusal(workbook(tmp_path, {"Ark1": [ROW, ROW]}))
+    assert "sheet 'Ark1' has none of our columns in row 1: org_id, activity_id" in problem
+    assert "p1" not in problem.replace("participant_id", "")
 
 
 def test_a_file_that_is_no_workbook_is_refused(tmp_path: Path) -> None:
