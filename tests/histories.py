@@ -222,6 +222,16 @@ class Model:
             and Counter(row for row in rows if cell_of(row) == cell) - rows_now
         }
 
+    def may_fall(self, cell: CellKey, files: Mapping[str, Content]) -> float:
+        """Give the rows that exports may take of a cell: none where one has no row any longer."""
+        before = self.published[cell]
+        emptied = {name for name, rows in counting(files).items() if not rows}
+        is_emptied = any(
+            name in emptied or (_is_replaced(name, files) and any(map(_is_dump, emptied)))
+            for name in before.rows
+        )
+        return 0 if is_emptied else may_take(before.total)
+
     def is_kept(self, cell: CellKey) -> bool:
         return bool(self.kept.intersection(self.published[cell].rows))
 
@@ -260,6 +270,10 @@ class Model:
         before = self.published[cell].keys
         explained = sum(key in stated for key in before - now.keys)
         return len(before) - len(now.keys) - explained
+
+
+def _is_dump(name: str) -> bool:
+    return name.startswith(DUMPS)
 
 
 def _is_replaced(name: str, files: Mapping[str, Content]) -> bool:

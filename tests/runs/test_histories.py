@@ -249,7 +249,7 @@ class Histories(ChangingFolder):
             assert not {*one.exports} & ({*counting(self.files)} | model.retired)
         else:
             assert one.reason is Reason.SHRUNK
-            assert model.most_lost(cell, now, self.files) > may_take(model.published[cell].total)
+            assert model.most_lost(cell, now, self.files) > model.may_fall(cell, self.files)
 
     def check_computed(self, cell: CellKey, now: Counted) -> None:
         """Check that a cell may be counted: its fall is small, or somebody declared it."""
@@ -259,7 +259,7 @@ class Histories(ChangingFolder):
         if accepted is not None:
             assert accepted - now.total <= may_take(accepted)
             return
-        bound = may_take(model.published[cell].total)
+        bound = model.may_fall(cell, self.files)
         assert model.least_lost(cell, now, self.files) <= bound, cell
         if not (model.retracted | model.excused).intersection(model.published[cell].rows):
             assert model.unexplained(cell, now, self.files) <= bound, cell
