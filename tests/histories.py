@@ -236,9 +236,13 @@ class Model:
         return bool(self.kept.intersection(self.published[cell].rows))
 
     def most_lost(self, cell: CellKey, now: Counted, files: Mapping[str, Content]) -> float:
-        """Give the most rows that exports took of a cell, by any of their names."""
+        """Give the most rows that exports took of a cell, by any of their names.
+
+        Copies of rows that are gone count too: what they superseded is not known from their number.
+        """
         bases = (self.published[cell], self.versions[cell])
-        return max(self._most_lost(before, now, files) for before in bases)
+        by_name = (self._most_lost(before, now, files) for before in bases)
+        return max(*by_name, self.published[cell].total - now.total)
 
     def _most_lost(self, before: Counted, now: Counted, files: Mapping[str, Content]) -> float:
         lost = 0.0
