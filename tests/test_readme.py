@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -26,20 +23,16 @@ from pipeline.model.ledger import LEDGER, REASONS
 from pipeline.model.metrics import METRICS
 from pipeline.settings import Settings
 from pipeline.terminal.exit_codes import ExitCode
+from tests import pages
+from tests.pages import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = pages.page("README.md")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/*.md")])
-PROGRAMS = Path(sys.executable).parent
 SERVE = "bufdir serve &"
-VARYING: Final = {
-    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ": "(instant)",
-    r"^date: .*": "date: (date)",
-}
-"""The parts of an output that are another every time."""
 SERVED_AFTER_AN_ERROR: Final = {"bufdir_requests_error_total"}
 """Metrics that a server serves only once it has counted something."""
 
@@ -52,19 +45,6 @@ class Walk:
     """Command, output in the README, output of the program."""
     metrics: str
     documentation: str
-
-
-def _console() -> list[tuple[str, str]]:
-    """List every command that the README shows, in its order, with the output below it."""
-    shown: list[tuple[str, str]] = []
-    for block in re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            command = re.fullmatch(r"(?:\$ |\.venv/bin/)(.*)", line)
-            if command:
-                shown.append((command[1], ""))
-            else:
-                shown[-1] = (shown[-1][0], f"{shown[-1][1]}{line}\n")
-    return shown
 
 
 def _table_rows(heading: str, cell: int = -1) -> dict[str, str]:
@@ -91,30 +71,10 @@ def _free_port() -> int:
         return port
 
 
-def _environment() -> dict[str, str]:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("BUFDIR_")}
-    path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
-    return plain | {"PATH": path, "PYTHONPATH": str(ROOT)}
-
-
-def _run(command: str, folder: Path) -> str:
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=folder,
-        env=_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return done.stdout
-
-
 @contextmanager
 def _server(folder: Path, port: int) -> Iterator[None]:
     arguments = ["bufdir", "serve", "--port", str(port)]
-    server = subprocess.Popen(arguments, cwd=folder, env=_environment())
+    server = subprocess.Popen(arguments, cwd=folder, env=pages.environment())
     try:
         _wait_until_ready(port, server)
         yield
@@ -139,16 +99,16 @@ def walk(clone: Path) -> Walk:
     """Run every command of the README, in its order."""
     if shutil.which("curl") is None:
         pytest.skip("the README calls curl")
-    shown, port = _console(), _free_port()
+    shown, port = pages.console(README), _free_port()
     first_served = [command for command, _ in shown].index(SERVE)
     # The commands of the recipe of `make demo` follow it, and are run one by one.
     before = [one for one in shown[:first_served] if one[0] != "make demo"]
-    steps = [(command, expected, _run(command, clone)) for command, expected in before]
+    steps = [(command, expected, pages.run(command, clone)) for command, expected in before]
     with _server(clone, port):
         for command, expected in shown[first_served + 1 :]:
             if "/agg-009" in command:
                 _wait_for_the_run(port)
-            printed = _run(command.replace(":8000/", f":{port}/"), clone)
+            printed = pages.run(command.replace(":8000/", f":{port}/"), clone)
             steps.append((command, expected, printed))
         metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         documentation = httpx.get(f"http://127.0.0.1:{port}/schema").text
@@ -165,22 +125,16 @@ def _wait_for_the_run(port: int) -> None:
     pytest.fail("the run did not end in 30 s")
 
 
-def _without_varying(output: str) -> str:
-    for pattern, replacement in VARYING.items():
-        output = re.sub(pattern, replacement, output, flags=re.MULTILINE)
-    return output.strip()
-
-
 def test_every_command_in_the_readme_prints_the_output_below_it(walk: Walk) -> None:
     for command, shown, printed in walk.steps:
-        assert _without_varying(printed) == _without_varying(shown), command
+        assert pages.without_varying(printed) == pages.without_varying(shown), command
 
 
 def test_make_demo_runs_the_commands_that_the_readme_shows() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\ndemo:", 1)[1]
     recipe = recipe.split("\n\n", 1)[0]
     commands = re.findall(r"\$\(bin\)/(.*)", recipe)
-    shown = [command for command, _ in _console()]
+    shown = [command for command, _ in pages.console(README)]
     first = shown.index("make demo") + 1
     assert commands
     assert shown[first : first + len(commands)] == commands
@@ -250,7 +204,7 @@ def test_every_metric_that_the_server_serves_is_in_the_readme(walk: Walk) -> Non
 
 
 def test_every_alert_is_about_a_metric_that_is_served(walk: Walk) -> None:
-    (rules,) = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (rules,) = pages.blocks(README, "yaml")
     asked = set(re.findall(r"bufdir_\w+", rules))
     assert asked
     assert {name for name in asked if f"# TYPE {name} " not in walk.metrics} == set()
