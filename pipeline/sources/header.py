@@ -33,6 +33,8 @@ class Header:
     """What has the columns, in a sentence about the file: a sheet, where there are several."""
     row: int | None = None
     """The row with the names, where settings choose it. It may be one with values of a person."""
+    advice: str = ""
+    """The setting that may help where a column is missing, in place of another header row."""
 
     def refuse_ambiguous(self, wanted: Iterable[str]) -> None:
         """Refuse columns of one name, and columns of ours that differ from others in case only.
@@ -79,11 +81,13 @@ class Header:
             )
         for column in columns:
             if column.required and theirs[column.name] not in self.names:
-                other_row = f", or set another header_row than {self.row}" if self.row else ""
+                other_row = f"set another header_row than {self.row}" if self.row else ""
+                advice = self.advice or other_row
                 raise self._refused(
                     f"lacks the required column {shown(theirs, column)}; it has "
                     f"{', '.join(self.names) or 'none'}. Export the column, name theirs in the "
-                    f"columns of its source or in [export.columns]{other_row}"
+                    "columns of its source or in [export.columns]"
+                    f"{', or ' if advice else ''}{advice}"
                 )
 
     def _refused(self, problem: str) -> ExportRefused:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import pages
+from tests.formats import converted
 from tests.pages import ROOT
 from tests.worked_examples.examples import Example, Participation, count, date_of
 
@@ -77,6 +78,21 @@ def test_the_dumps_have_windows_line_ends_and_the_encoding_of_the_settings() -> 
         content = path.read_bytes()
         assert content.count(b"\n") == content.count(b"\r\n") == content.count(b"\r") > 17
         assert "Åpen barnehage".encode("cp1252") in content
+
+
+def test_no_copy_that_breaks_off_has_another_row_than_the_whole_dump(
+    example: Example, tmp_path: Path
+) -> None:
+    content = DUMPS[-1].read_bytes()
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    whole = converted(path, example.settings).rows
+    for size in range(len(content) - 140, len(content)):
+        path.write_bytes(content[:size])
+        found = converted(path, example.settings)
+        rows = zip(found.rows, found.places, strict=True)
+        read = [row for row, place in rows if place[0] not in found.unreadable]
+        assert read == whole[: len(read)], size
 
 
 @pytest.mark.usefixtures("steps")

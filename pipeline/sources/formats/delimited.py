@@ -2,7 +2,8 @@
 
 A row with more or fewer cells than the header is torn: no cell of it is certain. It is read where
 all cells beyond the header are empty, or none of those that it lacks is ours, because spreadsheet
-programs add and leave out separators at the ends of rows. Rows without any value are skipped.
+programs add and leave out separators at the ends of rows. A last row that lacks cells and a line
+end is torn: a copy that broke off may have cut a number. Rows without any value are skipped.
 
 A quote that is not closed makes one cell of several rows. A file with such a cell is refused,
 because the rows in it would be lost without notice.
@@ -93,6 +94,8 @@ class _Text(io.RawIOBase):
         self._is_at_begin, self._is_at_end = True, False
         self.has_quotes = self.has_lost = False
         """Whether any quote, and any `_LOST`, has been read so far."""
+        self.has_line_end = False
+        """Whether what has been read so far ends with a line end."""
 
     def readable(self) -> bool:
         """Return that it can be read, as Arrow asks."""
@@ -109,6 +112,7 @@ class _Text(io.RawIOBase):
             pieces.append(self._transcoded(self._opened.read(_PIECE)))
             left -= len(pieces[-1])
         given = b"".join(pieces)
+        self.has_line_end = given.endswith((b"\n", b"\r")) if given else self.has_line_end
         self.has_quotes = self.has_quotes or b'"' in given
         return given
 
@@ -161,7 +165,10 @@ def _open(
         )
         raise ExportRefused(file.name, problem)
     named = [name for name in names if name]
-    found = header.Header(file, named, row=options.header_row)
+    is_lost = any(_LOST in name for name in named)
+    encoding = f"set another encoding than {options.encoding}, in which the header is no text"
+    advice = encoding if is_lost else ""
+    found = header.Header(file, named, row=options.header_row, advice=advice)
     found.refuse_ambiguous(theirs.values())
     found.refuse_missing(theirs, columns)
     first = next(records, [])
@@ -221,9 +228,10 @@ class _Table:
                 rows = _numbers(whole, batch.num_rows, torn_before)
                 whole += batch.num_rows
                 yield self._block_of(pl.DataFrame(batch), rows)
-                yield from self._torn(torn[read:])
-                read = len(torn)
-        yield from self._torn(torn[read:])
+                yield from self._torn(torn[read:-1])
+                read = max(read, len(torn) - 1)  # the last may be the last row of the file
+        is_last = bool(torn) and torn[-1].number == whole + len(torn)
+        yield from self._torn(torn[read:], is_cut=is_last and not self.text.has_line_end)
 
     def _block_of(self, cells: pl.DataFrame, rows: NDArray[np.int64]) -> Block:
         if self.text.has_quotes:
@@ -260,8 +268,15 @@ class _Table:
         )
         return ExportRefused(self.file.name, problem)
 
-    def _torn(self, rows: Sequence[arrow_csv.InvalidRow]) -> Iterator[Block]:
-        """Read the rows that have more or fewer cells than the header."""
+    def _torn(
+        self, rows: Sequence[arrow_csv.InvalidRow], *, is_cut: bool = False
+    ) -> Iterator[Block]:
+        """Read the rows that have more or fewer cells than the header.
+
+        Args:
+            rows: The rows.
+            is_cut: Whether the file ends within the last of them.
+        """
         read: dict[int, list[str]] = {}
         torn: list[int] = []
         for row in rows:
@@ -269,7 +284,8 @@ class _Table:
             several = [cell for cell in cells if "\n" in cell.strip() or "\r" in cell.strip()]
             if any(cell.count(self._sign) >= self.width - 1 for cell in several):
                 raise self._open_quote(row.number)
-            is_read = len(cells) > max(self.positions.values()) and not any(cells[self.width :])
+            fewest = self.width if is_cut and row is rows[-1] else max(self.positions.values()) + 1
+            is_read = len(cells) >= fewest and not any(cells[self.width :])
             if is_read:
                 read[row.number] = cells
             else:

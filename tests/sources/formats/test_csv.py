@@ -102,6 +102,15 @@ def test_cells_of_other_columns_may_be_missing_at_the_end(tmp_path: Path) -> Non
     assert found.ignored == ("note", "room")
 
 
+@pytest.mark.parametrize("last", [f"{ROW};", f"{ROW}", ROW[:-2], f'{ROW};x;"y'])
+def test_a_last_row_that_a_copy_has_cut_off_is_torn(tmp_path: Path, last: str) -> None:
+    text = ";".join(HEADER) + ";note;room;floor\n" + f"{ROW};x;y;1\n{ROW};x\n{last}"
+    found = read(tmp_path, text)
+    assert [row["hours"] for row in found.rows] == [1.5, 1.5, None]
+    assert found.unreadable == [4]
+    assert read(tmp_path, f"{text}\n".replace('"', "")).unreadable == []
+
+
 def test_torn_rows_cost_themselves_and_are_numbered_as_people_count(tmp_path: Path) -> None:
     text = lines(ROW, "org-1;a1;p1;ungdom", ROW, "org-1;a1;x;p1;ungdom;05.11.2024 18:00;1,5", ROW)
     found = read(tmp_path, text)
@@ -257,6 +266,17 @@ def test_values_of_a_row_in_the_place_of_a_header_are_not_shown(tmp_path: Path, 
     problem = refusal(tmp_path, text)
     assert all(cell not in problem for cell in (*ROW.split(";"), ROW))
     assert "header_row" in problem or "it can't be read as CSV" in problem
+
+
+def test_a_header_in_another_encoding_is_refused_with_the_setting_that_helps(
+    tmp_path: Path,
+) -> None:
+    text = lines(ROW).replace("activity_id", "Møte").encode("cp1252")
+    problem = refusal(tmp_path, text)
+    assert "it lacks the required column activity_id; it has org_id, M\ufffdte" in problem
+    assert problem.endswith("or set another encoding than utf-8, in which the header is no text")
+    other = refusal(tmp_path, lines(ROW).replace("activity_id", "Møte"))
+    assert other.endswith("or set another header_row than 1")
 
 
 def test_a_file_that_ends_above_its_header_is_refused(tmp_path: Path) -> None:
