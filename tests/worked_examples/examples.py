@@ -163,7 +163,8 @@ def write_workbook(sheets: Mapping[str, Sequence[Sequence[str]]], path: Path) ->
                     if merged := _MERGED.fullmatch(text):
                         sheet.merge_range(f"{place}:{merged[2]}", merged[1])
                     elif text.startswith("="):
-                        sheet.write_formula(place, text, None, _sum(lines))
+                        style, result = _sum(lines)
+                        sheet.write_formula(place, text, styles[style], result)
                     elif text:
                         sheet.write(place, value, *filter(None, [styles.get(type(value))]))
         book.add_worksheet("Koder").write_row(0, 0, ["Kode", "Navn"])
@@ -182,8 +183,10 @@ def cell_of(text: str) -> str | float | datetime | timedelta:
     return text
 
 
-def _sum(lines: Sequence[Sequence[str]]) -> float:
-    """Add what Excel adds: numbers and durations, which are parts of a day, but no texts."""
+def _sum(lines: Sequence[Sequence[str]]) -> tuple[type, float]:
+    """Add what Excel adds, durations or numbers but no texts; with the type of what is shown."""
     cells = [cell_of(line[-1]) for line in lines]
-    days = [cell / timedelta(days=1) for cell in cells if isinstance(cell, timedelta)]
-    return sum(days) + sum(cell for cell in cells if isinstance(cell, float))
+    durations = [cell for cell in cells if isinstance(cell, timedelta)]
+    if durations:
+        return timedelta, sum(durations, timedelta()) / timedelta(days=1)
+    return float, sum(cell for cell in cells if isinstance(cell, float))

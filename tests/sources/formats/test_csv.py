@@ -186,8 +186,9 @@ def test_texts_may_be_declared_to_mean_that_there_is_no_value(tmp_path: Path) ->
 
 
 def test_spaces_around_numbers_and_dates_do_not_count_but_in_ids_they_do(tmp_path: Path) -> None:
-    (row,) = read(tmp_path, lines(" org-1;a1 ;p1;ungdom; 05.11.2024 18:00 ; 1,5 ")).rows
+    (row,) = read(tmp_path, lines(" org-1;a1 ;p1;ungdom ; 05.11.2024 18:00 ; 1,5 ")).rows
     assert (row["org_id"], row["activity_id"]) == (" org-1", "a1 ")
+    assert row["bufdir_category"] == "ungdom "
     assert (row["started_at"], row["hours"]) == ("2024-11-05T17:00:00Z", 1.5)
 
 
