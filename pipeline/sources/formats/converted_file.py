@@ -28,8 +28,8 @@ PLACE: Final = (SOURCE_ROW, SOURCE_SHEET, SOURCE_COLUMNS)
 
 _NOTE: Final = b"bufdir"
 _TYPES: Final = {
-    Kind.ID: pa.large_string(),  # as Polars has texts; in Parquet the two are one
-    Kind.TEXT: pa.large_string(),
+    Kind.ID: pa.string_view(),
+    Kind.TEXT: pa.string_view(),
     Kind.INSTANT: pa.timestamp("us", "UTC"),
     Kind.NUMBER: pa.float64(),
     Kind.FLAG: pa.bool_(),
@@ -66,7 +66,7 @@ def schema(columns: Iterable[Column]) -> pa.Schema:
             *((column.name, _TYPES[column.kind]) for column in columns),
             (UNREADABLE, pa.bool_()),
             (SOURCE_ROW, pa.int64()),
-            (SOURCE_SHEET, pa.large_string()),
-            (SOURCE_COLUMNS, pa.large_string()),
+            (SOURCE_SHEET, pa.string_view()),
+            (SOURCE_COLUMNS, pa.string_view()),
         ]
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,6 +16,7 @@ from pipeline.model.columns import CATEGORY, ORG_ID, STATUS
 from pipeline.sources import formats, header
 from pipeline.sources.exports import os_problem
 from pipeline.sources.formats import converted_file, text_values
+from pipeline.sources.formats.threads import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from pipeline.settings.formats import TextValues
     from pipeline.sources.exports import File, Opened, Readable
 
-Item = TypeVar("Item")
-
 _CHUNK: Final = 4 * 2**20
 _FEW_VALUES: Final = [ORG_ID, CATEGORY, STATUS]
 """The columns with few values; a dictionary of ids takes longer than it saves."""
+_AS_POLARS_HAS_THEM: Final = pl.CompatLevel.newest()
+"""Texts are not copied; in Parquet all kinds of texts are one."""
 _ROWS: Final = 262_144
 """The least rows of a row group, except the last."""
 
@@ -104,7 +105,7 @@ def write(
         pq.ParquetWriter(
             path,
             schema,
-            compression="snappy",
+            compression="none",  # to compress takes half of the time of writing
             use_dictionary=_FEW_VALUES,
             write_statistics=False,  # engines must not trust them
             store_schema=False,
@@ -113,7 +114,7 @@ def write(
     ):
         found = _Found(file, opened, source, columns, zone)
         waiting: list[pa.Table] = []
-        for table in _ahead(found.tables(schema)):
+        for table in ahead(found.tables(schema)):
             waiting.append(table)
             if sum(one.num_rows for one in waiting) >= _ROWS:
                 writer.write_table(pa.concat_tables(waiting))
@@ -122,15 +123,6 @@ def write(
             writer.write_table(pa.concat_tables(waiting))
         writer.add_key_value_metadata(found.note.metadata)
         return opened.finish()  # a reader may know before the last byte that nothing follows
-
-
-def _ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """Make the next item on another thread while one is used."""
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(next, items, None)
-        while (item := future.result()) is not None:
-            future = pool.submit(next, items, None)
-            yield item
 
 
 class _Found:
@@ -152,10 +144,10 @@ class _Found:
 
     def tables(self, schema: pa.Schema) -> Iterator[pa.Table]:
         """Give the rows in tables of this schema."""
-        for block in _ahead(self._blocks):
+        for block in ahead(self._blocks):
             self._names.update(dict.fromkeys(block.names))
             rows = text_values.typed(block, self._columns, self._theirs, self._options, self._clock)
-            yield rows.to_arrow().cast(schema)
+            yield rows.to_arrow(compat_level=_AS_POLARS_HAS_THEM).cast(schema)
 
     @property
     def note(self) -> converted_file.Note:

@@ -14,8 +14,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -28,6 +27,7 @@ from pipeline.settings.formats import CsvSettings
 from pipeline.sources import header
 from pipeline.sources.formats.cells import TORN, Block, is_unreadable
 from pipeline.sources.formats.converted_file import SOURCE_ROW
+from pipeline.sources.formats.threads import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pipeline.settings import SourceSettings
     from pipeline.sources.exports import File, Readable
 
-_BLOCK: Final = 4 * 2**20
+_BLOCK: Final = 16 * 2**20
 """Bytes of text that are read at a time; also the most that one row may have."""
 _PIECE: Final = 2**17
 """Bytes that are decoded at a time: what fits into a processor's cache takes half the time."""
@@ -71,7 +71,7 @@ def read(
     theirs = header.names_of(source, columns)
     try:
         table = _open(file, text, options, theirs, columns)
-        yield table.block(pl.DataFrame(schema=table.schema))
+        yield table.block([], [pl.Series(dtype=pl.String)] * table.width)
         yield from table.blocks()
     except (csv.Error, pa.ArrowInvalid) as error:
         problem = (
@@ -215,7 +215,9 @@ class _Table:
                 invalid_row_handler=note,
             ),
             "convert_options": arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+                column_types=dict.fromkeys(names, pa.string()),
+                strings_can_be_null=False,
+                check_utf8=False,  # `_Text` writes nothing else
             ),
         }
         if not (start := self.text.read(_BLOCK)):
@@ -223,7 +225,7 @@ class _Table:
         self.text.unread(start)
         whole = read = 0
         with arrow_csv.open_csv(pa.PythonFile(self.text, "r"), **options) as batches:
-            for batch in batches:
+            for batch in ahead(batches):
                 torn_before = np.array([row.number for row in torn], dtype=np.int64)
                 rows = _numbers(whole, batch.num_rows, torn_before)
                 whole += batch.num_rows
@@ -236,19 +238,23 @@ class _Table:
     def _block_of(self, cells: pl.DataFrame, rows: NDArray[np.int64]) -> Block:
         if self.text.has_quotes:
             self._refuse_open_quote(cells, rows)
-        numbered = cells.with_columns(pl.Series(SOURCE_ROW, rows + self.options.header_row))
+        block = self.block(rows, cells.get_columns())
         first = cells.to_series(next(iter(self.positions.values())))
         if (first == "").any():
-            numbered = numbered.filter(pl.any_horizontal(pl.col(cells.columns) != ""))
-        return self.block(numbered)
+            has_any = cells.select(pl.any_horizontal(pl.all() != "")).to_series()
+            return replace(block, cells=block.cells.filter(has_any))
+        return block
 
-    def block(self, cells: pl.DataFrame) -> Block:
-        """Select our columns from the cells of all, with their numbers of rows."""
-        found = {ours: pl.col(str(place)) for ours, place in self.positions.items()}
+    def block(self, rows: Sequence[int] | NDArray[np.int64], cells: Sequence[pl.Series]) -> Block:
+        """Select our columns from the cells of all, with the numbers of their rows."""
+        numbers = pl.Series(SOURCE_ROW, rows, pl.Int64) + self.options.header_row
+        found = [cells[place].alias(ours) for ours, place in self.positions.items()]
         if self.text.has_lost:
-            is_lost = [one.str.contains(_LOST, literal=True) for one in found.values()]
-            found |= dict(zip(map(is_unreadable, list(found)), is_lost, strict=True))
-        return Block(self.names, cells.select(SOURCE_ROW, **found))
+            found += [
+                one.str.contains(_LOST, literal=True).alias(is_unreadable(one.name))
+                for one in found
+            ]
+        return Block(self.names, pl.DataFrame([numbers, *found]))
 
     def _refuse_open_quote(self, cells: pl.DataFrame, rows: NDArray[np.int64]) -> None:
         """Refuse a cell with several lines and as many separators as a row has."""
@@ -292,20 +298,11 @@ class _Table:
                 torn.append(row.number)
         if read:
             width = max(self.positions.values()) + 1
-            found = pl.DataFrame(
-                [[number + self.options.header_row, *of[:width]] for number, of in read.items()],
-                schema=dict(islice(self.schema.items(), width + 1)),
-                orient="row",
-            )
-            yield self.block(found)
+            columns = zip(*(cells[:width] for cells in read.values()), strict=True)
+            yield self.block(list(read), [pl.Series(cells, dtype=pl.String) for cells in columns])
         if torn:
             numbers = [number + self.options.header_row for number in torn]
             yield Block(self.names, pl.DataFrame({SOURCE_ROW: numbers, TORN: True}))
-
-    @property
-    def schema(self) -> Mapping[str, pl.DataType]:
-        """The number of a row, and the cells of all columns by position."""
-        return {SOURCE_ROW: pl.Int64(), **{str(n): pl.String() for n in range(self.width)}}
 
     @property
     def _sign(self) -> str:
