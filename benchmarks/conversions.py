@@ -1,61 +1,51 @@
 """The conversion of CSV files, compared with what Polars needs to read and write them.
 
-`python -m benchmarks.conversions FILE FOLDER ENCODING` converts one file.
+`python -m benchmarks.conversions FILE LATIN ROUNDS` measures both in one process: what a program
+loads first would hide the difference.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
-import uuid
+import tempfile
+import time
 from functools import partial
 from pathlib import Path
+from statistics import median
+from subprocess import run
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import polars as pl
 
-from benchmarks import measure
 from benchmarks.nightly_runs import Sample
 from pipeline.settings import Settings
 from pipeline.sources.conversion import Conversions
 from pipeline.sources.folders import look_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from benchmarks.measure import Cost
     from benchmarks.nightly_runs import Bench
 
 POLARS: Final = "Polars reads and writes"
-_PLAIN: Final = """
-import sys, polars as pl
-pl.read_csv(sys.argv[1], separator=";", decimal_comma=True).write_parquet(sys.argv[2])
-"""
 _DATES: Final = "%d.%m.%Y %H:%M"
 _LONG: Final = "https://id.example.org/persons/2f1d8c44-6c0e-4c49-9d4f-"
 
 
-def compare(bench: Bench, sample: Sample) -> Mapping[str, Mapping[str, Cost]]:
-    """Measure Polars and conversions of the same rows, by the shape of the file."""
+def compare(bench: Bench, sample: Sample) -> Mapping[str, Mapping[str, float]]:
+    """Measure the seconds of Polars and of conversions of the same rows, by the file's shape."""
     folder = bench.folder / f"csv-{sample.rows}"
     folder.mkdir(exist_ok=True)
     return {name: _compare(bench, path) for name, path in _files(bench, sample, folder).items()}
 
 
-def _compare(bench: Bench, path: Path) -> Mapping[str, Cost]:
-    latin = path.with_suffix(".cp1252")
-    ways = {
-        POLARS: partial(measure.run, [sys.executable, "-c", _PLAIN, str(path), f"{path}.parquet"]),
-        "bufdir, utf-8": partial(_converted, path, "utf-8"),
-        "bufdir, cp1252": partial(_converted, latin, "cp1252"),
-    }
-    return measure.in_turn(ways, 2 * bench.rounds + 1, bench.report)
-
-
-def _converted(path: Path, encoding: str) -> Cost:
-    target = path.parent / f"converted-{uuid.uuid4().hex}"
-    return measure.run(
-        [sys.executable, "-m", "benchmarks.conversions", str(path), str(target), encoding]
-    )
+def _compare(bench: Bench, path: Path) -> Mapping[str, float]:
+    files = [str(path), str(path.with_suffix(".cp1252")), str(2 * bench.rounds + 1)]
+    command = [sys.executable, "-m", "benchmarks.conversions", *files]
+    printed = run(command, check=True, capture_output=True).stdout
+    return msgspec.json.decode(printed, type=dict[str, float])
 
 
 def _files(bench: Bench, sample: Sample, folder: Path) -> Mapping[str, Path]:
@@ -83,15 +73,37 @@ def _files(bench: Bench, sample: Sample, folder: Path) -> Mapping[str, Path]:
 
 
 def main() -> None:
-    """Convert one file."""
-    path, folder, encoding = sys.argv[1:]
+    """Measure each way once a round, and print the medians as JSON."""
+    path, latin, rounds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    ways: Mapping[str, Callable[[Path], None]] = {
+        POLARS: partial(_polars, path),
+        "bufdir, utf-8": partial(_convert, path, "utf-8"),
+        "bufdir, cp1252": partial(_convert, latin, "cp1252"),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds + 1):
+        for name, way in ways.items():
+            folder = Path(tempfile.mkdtemp(dir=path.parent))
+            began = time.perf_counter()
+            way(folder)
+            if number:  # the first round loads what all need
+                seconds[name].append(time.perf_counter() - began)
+            shutil.rmtree(folder)
+    print(msgspec.json.encode({name: median(of) for name, of in seconds.items()}).decode())
+
+
+def _polars(path: Path, folder: Path) -> None:
+    rows = pl.read_csv(path, separator=";", decimal_comma=True)
+    rows.write_parquet(folder / "polars.parquet")
+
+
+def _convert(path: Path, encoding: str, folder: Path) -> None:
     options = {"delimiter": ";", "decimal": ",", "dates": _DATES, "encoding": encoding}
     source = {"name": "csv", "format": "csv", "csv": options}
     settings = Settings.model_validate({"sources": [source]})
-    conversions = Conversions(Path(folder), settings.zone, _ignore)
+    conversions = Conversions(folder, settings.zone, _ignore)
     (only,) = settings.every_source
-    export = conversions.accept(look_at(Path(path), path), only, settings.terms.columns)
-    print(f"{export.rows} rows")
+    conversions.accept(look_at(path, path.name), only, settings.terms.columns)
 
 
 def _ignore(event: str, **_: object) -> None:

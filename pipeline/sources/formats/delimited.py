@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pipeline.settings import SourceSettings
     from pipeline.sources.exports import File, Readable
 
-_BLOCK: Final = 16 * 2**20
+_BLOCK: Final = 8 * 2**20
 """Bytes of text that are read at a time; also the most that one row may have."""
 _PIECE: Final = 2**17
 """Bytes that are decoded at a time: what fits into a processor's cache takes half the time."""

@@ -94,9 +94,7 @@ class _Reading:
         flags = [pl.col(TORN)] if TORN in cells.columns else []
         marks = [self._mark(one, cells.columns).alias(_mark(one.name)) for one in found]
         lost = {one.name: self._is_lost(one) for one in found}
-        nothing = pl.lit(None, pl.String)
-        names = [pl.when(one).then(pl.lit(self.names[ours])) for ours, one in lost.items()]
-        named = pl.concat_str([*names, nothing], separator=", ", ignore_nulls=True)
+        named = self._names(lost) if in_all_ways else pl.lit(None, pl.String)
         return (
             cells.lazy()
             .select(
@@ -109,10 +107,17 @@ class _Reading:
                 *(column.name for column in self.columns),
                 pl.any_horizontal(*lost.values(), *flags).alias(UNREADABLE),
                 SOURCE_ROW,
-                pl.when(named != "").then(named).alias(SOURCE_COLUMNS),
+                named.alias(SOURCE_COLUMNS),
             )
             .collect()
         )
+
+    def _names(self, lost: Mapping[str, pl.Expr]) -> pl.Expr:
+        """Name the columns that could not be read, with commas; null where there are none."""
+        nothing = pl.lit(None, pl.String)
+        names = [pl.when(one).then(pl.lit(self.names[ours])) for ours, one in lost.items()]
+        named = pl.concat_str([*names, nothing], separator=", ", ignore_nulls=True)
+        return pl.when(named != "").then(named)
 
     def _mark(self, column: Column, there: Collection[str]) -> pl.Expr:
         """Mark rows that have something in a column; of texts, those that can't be read."""
