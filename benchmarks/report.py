@@ -35,8 +35,8 @@ _READS: Final = """One worker, 16 connections, 100,000 snapshots; lists are filt
 sorted by participations. The constant is a dict that a bare Litestar handler returns from the same
 kind of worker, measured directly before each; the ratio is the median of these pairs' ratios."""
 _CONVERSION: Final = """In one process, without what it loads. Polars reads UTF-8, guesses types and
-writes Parquet. The conversion reads dates and numbers by declared types, compares each row with the header, and gives
-pages checksums."""
+writes Parquet. The conversion reads dates and numbers by declared types, compares each row with the
+header, and gives pages checksums."""
 _MILLION: Final = 10**6
 
 
