@@ -164,27 +164,32 @@ def check(
     reporter: Reporter,
     files: options.Files = None,
     *,
+    source: options.Source = None,
     engine: options.Engine = None,
     data: Data = HERE,
 ) -> CommandResult:
     """Check exports without publishing: the ledger, what is refused, what would be blocked.
 
     Without FILE it names the snapshots that a nightly run would block, and the
-    command that ends each block. Writes nothing.
+    command that ends each block. With FILE it shows how each file is read: source,
+    columns, first rows, and where values are that can't be read. Writes nothing.
 
     [bold]Examples[/]
     $ bufdir check
     $ bufdir check delivery/2024-q4.parquet
+    $ bufdir check delivery/clubs.csv --source register
     """
-    from pipeline.terminal import sentences, session, tables
+    from pipeline.terminal import file_tables, sentences, session, tables
 
+    if source is not None and not files:
+        raise typer.BadParameter("name a FILE that the source is to read", param_hint="--source")
     with session.run_context(reporter, data, engine=engine, read_only=True) as context:
         from pipeline.runs import check as checking
 
-        checked = checking.check(context, files or None)
+        checked = checking.check(context, files or None, source)
     failed = checked.blocked or any(file.problem is not None for file in checked.files)
     return CommandResult(
-        text=lambda: tables.checked(checked),
+        text=lambda: file_tables.read(checked) if files else tables.checked(checked),
         body=lambda: checked,
         diagnostics=[
             *sentences.diagnostics_of_blocked(checked.blocked),

@@ -189,7 +189,7 @@ def _item(value: object) -> str:
 
 def test_every_command_is_in_the_readme() -> None:
     rows = _table_rows("| command | does |")
-    named = sorted(row.split()[1] for row in rows)
+    named = sorted({row.split()[1].strip("`") for row in rows})
     assert named == sorted(str(command.name) for command in cli.app.registered_commands)
 
 

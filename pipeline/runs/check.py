@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.model.states import Action
-from pipeline.runs import gather, nightly_plan
+from pipeline.runs import file_reports, gather, nightly_plan
 from pipeline.runs.gather import RunInputs
 from pipeline.runs.plan import NO_PLAN
 from pipeline.sources.folders import NamedFiles
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipeline.engines import Engine
     from pipeline.model.blocked import BlockedCell
     from pipeline.runs.context import RunContext
+    from pipeline.runs.file_reports import FileReport
     from pipeline.runs.plan import Plan
 
 
@@ -56,17 +57,27 @@ class CheckResult:
     """How many cells a nightly run would compute, leave, retain, block; empty for named files."""
     blocked: Sequence[BlockedCell]
     """The cells that it would block, by organisation and period; empty for named files."""
+    reports: Sequence[FileReport]
+    """How each of the named files is read; empty without names."""
 
 
-def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResult:
+def check(
+    context: RunContext, paths: Sequence[Path] | None = None, source: str | None = None
+) -> CheckResult:
     """Judge the exports, or these files wherever they are; write nothing.
 
+    Args:
+        context: The place and settings.
+        paths: The files; None is all exports.
+        source: The name of the source that reads the files; None chooses it by their paths.
+
     Raises:
+        InvalidValue: There is no source of this name.
         ExportsMissing: No files are named, and there is no exports folder.
         ExportsUnreachable, ExportsChanged, LedgerBroken: As `gather`.
     """
     engine = context.engine()
-    with _gathered(context, engine, paths) as inputs:
+    with _gathered(context, engine, paths, source) as inputs:
         survey, found = inputs.survey, inputs.exports
         accepted = [
             CheckedFile(export.file.name, export.rows, None, export.ignored)
@@ -88,19 +99,20 @@ def check(context: RunContext, paths: Sequence[Path] | None = None) -> CheckResu
             set_aside=[file.name for file in inputs.selection.set_aside],
             plan=dict(Counter(str(one.action) for one in planned.decisions)),
             blocked=sorted(blocked, key=lambda one: one.key),
+            reports=[] if paths is None else file_reports.reports(context, engine, inputs),
         )
 
 
 @contextmanager
 def _gathered(
-    context: RunContext, engine: Engine, paths: Sequence[Path] | None
+    context: RunContext, engine: Engine, paths: Sequence[Path] | None, source: str | None
 ) -> Iterator[RunInputs]:
     if paths is None:
         with gather.gather(context, engine) as inputs:
             yield inputs
         return
     location = NamedFiles(paths)
-    selection = context.select_named(location.list_files())
+    selection = context.select_named(location.list_files(), source)
     found, survey = gather.survey_files(context, engine, selection)
     with survey:
         gather.check_ledger(found, survey, is_complete=True)

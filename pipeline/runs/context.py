@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
+from pipeline.errors import InvalidValue
 from pipeline.runs.nightly_warnings import NightlyWarnings
 from pipeline.sources import locations
 from pipeline.sources.selection import Selection, select, select_named
@@ -70,9 +71,21 @@ class RunContext:
         """Give each file its source, and choose the newest dumps."""
         return select(files, self.settings.every_source)
 
-    def select_named(self, files: Iterable[File]) -> Selection:
-        """Give each file that is named by its path a source."""
-        return select_named(files, self.settings.every_source)
+    def select_named(self, files: Iterable[File], source: str | None = None) -> Selection:
+        """Give each file that is named by its path a source: the one of this name, if any.
+
+        Raises:
+            InvalidValue: There is no source of this name.
+        """
+        sources = self.settings.every_source
+        if source is None:
+            return select_named(files, sources)
+        chosen = next((one for one in sources if one.name == source), None)
+        if chosen is None:
+            names = " or ".join(one.name for one in sources)
+            raise InvalidValue("source", source, f"there is none of this name; it may be {names}")
+        named = tuple(files)
+        return Selection(named, {file.name: chosen for file in named})
 
     def conversions(self, *, reads: bool = True) -> Conversions:
         """Give the converted files of exports that are not Parquet.

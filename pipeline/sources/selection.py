@@ -92,17 +92,20 @@ def select(files: Iterable[File], sources: Sequence[SourceSettings]) -> Selectio
 def select_named(files: Iterable[File], sources: Sequence[SourceSettings]) -> Selection:
     """Give each file that is named by its path a source, wherever it is; all of them count.
 
-    The source is the first whose pattern and ending any end of the path has, else the first.
+    The source is the first whose pattern and ending any end of the path has, else the first; the
+    name of the file is then one of `others` as well.
     """
     named = tuple(files)
-    return Selection(named, {file.name: _source_of_path(file, sources) for file in named})
+    found = {file.name: _source_of_path(file, sources) for file in named}
+    others = sorted(name for name, source in found.items() if source is None)
+    chosen = {name: source or sources[0] for name, source in found.items()}
+    return Selection(named, chosen, others=tuple(others))
 
 
-def _source_of_path(file: File, sources: Sequence[SourceSettings]) -> SourceSettings:
+def _source_of_path(file: File, sources: Sequence[SourceSettings]) -> SourceSettings | None:
     parts = file.name.split("/")
     ends = [replace(file, name="/".join(parts[first:])) for first in range(len(parts))]
-    by_pattern = (source_of(end, sources) for end in ends)
-    return next(filter(None, by_pattern), sources[0])
+    return next(filter(None, (source_of(end, sources) for end in ends)), None)
 
 
 def source_of(file: File, sources: Iterable[SourceSettings]) -> SourceSettings | None:

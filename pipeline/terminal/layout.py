@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -27,13 +27,23 @@ _NUMBERS: Final = frozenset(
     {"version", "rows", "published", "recomputed", "attempts", *METRIC_HEADINGS}
 )
 """Columns that are aligned to the right."""
-_PROSE: Final = frozenset({"meaning", "ignored", "export", "value", "source", "problem", "remedy"})
+_PROSE: Final = frozenset(
+    {
+        *("meaning", "ignored", "export", "value", "source", "problem", "remedy"),
+        *("in the file", "first rows", "cells"),
+    }
+)
 """Columns that may be folded. An id or a number never is: half of one is another one."""
 _NOTHING: Final = "-"
 
 
 def rendered(shown: RenderableType) -> str:
-    """Render for this terminal; off one, as wide as needed, so that nothing is cut."""
+    """Render for this terminal; off one, as wide as needed, so that nothing is cut.
+
+    Each part of a group is as wide as it needs itself.
+    """
+    if isinstance(shown, Group):
+        return "\n".join(map(rendered, shown.renderables))
     is_terminal = os.isatty(_STDOUT)
     console = Console(force_terminal=is_terminal, highlight=False)
     unbounded = console.options.update(width=_UNBOUNDED)
@@ -65,11 +75,16 @@ def properties(values: Mapping[str, str]) -> Table:
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(overflow="fold")
     for name, value in values.items():
-        grid.add_row(name, Text(value))
+        grid.add_row(name, Text(escaped(value)))
     return grid
+
+
+def escaped(text: str) -> str:
+    """Write signs that a terminal would obey or not show by their numbers, as Python does."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _text(value: object) -> str:
     if value is None:
         return _NOTHING
-    return f"{value:,}" if isinstance(value, int | float) else str(value)
+    return f"{value:,}" if isinstance(value, int | float) else escaped(str(value))

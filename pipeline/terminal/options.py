@@ -67,6 +67,15 @@ Files = Annotated[
         show_default=False,
     ),
 ]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="The source that reads FILE. Default: the one whose files have such a path.",
+        show_default=False,
+    ),
+]
 GoneFiles = Annotated[
     list[str],
     typer.Argument(

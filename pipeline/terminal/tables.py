@@ -13,7 +13,7 @@ from pipeline.model.ledger import COUNTED, REASONS
 from pipeline.model.metrics import SECONDS, complete
 from pipeline.model.states import SnapshotStatus
 from pipeline.storage.database import text_of
-from pipeline.terminal.layout import HOURS, METRIC_HEADINGS, properties, table
+from pipeline.terminal.layout import HOURS, METRIC_HEADINGS, escaped, properties, table
 from pipeline.terminal.sentences import counted
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def published(version: Version) -> RenderableType:
         "created": text_of(version.created_at),
         "refreshed": text_of(version.refreshed_at),
     }
-    return Group(properties(values), "", metrics(version), "", _ledger(version.ledger))
+    return Group(properties(values), "", metrics(version), "", ledger(version.ledger))
 
 
 def metrics(version: Version) -> RenderableType:
@@ -124,17 +124,21 @@ def checked(found: CheckResult) -> RenderableType:
     """Show the verdict on each export, then the ledger of their rows."""
     if not found.files:
         return "no exports"
-    problems = [Text(file.problem) for file in found.files if file.problem is not None]
-    unplaced = counted(sum(found.rows_without_cell.values()), "row")
-    placed = f"{counted(found.cells, 'cell')} with rows; {unplaced} in no cell"
+    problems = [Text(escaped(file.problem)) for file in found.files if file.problem is not None]
     return Group(
         table(("export", "rows", "verdict", "ignored"), map(_file, found.files)),
         *problems,
         "",
-        _ledger(found.ledger),
+        ledger(found.ledger),
         "",
-        placed,
+        placed(found),
     )
+
+
+def placed(found: CheckResult) -> str:
+    """Sum up in how many cells the rows are."""
+    unplaced = counted(sum(found.rows_without_cell.values()), "row")
+    return f"{counted(found.cells, 'cell')} with rows; {unplaced} in no cell"
 
 
 def _file(file: CheckedFile) -> Sequence[object]:
@@ -160,9 +164,10 @@ def verified(found: Sequence[VerifiedSnapshot]) -> RenderableType:
     return Group(verdicts, "", table(("id", "number", "published", "recomputed"), differences))
 
 
-def _ledger(ledger: Mapping[str, int]) -> Table:
-    lines = [(rows, line, _MEANINGS.get(line)) for line, rows in ledger.items()]
-    return table(("rows", "ledger", "meaning"), [*lines, (sum(ledger.values()), "read", None)])
+def ledger(found: Mapping[str, int]) -> Table:
+    """Show the lines of a ledger with their meanings, and the sum."""
+    lines = [(rows, line, _MEANINGS.get(line)) for line, rows in found.items()]
+    return table(("rows", "ledger", "meaning"), [*lines, (sum(found.values()), "read", None)])
 
 
 def _hours(seconds: int | None) -> int | float | None:

@@ -169,8 +169,8 @@ def _open(
     encoding = f"set another encoding than {options.encoding}, in which the header is no text"
     advice = encoding if is_lost else ""
     found = header.Header(file, named, row=options.header_row, advice=advice)
-    found.refuse_ambiguous(theirs.values())
     found.refuse_missing(theirs, columns)
+    found.refuse_ambiguous(theirs.values())
     first = next(records, [])
     if len(names) <= len(first) and not any(first[len(names) :]):
         width = len(

@@ -94,8 +94,8 @@ def _blocks(
     names = [str(name).strip() for name in found]
     named = [name for name in names if name]
     of_sheet = header.Header(file, named, subject=f"sheet {sheet.name!r}", row=options.header_row)
-    of_sheet.refuse_ambiguous(theirs.values())
     of_sheet.refuse_missing(theirs, columns)
+    of_sheet.refuse_ambiguous(theirs.values())
     positions = {ours: names.index(name) for ours, name in theirs.items() if name in names}
     ours = [column for column in columns if column.name in positions]
     filled = ((number, row) for number, row in rows if any(cell != "" for cell in row))
