@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from pipeline import errors
+from pipeline.model import addresses
 from pipeline.model.states import Verdict
 from pipeline.terminal import confirmation, options, program
 from pipeline.terminal.command_result import CommandResult, Diagnostic, Severity
@@ -197,6 +198,32 @@ def check(
             *sentences.diagnostics_of_set_aside(checked.set_aside),
         ],
         exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,
+    )
+
+
+@command(app, "init")
+def init(reporter: Reporter, file: options.ProposedFile, data: Data = HERE) -> CommandResult:
+    """Propose the settings of a source for a file, as a commented entry of bufdir.toml.
+
+    Guesses the format, the columns and the meaning of texts from the first rows.
+    Read the proposal before you use it. Writes nothing.
+
+    [bold]Examples[/]
+    $ bufdir init delivery/clubs.csv
+    $ bufdir init delivery/clubs.csv > clubs.toml
+    """
+    from pipeline.proposals import proposing, toml
+    from pipeline.terminal import session
+
+    chosen = session.load_settings(reporter, data)
+    proposal = proposing.propose(file, chosen, data / addresses.FOLDER)
+    return CommandResult(
+        text=lambda: toml.as_toml(proposal),
+        body=lambda: {
+            "settings": proposal.settings,
+            "proposal": proposal,
+            "next": toml.next_command(proposal),
+        },
     )
 
 

@@ -145,6 +145,17 @@ class ExportRefused(BufdirError):
 
 
 @dataclass(eq=False)
+class NoProposal(BufdirError):
+    """A file for which no settings can be proposed, because no table is found in it."""
+
+    file: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"no settings can be proposed for {self.file}: {self.problem}"
+
+
+@dataclass(eq=False)
 class ExportsMissing(BufdirError):
     """A data folder without the folder of exports."""
 

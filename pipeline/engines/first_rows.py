@@ -60,7 +60,8 @@ def read(export: Export, terms: Terms, count: int) -> list[FirstRow]:
         pyarrow.ArrowException, OSError: The file can't be read.
     """
     places = _places(export, count)
-    found = [batch for place in places for batch in batches.read(export, place.position, 1)]
+    # Only the first batch of each is read, which has the one row.
+    found = [next(batches.read(export, place.position, 1)) for place in places]
     if not found:
         return []
     raw = pl.concat([pl.DataFrame(batch) for batch in found])

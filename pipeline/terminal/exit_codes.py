@@ -48,6 +48,7 @@ FAILURES: Final[Mapping[type[Exception], Failure]] = {
     errors.ExportsUnreachable: Failure(ExitCode.REFUSED_OR_FAILED, "exports-unreachable"),
     errors.SnapshotNotReady: Failure(ExitCode.REFUSED_OR_FAILED, "snapshot-not-ready"),
     errors.ExportRefused: Failure(ExitCode.REFUSED_OR_FAILED, "export-refused"),
+    errors.NoProposal: Failure(ExitCode.REFUSED_OR_FAILED, "no-proposal"),
     errors.ExportsChanged: Failure(ExitCode.REFUSED_OR_FAILED, "exports-changed"),
     errors.EngineFailed: Failure(ExitCode.REFUSED_OR_FAILED, "engine-failed"),
     errors.RunFailed: Failure(ExitCode.REFUSED_OR_FAILED, "run-failed"),

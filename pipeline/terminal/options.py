@@ -67,6 +67,17 @@ Files = Annotated[
         show_default=False,
     ),
 ]
+ProposedFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="An export of the system, in any folder.",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        show_default=False,
+    ),
+]
 Source = Annotated[
     str | None,
     typer.Option(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COMMANDS = [
     "nightly",
     "run",
+    "init",
     "check",
     "verify",
     "status",

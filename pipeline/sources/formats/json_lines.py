@@ -53,11 +53,11 @@ def read(
     rows = _rows(opened)
     while some := list(islice(rows, _ROWS)):
         for _, row in some:
-            found.update(dict.fromkeys(_names(row)))
+            found.update(dict.fromkeys(names_in(row)))
         numbers = pl.Series(SOURCE_ROW, [number for number, _ in some], pl.Int64)
         torn = pl.Series(TORN, [row is None for _, row in some], pl.Boolean)
         cells = [
-            of_objects(column, [_at(path, row) for _, row in some])
+            of_objects(column, [value_at(path, row) for _, row in some])
             for column, path in paths
             if theirs[column.name] in found
         ]
@@ -94,16 +94,16 @@ def _lines(opened: Readable) -> Iterator[bytes]:
         yield waiting
 
 
-def _names(row: _Object | None, above: str = "") -> Iterator[str]:
+def names_in(row: _Object | None, above: str = "") -> Iterator[str]:
     """Name the values of an object, those in inner objects with dots."""
     for name, value in (row or {}).items():
         if isinstance(value, dict):
-            yield from _names(value, f"{above}{name}.")
+            yield from names_in(value, f"{above}{name}.")
         else:
             yield above + name
 
 
-def _at(path: Sequence[str], row: _Object | None) -> object:
+def value_at(path: Sequence[str], row: _Object | None) -> object:
     """Find the value at a path; None where there is none."""
     found: object = row
     for name in path:
