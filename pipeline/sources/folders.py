@@ -77,8 +77,8 @@ class NamedFiles:
         """Do nothing: a file that is missing is refused by its name."""
 
     def list_files(self) -> tuple[File, ...]:
-        """List the files in the order of their paths."""
-        files = [look_at(path, path.as_posix()) for path in self.paths]
+        """List the files in the order of their paths; one that is named twice is listed once."""
+        files = [look_at(Path(path), path) for path in {one.as_posix() for one in self.paths}]
         return tuple(sorted(files, key=attrgetter("name")))
 
     def changed(self, files: Iterable[File]) -> tuple[str, ...]:

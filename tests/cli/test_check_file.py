@@ -356,3 +356,13 @@ def test_check_without_files_has_no_reports(bufdir: Bufdir, data: Path) -> None:
 
     assert bufdir("check", "--json").result["reports"] == []
     assert "first rows" not in bufdir("check").out
+
+
+def test_a_file_that_is_named_twice_is_read_once(bufdir: Bufdir, data: Path) -> None:
+    path = registered(data, line(), line(Timer="x"))
+    same = path.parent / "." / path.name
+
+    found = bufdir("check", path, same, "--json")
+
+    assert found.code == 0
+    assert [one["rows"] for one in found.result["files"]] == [2]
