@@ -51,6 +51,7 @@ _WORDS: Final = {
     "ungdom": ("ungdom", "ungdoms", "junior", "tenåring", "youth", "teen"),
 }
 """Parts of words that suggest one of the usual codes, in the order in which they are tried."""
+_KINDS: Final = {column.name: column for column in COLUMNS}
 _ROMAN: Final = str.maketrans({"æ": "ae", "ø": "o", "å": "a"})
 
 
@@ -71,7 +72,7 @@ def propose(path: Path, settings: Settings, exports: Path) -> Proposal:
         raise NoProposal(legible(path.as_posix()), problem)
     sample = reading.read(path)
     notes = list(sample.notes)
-    theirs = dict(_columns(sample, notes))
+    theirs = dict(_columns(sample, settings, notes))
     options = _options(sample, theirs, settings)
     columns = [_column(sample, ours, theirs[ours.name]) for ours in COLUMNS if ours.name in theirs]
     if sample.format is not Format.PARQUET:
@@ -97,10 +98,12 @@ def propose(path: Path, settings: Settings, exports: Path) -> Proposal:
     )
 
 
-def _columns(sample: Sample, notes: list[str]) -> Iterator[tuple[str, str]]:
-    """Choose the column for each of ours: the one with the most usual name."""
+def _columns(sample: Sample, settings: Settings, notes: list[str]) -> Iterator[tuple[str, str]]:
+    """Choose the column for each of ours: of those that can be read, the most usual name."""
     for ours, fitting in names.fitting(sample.names).items():
         chosen = fitting[0]
+        if len(fitting) > 1 and sample.format is not Format.PARQUET:
+            chosen = min(fitting, key=lambda name: _share_lost(sample, ours, name, settings))
         problem = _problem(sample, ours, _given(sample, chosen))
         if problem is None:
             yield ours, chosen
@@ -108,6 +111,14 @@ def _columns(sample: Sample, notes: list[str]) -> Iterator[tuple[str, str]]:
             is_read = f"; it is read all the same, unless {ours} has another name here"
             rest = is_read if chosen == ours else ""
             notes.append(f'"{chosen}" is not proposed for {ours}, because {problem}{rest}')
+
+
+def _share_lost(sample: Sample, ours: str, name: str, settings: Settings) -> float:
+    """Compute the share of a column's values that can't be read as ours, such as times of a day."""
+    found = _given(sample, name)
+    meaning = _meaning(_options(sample, {ours: name}, settings))
+    lost = values.unreadable(_KINDS[ours], found, meaning, settings.zone)
+    return lost / len(found) if found else 1
 
 
 def _problem(sample: Sample, ours: str, found: Sequence[Any]) -> str | None:
@@ -134,7 +145,7 @@ def _column(sample: Sample, ours: Column, name: str) -> Guess:
     """Propose a column, with the reason and what is doubtful about its name."""
     fitting = names.fitting(sample.names)[ours.name]
     if len(fitting) > 1:
-        others = ", ".join(f'"{one}"' for one in fitting[1:])
+        others = ", ".join(f'"{one}"' for one in fitting if one != name)
         return Guess(ours.name, name, f"its name is usual, but so is {others}", is_certain=False)
     found = _given(sample, name)
     if ours.name == ORG_ID:
@@ -165,15 +176,18 @@ def _options(sample: Sample, theirs: Mapping[str, str], settings: Settings) -> l
     return found + (values.flags(of.get(DELETED, ()), null) or [])
 
 
+def _meaning(options: Sequence[Guess]) -> TextValues:
+    return TextValues.model_validate({one.setting: one.value for one in options})
+
+
 def _with_doubts(
     sample: Sample, columns: Sequence[Guess], options: Sequence[Guess], settings: Settings
 ) -> list[Guess]:
     """Mark the columns of which values are none of our column's type with these options."""
-    meaning = TextValues.model_validate({one.setting: one.value for one in options})
-    kinds = {column.name: column for column in COLUMNS}
+    meaning = _meaning(options)
     checked: list[Guess] = []
     for guess in columns:
-        column, found = kinds[guess.setting], _given(sample, str(guess.value))
+        column, found = _KINDS[guess.setting], _given(sample, str(guess.value))
         problem = None
         if lost := values.unreadable(column, found, meaning, settings.zone):
             problem = f"{lost:,} of {len(found):,} values can't be read"

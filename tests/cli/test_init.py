@@ -218,6 +218,15 @@ def test_the_sheets_with_a_header_are_found(
     assert set(read_with_it(bufdir, path)) <= {"counted", "superseded"}
 
 
+def test_a_date_is_preferred_to_a_time_of_the_day_in_another_column(
+    bufdir: Bufdir, tmp_path: Path
+) -> None:
+    path = text(tmp_path / "a.csv", f"{HEADER};Start", f"{ROW};18:00", f"{OTHER};19:00")
+
+    assert proposed(bufdir, path)["columns"]["started_at"] == "Dato"
+    assert 'its name is usual, but so is "Start"\n' in bufdir("init", path).out
+
+
 def test_paths_into_json_objects_are_found(bufdir: Bufdir, tmp_path: Path) -> None:
     one = {
         "organisation": {"id": "org-1"},
