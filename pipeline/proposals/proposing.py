@@ -156,6 +156,9 @@ def _column(sample: Sample, ours: Column, name: str) -> Guess:
                 "of organisations don't have"
             )
             return Guess(ours.name, name, why, is_certain=False)
+    if ours.name == STATUS and (others := sum(one != COMPLETED for one in found)):
+        why = f"{others:,} of {len(found):,} values are not {COMPLETED}; their rows do not count"
+        return Guess(ours.name, name, why, is_certain=False)
     return Guess(ours.name, name, "its name is usual")
 
 

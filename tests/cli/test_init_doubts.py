@@ -30,6 +30,10 @@ if TYPE_CHECKING:
         ((f"{HEADER};Dato", f"{ROW};2"), 'two columns are named "Dato", so the file is refused'),
         ((HEADER, ROW, "rest"), "1 of 2 rows have as many cells as the header, 6"),
         ((f"{HEADER};Slettet", f"{ROW};3.1.2025"), '"Slettet" is not proposed for deleted'),
+        (
+            (f"{HEADER};Status", f"{ROW};completed", f"{OTHER};Fullført"),
+            "1 of 2 values are not completed; their rows do not count",
+        ),
         (("Enhet;Dato;Timer", "o;2024-11-05;2"), "all letters are ASCII; in another file"),
     ],
 )
