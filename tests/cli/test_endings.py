@@ -56,7 +56,7 @@ def test_every_expected_failure_has_a_type_of_its_own_for_programs() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["nigtly"], "no such command 'nigtly', did you mean 'nightly'?"),
+        (["nigtly"], "no such command 'nigtly', did you mean 'nightly'"),
         (["list", "--foo"], "no such option: --foo"),
         (["list", "--limit", "0"], "invalid value for '--limit': "),
         (["list", "--limit", "many"], "invalid value for '--limit': "),

@@ -226,12 +226,14 @@ class _Table:
         whole = read = 0
         with arrow_csv.open_csv(pa.PythonFile(self.text, "r"), **options) as batches:
             for batch in ahead(batches):
-                torn_before = np.array([row.number for row in torn], dtype=np.int64)
+                known = len(torn)  # the thread that reads ahead may add to it meanwhile
+                torn_before = np.array([row.number for row in torn[:known]], dtype=np.int64)
                 rows = _numbers(whole, batch.num_rows, torn_before)
                 whole += batch.num_rows
                 yield self._block_of(pl.DataFrame(batch), rows)
-                yield from self._torn(torn[read:-1])
-                read = max(read, len(torn) - 1)  # the last may be the last row of the file
+                before = read
+                read = max(read, known - 1)  # the last may be the last row of the file
+                yield from self._torn(torn[before:read])
         is_last = bool(torn) and torn[-1].number == whole + len(torn)
         yield from self._torn(torn[read:], is_cut=is_last and not self.text.has_line_end)
 
