@@ -191,7 +191,7 @@ def find_published(context: RunContext, entries: Iterable[Entry]) -> dict[Cell, 
 
 
 def _published(
-    context: RunContext, entry: Entry, followed: Mapping[int, Mapping[str, int]]
+    context: RunContext, entry: Entry, followed: Mapping[tuple[int, int], Mapping[str, int]]
 ) -> Published:
     if not entry.version:
         return Published(entry)
@@ -199,5 +199,5 @@ def _published(
     if version is None:
         return Published(entry, state)
     left_out = {line: rows for line in QUARANTINED if (rows := version.ledger.get(line))}
-    exports = followed.get(entry.number, version.exports)
+    exports = followed.get((entry.number, entry.version), version.exports)
     return Published(entry, state, exports, left_out or None)

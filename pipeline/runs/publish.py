@@ -28,6 +28,7 @@ from pipeline.storage import (
     run_queue,
     version_files,
 )
+from pipeline.storage.followed_exports import FollowedExports
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -126,11 +127,11 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
     declarations.end_accepted(context.catalog, left)
     followed_exports.write(
         context.catalog,
-        {
-            one.entry.number: one.followed
+        [
+            FollowedExports(one.entry.number, one.entry.version, one.followed)
             for one in plan.decisions
             if one.entry is not None and one.followed is not None
-        },
+        ],
     )
     ended = [
         result(one.entry, _OUTCOMES[one.action], one.reason, one.entry.version, one.problem)
@@ -234,9 +235,7 @@ def publish(
             )
             for planned, version in written
         ]
-        numbers = [one.entry.number for one, _ in written]
-        declarations.end_accepted(context.catalog, numbers)
-        followed_exports.end(context.catalog, numbers)
+        declarations.end_accepted(context.catalog, [one.entry.number for one, _ in written])
     results = []
     for (planned, version), is_current in zip(written, current, strict=True):
         entry = planned.entry

@@ -227,7 +227,7 @@ class Catalog(EntryReads):
         """Take a snapshot out of every read; the next nightly run looks at everything again."""
         with self.transaction():
             self.execute("DELETE FROM snapshots WHERE number = ?", (number,))
-            followed_exports.end(self, [number])
+            followed_exports.delete(self, number)
             self.execute(
                 "UPDATE runs SET state = 'failed', error = 'its snapshot was deleted' "
                 "WHERE number = ? AND state = 'queued'",

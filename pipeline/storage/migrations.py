@@ -84,6 +84,7 @@ _GUARD: Final = (
     """,
     """CREATE TABLE IF NOT EXISTS followed_exports (
         number INTEGER PRIMARY KEY,
+        version INTEGER NOT NULL,
         body TEXT NOT NULL
     )
     """,

@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.model import periods
 from pipeline.model.states import Reason, Retirement
-from pipeline.runs import declare
+from pipeline.runs import declare, reindex
 from pipeline.runs.run import run_cells
-from tests.given import CELL, DataFolder, people, row, settings, table
+from tests.given import CELL, NOW, DataFolder, people, row, settings, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,6 +112,15 @@ def test_a_renamed_export_is_missed_under_its_last_name(two_files: DataFolder) -
     path_of(two_files, "a-main.parquet").unlink()
     for _ in range(2):
         assert blocked(two_files) == [(Reason.GONE, ("a-main.parquet",), 125, 25)]
+
+
+def test_a_renamed_export_is_known_after_the_catalog_is_built_again(two_files: DataFolder) -> None:
+    path_of(two_files, "main.parquet").rename(path_of(two_files, "a-main.parquet"))
+    assert blocked(two_files) == []
+    reindex.run(two_files.data, NOW)
+    two_files.export([row(participant_id="new")], "new.parquet")
+    assert blocked(two_files) == []
+    assert participations(two_files) == 121
 
 
 def test_an_export_whose_rows_are_all_in_another_one_is_not_missed_later(
