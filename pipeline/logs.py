@@ -1,4 +1,4 @@
-"""Form of the log on stderr: one line an event, as text or as JSON."""
+"""Form of the log on stderr, one line an event, as text or as JSON; and what receives events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging.config
 import re
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TextIO, cast
 
 import structlog
 
@@ -23,6 +23,13 @@ Level = Literal["debug", "info", "warning"]
 _TRACEBACKS: Final = frozenset({"exc_info", "exception", "stack"})
 _QUOTED: Final = re.compile(r"""[ \t=\r\n"']""")
 _EVENT_WIDTH: Final = 30
+
+
+class EventSink(Protocol):
+    """The receiver of events: a log, or a progress bar."""
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Take one event."""
 
 
 def configure(form: Format, level: Level) -> FilteringBoundLogger:

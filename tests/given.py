@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.definitions.dialect import Dialect, Frame
-    from pipeline.engines import Engine, EventSink, Survey
+    from pipeline.engines import Engine, Survey
+    from pipeline.logs import EventSink
     from pipeline.model.cells import CellNumbers
     from pipeline.model.metrics import Numbers
     from pipeline.model.states import Retirement

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipeline.logs import EventSink
     from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.clock import WallClock
     from pipeline.model.terms import Terms
@@ -43,13 +44,6 @@ class UnreadableExports(Exception):
     def __init__(self, refused: Mapping[Export, ExportRefused]) -> None:
         super().__init__(", ".join(export.file.name for export in refused))
         self.refused = refused
-
-
-class EventSink(Protocol):
-    """The receiver of events: a log, or a progress bar."""
-
-    def __call__(self, event: str, **fields: object) -> None:
-        """Take one event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 from pipeline.errors import InvalidValue
 from pipeline.runs.nightly_warnings import NightlyWarnings
 from pipeline.sources import locations
-from pipeline.sources.selection import Selection, select, select_named
+from pipeline.sources.selection import Selection, select, select_all, select_named
 from pipeline.storage import nightly_record
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from pipeline.engines import Engine, EventSink
+    from pipeline.engines import Engine
+    from pipeline.logs import EventSink
     from pipeline.model.blocked import BlockedCell
     from pipeline.model.cells import Cell
     from pipeline.model.states import EngineName, Outcome, Reason
@@ -84,8 +85,7 @@ class RunContext:
         if chosen is None:
             names = " or ".join(one.name for one in sources)
             raise InvalidValue("source", source, f"there is none of this name; it may be {names}")
-        named = tuple(files)
-        return Selection(named, {file.name: chosen for file in named})
+        return select_all(files, chosen)
 
     def conversions(self, *, reads: bool = True) -> Conversions:
         """Give the converted files of exports that are not Parquet.

@@ -14,14 +14,15 @@ import time
 import uuid
 from contextlib import closing, suppress
 from dataclasses import astuple, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from pipeline.errors import ExportRefused
 from pipeline.model.terms import digest_of
-from pipeline.sources import header, parquet
+from pipeline.sources import formats, header, parquet
 from pipeline.sources.folders import look_at
 from pipeline.sources.formats import converting
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from zoneinfo import ZoneInfo
 
+    from pipeline.logs import EventSink
     from pipeline.model.columns import Column
     from pipeline.settings import SourceSettings
     from pipeline.sources.accepted import Export
@@ -46,13 +48,6 @@ _TEMPORARY: Final[dict[Path, Path]] = {}
 """The temporary folder of each folder that could or must not be written."""
 
 
-class Events(Protocol):
-    """The receiver of events that cost time but change no number."""
-
-    def __call__(self, event: str, **fields: object) -> None:
-        """Take one event."""
-
-
 @dataclass(frozen=True, slots=True)
 class Conversions:
     """The converted files of a data folder."""
@@ -61,7 +56,7 @@ class Conversions:
     """The folder in the cache."""
     zone: ZoneInfo
     """The zone of times without one."""
-    events: Events
+    events: EventSink
     writes: bool = True
     """Whether the folder may be written."""
     reads: bool = True
@@ -127,7 +122,7 @@ class Conversions:
             raise ExportRefused(original.file.name, problem) from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Original:
     """A file that is not Parquet, with all that decides how it is converted."""
 
@@ -136,13 +131,13 @@ class _Original:
     columns: tuple[Column, ...]
     zone: ZoneInfo
 
-    @property
+    @cached_property
     def _reading(self) -> str:
         """The digest of all but the content."""
         read = [(column.name, column.kind.name) for column in self.columns]
         names = header.names_of(self.source, self.columns)
+        options = formats.options_of(self.source).model_dump(mode="json")
         format_ = self.source.format
-        options = self.source.model_dump(mode="json")[format_]
         return digest_of(SCHEMA_VERSION, format_, options, read, names, self.zone.key)
 
     @property

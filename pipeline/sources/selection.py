@@ -102,6 +102,12 @@ def select_named(files: Iterable[File], sources: Sequence[SourceSettings]) -> Se
     return Selection(named, chosen, others=tuple(others))
 
 
+def select_all(files: Iterable[File], source: SourceSettings) -> Selection:
+    """Give all files this source, whatever their names; all of them count."""
+    named = tuple(files)
+    return Selection(named, {file.name: source for file in named})
+
+
 def _source_of_path(file: File, sources: Sequence[SourceSettings]) -> SourceSettings | None:
     parts = file.name.split("/")
     ends = [replace(file, name="/".join(parts[first:])) for first in range(len(parts))]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from structlog.typing import FilteringBoundLogger
 
-    from pipeline.engines import EventSink
+    from pipeline.logs import EventSink
     from pipeline.terminal.reporter import Reporter
 
 

@@ -16,8 +16,9 @@ from pipeline.model.states import EngineName
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.engines import CacheAccess, EventSink, ScanRequest
+    from pipeline.engines import CacheAccess, ScanRequest
     from pipeline.engines.duckdb.survey import DuckDBSurvey
+    from pipeline.logs import EventSink
     from pipeline.settings import EngineSettings
 
 

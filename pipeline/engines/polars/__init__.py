@@ -22,8 +22,9 @@ from pipeline.model.states import EngineName
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.engines import CacheAccess, EventSink
+    from pipeline.engines import CacheAccess
     from pipeline.engines.polars.survey import PolarsSurvey
+    from pipeline.logs import EventSink
     from pipeline.settings import EngineSettings
 
 

@@ -29,8 +29,9 @@ from pipeline.model.terms import digest_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pipeline.engines import CacheAccess, EventSink
+    from pipeline.engines import CacheAccess
     from pipeline.engines.polars.partials import Partial
+    from pipeline.logs import EventSink
     from pipeline.model.terms import Terms
     from pipeline.sources.accepted import Export
 from pipeline.engines.polars.batch_files import (

@@ -19,11 +19,12 @@ from pipeline.model.states import EngineName
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pipeline.engines import CacheAccess, EventSink, ScanRequest
+    from pipeline.engines import CacheAccess, ScanRequest
     from pipeline.engines.spark.cluster import Cluster
     from pipeline.engines.spark.scan import Sources
     from pipeline.engines.spark.survey import SparkSurvey
     from pipeline.errors import ExportRefused
+    from pipeline.logs import EventSink
     from pipeline.settings import EngineSettings
     from pipeline.sources.accepted import Export
 

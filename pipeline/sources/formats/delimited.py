@@ -11,7 +11,6 @@ because the rows in it would be lost without notice.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from pipeline.sources import header
 from pipeline.sources.formats.cells import TORN, Block, is_unreadable
 from pipeline.sources.formats.converted_file import SOURCE_ROW
 from pipeline.sources.formats.threads import ahead
+from pipeline.sources.formats.transcoding import LOST, Transcoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -40,34 +40,21 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 8 * 2**20
 """Bytes of text that are read at a time; also the most that one row may have."""
-_PIECE: Final = 2**17
-"""Bytes that are decoded at a time: what fits into a processor's cache takes half the time."""
-_WIDEST: Final = 3
-"""The most bytes of UTF-8 for one byte of another encoding."""
 _HEAD: Final = 2**20
 """Bytes in which the header must be."""
-_LOST: Final = "\ufffd"
-"""The sign in the place of bytes that are no text in the encoding."""
 _LINE_BREAK: Final = r"[\r\n]"
 
 
 def read(
     file: File, opened: Readable, source: SourceSettings, columns: Sequence[Column]
 ) -> Iterator[Block]:
-    """Read the cells of a file, some megabytes at a time; at least one block.
-
-    Args:
-        file: The file.
-        opened: The same, open at its beginning.
-        source: Its source.
-        columns: Our columns.
+    """Read the cells of a file, some megabytes at a time, as `formats.blocks` does.
 
     Raises:
         ExportRefused: It lacks a column, or has a quote that is not closed.
-        OSError: It can't be read.
     """
     options = source.csv or CsvSettings()
-    text = _Text(opened, options.encoding)
+    text = Transcoded(opened, options.encoding)
     theirs = header.names_of(source, columns)
     try:
         table = _open(file, text, options, theirs, columns)
@@ -81,63 +68,9 @@ def read(
         raise ExportRefused(file.name, problem) from error
 
 
-class _Text(io.RawIOBase):
-    """A file as UTF-8, whatever its encoding; bytes that are no text in it become `_LOST`."""
-
-    def __init__(self, opened: Readable, encoding: str) -> None:
-        super().__init__()
-        name = codecs.lookup(encoding).name
-        self._is_utf_8 = name in {"utf-8", "utf-8-sig"}
-        decoder = codecs.getincrementaldecoder("utf-8" if self._is_utf_8 else encoding)
-        self._opened, self._decoder = opened, decoder(errors="replace")
-        self._waiting = b""
-        self._is_at_begin, self._is_at_end = True, False
-        self.has_quotes = self.has_lost = False
-        """Whether any quote, and any `_LOST`, has been read so far."""
-        self.has_line_end = False
-        """Whether what has been read so far ends with a line end."""
-
-    def readable(self) -> bool:
-        """Return that it can be read, as Arrow asks."""
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read up to this many bytes of UTF-8, or one piece; none only at the end."""
-        if self._waiting:
-            given, self._waiting = self._waiting[:size], self._waiting[size:]
-            return given
-        pieces: list[bytes] = []
-        left = size
-        while not self._is_at_end and (left >= _PIECE * _WIDEST or left == size):
-            pieces.append(self._transcoded(self._opened.read(_PIECE)))
-            left -= len(pieces[-1])
-        given = b"".join(pieces)
-        self.has_line_end = given.endswith((b"\n", b"\r")) if given else self.has_line_end
-        self.has_quotes = self.has_quotes or b'"' in given
-        return given
-
-    def _transcoded(self, content: bytes) -> bytes:
-        """Write bytes as UTF-8; no bytes are the end of the file."""
-        self._is_at_end = not content
-        if self._is_at_begin and self._is_utf_8:
-            content = content.removeprefix(codecs.BOM_UTF8)  # no part of the first name
-        self._is_at_begin = False
-        cut_off, _ = self._decoder.getstate()
-        text = self._decoder.decode(content, final=self._is_at_end)
-        self.has_lost = self.has_lost or _LOST in text
-        if self._is_utf_8 and _LOST not in text:
-            cut_off_now, _ = self._decoder.getstate()
-            return (cut_off + content).removesuffix(cut_off_now)
-        return text.encode("utf-8", "replace")
-
-    def unread(self, content: bytes) -> None:
-        """Give back what has been read."""
-        self._waiting = content + self._waiting
-
-
 def _open(
     file: File,
-    text: _Text,
+    text: Transcoded,
     options: CsvSettings,
     theirs: Mapping[str, str],
     columns: Sequence[Column],
@@ -165,7 +98,7 @@ def _open(
         )
         raise ExportRefused(file.name, problem)
     named = [name for name in names if name]
-    is_lost = any(_LOST in name for name in named)
+    is_lost = any(LOST in name for name in named)
     encoding = f"set another encoding than {options.encoding}, in which the header is no text"
     advice = encoding if is_lost else ""
     found = header.Header(file, named, row=options.header_row, advice=advice)
@@ -173,9 +106,8 @@ def _open(
     found.refuse_ambiguous(theirs.values())
     first = next(records, [])
     if len(names) <= len(first) and not any(first[len(names) :]):
-        width = len(
-            first
-        )  # rows may end with a separator that the header does not have, or lack it
+        # Rows may end with a separator that the header does not have, or the reverse.
+        width = len(first)
     positions = {ours: names.index(name) for ours, name in theirs.items() if name in names}
     return _Table(file, text, options, named, width, positions)
 
@@ -185,7 +117,7 @@ class _Table:
     """The rows of a file below its header."""
 
     file: File
-    text: _Text
+    text: Transcoded
     options: CsvSettings
     names: Sequence[str]
     width: int
@@ -217,7 +149,7 @@ class _Table:
             "convert_options": arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 strings_can_be_null=False,
-                check_utf8=False,  # `_Text` writes nothing else
+                check_utf8=False,  # `Transcoded` writes nothing else
             ),
         }
         if not (start := self.text.read(_BLOCK)):
@@ -253,8 +185,7 @@ class _Table:
         found = [cells[place].alias(ours) for ours, place in self.positions.items()]
         if self.text.has_lost:
             found += [
-                one.str.contains(_LOST, literal=True).alias(is_unreadable(one.name))
-                for one in found
+                one.str.contains(LOST, literal=True).alias(is_unreadable(one.name)) for one in found
             ]
         return Block(self.names, pl.DataFrame([numbers, *found]))
 

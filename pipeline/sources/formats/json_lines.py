@@ -35,17 +35,10 @@ _Object = dict[str, Any]
 def read(
     file: File, opened: Readable, source: SourceSettings, columns: Sequence[Column]
 ) -> Iterator[Block]:
-    """Read the values of a file, some lines at a time; at least one block.
-
-    Args:
-        file: The file.
-        opened: The same, open at its beginning.
-        source: Its source.
-        columns: Our columns.
+    """Read the values of a file, some lines at a time, as `formats.blocks` does.
 
     Raises:
         ExportRefused: No line has a column, or there is no line.
-        OSError: It can't be read.
     """
     theirs = header.names_of(source, columns)
     paths = [(column, theirs[column.name].split(".")) for column in columns]

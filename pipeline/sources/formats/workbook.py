@@ -34,17 +34,10 @@ _ROWS: Final = 65_536
 def read(
     file: File, opened: Readable, source: SourceSettings, columns: Sequence[Column]
 ) -> Iterator[Block]:
-    """Read the cells of the sheets of a workbook; at least one block of each.
-
-    Args:
-        file: The file.
-        opened: The same, open at its beginning.
-        source: Its source.
-        columns: Our columns.
+    """Read the cells of the sheets of a workbook, as `formats.blocks` does.
 
     Raises:
         ExportRefused: It is no workbook, or lacks the sheet or a column.
-        OSError: It can't be read.
     """
     options = source.xlsx or XlsxSettings()
     theirs = header.names_of(source, columns)
