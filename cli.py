@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from pipeline import errors
-from pipeline.model import addresses
 from pipeline.model.states import Verdict
 from pipeline.terminal import confirmation, options, program
 from pipeline.terminal.command_result import CommandResult, Diagnostic, Severity
@@ -213,10 +212,12 @@ def init(reporter: Reporter, file: options.ProposedFile, data: Data = HERE) -> C
     $ bufdir init delivery/clubs.csv > clubs.toml
     """
     from pipeline.proposals import proposing, toml
+    from pipeline.sources import locations
     from pipeline.terminal import session
 
     chosen = session.load_settings(reporter, data)
-    proposal = proposing.propose(file, chosen, data / addresses.FOLDER)
+    exports = locations.folder_of(data, chosen.exports.location)
+    proposal = proposing.propose(file, chosen, exports)
     return CommandResult(
         text=lambda: toml.as_toml(proposal),
         body=lambda: {

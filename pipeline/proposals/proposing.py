@@ -3,65 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
-
-from wcmatch import glob
 
 from pipeline.errors import ExportRefused, NoProposal
 from pipeline.model.columns import (
+    ACTIVITY_ID,
     CATEGORY,
     COLUMNS,
     COMPLETED,
     DELETED,
     HOURS,
+    KEY,
     ORG_ID,
     PARTICIPANT_ID,
+    STARTED_AT,
     STATUS,
     Kind,
 )
 from pipeline.model.ledger import ORGANISATION_PATTERN
 from pipeline.model.states import Format
-from pipeline.proposals import names, reading, values
-from pipeline.proposals.proposal import Guess, Proposal, UnknownCategory
+from pipeline.proposals import categories, names, placing, reading, values
+from pipeline.proposals.proposal import Guess, Proposal
 from pipeline.settings.formats import TextValues
 from pipeline.settings.sources import SourceSettings
-from pipeline.sources import formats, parquet
+from pipeline.sources import parquet
 from pipeline.sources.exports import is_legible, legible
 from pipeline.sources.folders import look_at
-from pipeline.sources.selection import select_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pipeline.model.columns import Column
+    from pipeline.proposals.proposal import UnknownCategory
     from pipeline.proposals.sample import Sample
     from pipeline.settings import Settings
 
-_MOST_CATEGORIES: Final = 50
-"""More different values than categories have; they are then not shown."""
-_LONGEST_CATEGORY: Final = 100
-_LONGEST_NAME: Final = 32
 _ORGANISATION: Final = re.compile(ORGANISATION_PATTERN)
-_WORDS: Final = {
-    "funksjonsnedsettelse": ("funksjon", "tilrettelagt", "disability"),
-    "eldre": ("eldre", "senior", "pensjonist", "elderly"),
-    "foreldre_barn": ("foreldre", "familie", "barn", "baby", "parent", "famil", "child"),
-    "ungdom": ("ungdom", "ungdoms", "junior", "tenåring", "youth", "teen"),
-}
-"""Parts of words that suggest one of the usual codes, in the order in which they are tried."""
 _KINDS: Final = {column.name: column for column in COLUMNS}
-_ROMAN: Final = str.maketrans({"æ": "ae", "ø": "o", "å": "a"})
 
 
-def propose(path: Path, settings: Settings, exports: Path) -> Proposal:
+def propose(path: Path, settings: Settings, exports: Path | None) -> Proposal:
     """Propose the settings of a source that reads a file; writes nothing.
 
     Args:
         path: The file.
         settings: The settings so far.
-        exports: The folder of the exports.
+        exports: The folder of the exports; None where they are on another computer.
 
     Raises:
         NoProposal: There is no table in the file.
@@ -77,12 +65,18 @@ def propose(path: Path, settings: Settings, exports: Path) -> Proposal:
     columns = [_column(sample, ours, theirs[ours.name]) for ours in COLUMNS if ours.name in theirs]
     if sample.format is not Format.PARQUET:
         columns = _with_doubts(sample, columns, options, settings)
-    source = _source(path, sample.format, settings, exports)
+    source = placing.source(path, sample.format, settings, exports)
     missing = [one.name for one in COLUMNS if one.required and one.name not in theirs]
     if sample.format is Format.PARQUET and not missing:
         notes += _problems_of_types(path, theirs)
-    notes += _notes_on_sources(path, settings)
-    categories = _categories(sample, theirs, settings, notes)
+    notes += placing.notes(path, settings)
+    notes += _problems_of_keys(sample, theirs)
+    unknown = _unknown_categories(sample, theirs, settings)
+    if isinstance(unknown, int):
+        notes.append(
+            f'"{theirs[CATEGORY]}" has {unknown:,} values that are no codes, and may be no column '
+            "of categories; they are not shown"
+        )
     return Proposal(
         path.as_posix(),
         sample.format,
@@ -93,7 +87,7 @@ def propose(path: Path, settings: Settings, exports: Path) -> Proposal:
         [*sample.options, *options],
         missing,
         [name for name in dict.fromkeys(sample.names) if name not in theirs.values()],
-        categories,
+        [] if isinstance(unknown, int) else unknown,
         notes,
     )
 
@@ -173,7 +167,8 @@ def _options(sample: Sample, theirs: Mapping[str, str], settings: Settings) -> l
         if found and not isinstance(found[0].value, int)
         else [""]
     )
-    found += values.decimal(of.get(HOURS, ()), null)
+    delimiter = next((one.value for one in sample.options if one.setting == "delimiter"), None)
+    found += values.decimal(of.get(HOURS, ()), null, has_semicolons=delimiter == ";")
     instants = {one: of[one.name] for one in COLUMNS if one.kind is Kind.INSTANT and one.name in of}
     found += values.dates(instants, null, settings.zone)
     return found + (values.flags(of.get(DELETED, ()), null) or [])
@@ -213,107 +208,32 @@ def _with_doubts(
     return checked
 
 
-def _categories(
-    sample: Sample, theirs: Mapping[str, str], settings: Settings, notes: list[str]
-) -> list[UnknownCategory]:
-    """List the categories that are none of ours; never those that look like anything else."""
+def _unknown_categories(
+    sample: Sample, theirs: Mapping[str, str], settings: Settings
+) -> list[UnknownCategory] | int:
     if CATEGORY not in theirs:
         return []
-    people = {str(one) for one in _given(sample, theirs.get(PARTICIPANT_ID, ""))}
-    found = Counter(str(one) for one in _given(sample, theirs[CATEGORY]))
-    known = {*settings.categories, *settings.export.categories}
-    unknown = {
-        one: rows
-        for one, rows in found.items()
-        if one.strip() and one not in {*known, *values.NULL_WORDS}
-    }
-    shown = {
-        one: rows
-        for one, rows in unknown.items()
-        if one not in people and len(one) <= _LONGEST_CATEGORY
-    }
-    if len(unknown) > _MOST_CATEGORIES or len(shown) < len(unknown):
-        notes.append(
-            f'"{theirs[CATEGORY]}" has {len(unknown):,} values that are no codes, and may be no '
-            "column of categories; they are not shown"
-        )
-        return []
-    return [
-        UnknownCategory(one, _suggested(one, settings.categories), rows)
-        for one, rows in sorted(shown.items(), key=lambda item: (-item[1], item[0]))
-    ]
+    people = _given(sample, theirs.get(PARTICIPANT_ID, ""))
+    return categories.unknown(_given(sample, theirs[CATEGORY]), people, settings)
 
 
-def _suggested(theirs: str, codes: Sequence[str]) -> str | None:
-    words = theirs.casefold()
-    for code, parts in _WORDS.items():
-        if code in codes and any(part in words for part in parts):
-            return code
-    return None
-
-
-def _source(path: Path, format_: Format, settings: Settings, exports: Path) -> list[Guess]:
-    """Propose the name and the files of the source."""
-    folders = _folders(path, exports)
-    of_folder = _plain(folders[0]) if folders else None
-    name = _free_name(of_folder or _plain(path.stem) or "source", settings)
-    above = "folder" if of_folder else "file"
-    ending = formats.ENDINGS[format_][0]
-    odd = "" if path.suffix.lower() in formats.ENDINGS[format_] else f"; its ending is not {ending}"
-    return [
-        Guess("name", name, f"from the name of the {above}"),
-        _files(path, name, folders, is_of_folder=of_folder is not None),
-        Guess("format", str(format_), f"by its content{odd}"),
-    ]
-
-
-def _files(path: Path, name: str, folders: Sequence[str] | None, *, is_of_folder: bool) -> Guess:
-    """Propose the pattern of the files, which has their ending."""
-    ending = glob.escape(path.suffix, unix=True)
-    if folders is None:
-        why = f"the file is not in exports/; put it and its successors into exports/{name}/"
-        return Guess("files", f"{name}/*{ending}", why, is_certain=False)
-    if is_of_folder:
-        place = glob.escape(folders[0], unix=True) + ("/**" if len(folders) > 1 else "")
-        return Guess("files", f"{place}/*{ending}", "where the file is")
-    beginning = glob.escape(re.split(r"\d", path.stem)[0], unix=True)
-    why = "the beginning of its name; a folder for each source is better"
-    return Guess("files", f"**/{beginning}*{ending}", why, is_certain=False)
-
-
-def _folders(path: Path, exports: Path) -> Sequence[str] | None:
-    """Name the folders of a file below the exports, the highest first; None if it is elsewhere."""
-    try:
-        return path.resolve().relative_to(exports.resolve()).parts[:-1]
-    except ValueError:
-        return None
-
-
-def _plain(name: str) -> str:
-    """Make a name of a source: letters, without dates and numbers."""
-    letters = re.sub(r"[^a-z]+", "-", name.casefold().translate(_ROMAN))
-    return letters.strip("-")[: _LONGEST_NAME - 3].strip("-")
-
-
-def _free_name(name: str, settings: Settings) -> str:
-    taken = {one.name for one in settings.sources}
-    names_ = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))]
-    return next(one for one in names_ if one not in taken)
-
-
-def _notes_on_sources(path: Path, settings: Settings) -> Iterator[str]:
-    """Name what this source changes for the others."""
-    if "sources" not in settings.model_fields_set:
-        yield (
-            "so far all exports are one source; with this entry the others belong to none, unless "
-            'they have an entry of their own below, such as [[sources]] and name = "exports"'
-        )
+def _problems_of_keys(sample: Sample, theirs: Mapping[str, str]) -> Iterator[str]:
+    """Find rows of one participation at several times: an activity may be no single meeting."""
+    if not {*KEY, STARTED_AT} <= theirs.keys():
         return
-    file = look_at(path, path.as_posix())
-    selection = select_named([file], settings.every_source)
-    if file.name not in selection.others:
-        first = selection.sources[file.name].name
-        yield f"the source {first} has files of this path, too; put this entry above it"
+    columns = [sample.columns.get(theirs[name], ()) for name in (*KEY, STARTED_AT)]
+    times: dict[tuple[str, ...], set[str]] = {}
+    for row in zip(*columns, strict=True):
+        if None not in row:
+            *key, started = map(str, row)
+            times.setdefault(tuple(key), set()).add(started)
+    superseded = sum(len(of) - 1 for of in times.values())
+    if superseded:
+        yield (
+            f'{superseded:,} rows have the organisation, "{theirs[ACTIVITY_ID]}" and the '
+            "participant of a row with another time; of these only the latest statement counts. "
+            "If they are different meetings, activity_id needs a column that differs between them"
+        )
 
 
 def _problems_of_types(path: Path, theirs: Mapping[str, str]) -> Iterator[str]:

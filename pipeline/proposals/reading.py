@@ -255,9 +255,13 @@ def _type(parquet: pq.ParquetFile, name: str) -> pa.DataType:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """Give texts and whole numbers; of other types only what is null, because they have types."""
+    """Give texts, whole numbers and instants; of other types only what is null."""
     dtype = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     is_text = pa.types.is_string(dtype) or pa.types.is_large_string(dtype)
     if is_text or pa.types.is_integer(dtype):
         return list(column.to_pylist())
+    if pa.types.is_date32(dtype):
+        return list(column.cast(pa.int32()).to_pylist())
+    if pa.types.is_timestamp(dtype):
+        return list(column.cast(pa.int64()).to_pylist())
     return [None] * len(column)

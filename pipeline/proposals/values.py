@@ -91,8 +91,8 @@ def null_words(columns: Iterable[Sequence[Any]]) -> list[Guess]:
     return [Guess("null", ["", *sorted(counts)], f"{total:,} values are such a word")]
 
 
-def decimal(values: Sequence[Any], null: Sequence[str]) -> list[Guess]:
-    """Guess the decimal sign of hours."""
+def decimal(values: Sequence[Any], null: Sequence[str], *, has_semicolons: bool) -> list[Guess]:
+    """Guess the decimal sign of hours; programs separate by semicolons where it is a comma."""
     texts = _texts(values, null)
     commas = sum("," in text for text in texts)
     points = sum("." in text for text in texts)
@@ -103,8 +103,9 @@ def decimal(values: Sequence[Any], null: Sequence[str]) -> list[Guess]:
         why = f"{points:,} of {len(texts):,} hours have a decimal point"
         return [Guess("decimal", ".", why, is_certain=not commas)]
     if texts:
-        why = "no hours have decimals; with a comma it would be ','"
-        return [Guess("decimal", ".", why, is_certain=False)]
+        likely, other = (",", ".") if has_semicolons else (".", ",")
+        why = f"no hours have decimals; in another file it may be '{other}'"
+        return [Guess("decimal", likely, why, is_certain=False)]
     return []
 
 

@@ -45,6 +45,12 @@ class Location(Protocol):
         """
 
 
+def folder_of(data: Path, address: str) -> Path | None:
+    """Give the folder of an address; None where it is of another computer."""
+    parsed = addresses.parse(address)
+    return data / parsed.path if parsed.is_folder else None
+
+
 def of(data: Path, address: str) -> Location:
     """Give the location of an address; loads a library only where the address needs one.
 
@@ -56,9 +62,10 @@ def of(data: Path, address: str) -> Location:
         PackageMissing: The address needs a package that is not installed.
         ExportsUnreachable: The place can't be set up from the environment.
     """
+    folder = folder_of(data, address)
+    if folder is not None:
+        return Folder(folder)
     parsed = addresses.parse(address)
-    if parsed.is_folder:
-        return Folder(data / parsed.path)
     if parsed.scheme == addresses.HDFS:
         from pipeline.sources import arrow_file_systems  # noqa: PLC0415 (few installations need it)
 

@@ -75,8 +75,8 @@ def test_a_proposal_is_an_entry_of_the_settings_with_the_reason_of_each_guess(
         '"exports"\n'
         "[[sources]]\n"
         'name = "klubber"  # from the name of the file\n'
-        "# check this: the file is not in exports/; put it and its successors into "
-        "exports/klubber/\n"
+        "# check this: the file is not among the exports; put it and its successors there into "
+        "klubber/\n"
         'files = "klubber/*.csv"\n'
         'format = "csv"  # by its content\n'
         '# check this: mode = "dump", if each file has everything and replaces the one before\n'

@@ -35,6 +35,14 @@ if TYPE_CHECKING:
             "1 of 2 values are not completed; their rows do not count",
         ),
         (("Enhet;Dato;Timer", "o;2024-11-05;2"), "all letters are ASCII; in another file"),
+        (
+            (HEADER, ROW.replace("1,5", "2")),
+            "no hours have decimals; in another file it may be '.'",
+        ),
+        (
+            (HEADER, ROW, ROW.replace("05.11", "12.11"), ROW.replace("05.11", "19.11")),
+            "2 rows have the organisation,",
+        ),
     ],
 )
 def test_doubts_are_marked(
@@ -44,6 +52,28 @@ def test_doubts_are_marked(
 
     (line,) = (one for one in out.splitlines() if doubt in one)
     assert line.startswith("# check this: ")
+
+
+def test_a_row_that_corrects_another_one_of_the_same_time_is_no_doubt(
+    bufdir: Bufdir, tmp_path: Path
+) -> None:
+    out = bufdir("init", text(tmp_path / "a.csv", HEADER, ROW, ROW.replace("1,5", "2,5"))).out
+
+    assert "rows have the organisation" not in out
+
+
+def test_the_place_of_a_file_counts_from_the_location_of_the_exports(
+    bufdir: Bufdir, data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "elsewhere"
+    (data / settings.FILE).write_text(f'[exports]\nlocation = "{folder}"\n', encoding="utf-8")
+    path = folder / "klubber" / "a.csv"
+    path.parent.mkdir(parents=True)
+    text(path, HEADER, ROW)
+
+    out = bufdir("init", path).out
+
+    assert 'files = "klubber/*.csv"  # where the file is' in out
 
 
 def test_no_sign_of_a_participant_is_shown(bufdir: Bufdir, tmp_path: Path) -> None:
