@@ -123,6 +123,17 @@ def test_a_renamed_export_is_known_after_the_catalog_is_built_again(two_files: D
     assert participations(two_files) == 121
 
 
+def test_a_renamed_export_is_compared_with_the_newest_version(folder: DataFolder) -> None:
+    path = folder.export(people(30))
+    folder.nightly()
+    path.rename(path_of(folder, "moved.parquet"))
+    folder.nightly()
+    folder.export(people(60), "moved.parquet")
+    assert blocked(folder) == []
+    folder.export(people(40), "moved.parquet")
+    assert blocked(folder) == [(Reason.SHRUNK, ("moved.parquet",), 60, 40)]
+
+
 def test_an_export_whose_rows_are_all_in_another_one_is_not_missed_later(
     folder: DataFolder,
 ) -> None:
