@@ -18,6 +18,7 @@ from tests.given import opened
 pytestmark = pytest.mark.spark
 TEXTS = ("org_id", "activity_id", "participant_id", "bufdir_category", "status")
 NUMBERS = ("started_at", "started_at_ns", "updated_at", "updated_at_ns")
+FLAGS = ("deleted", "unreadable")
 DOUBLES = [0.0, -0.0, 0.1, 24.25, -1e300, 5e-324, math.inf, -math.inf, math.nan, None]
 
 
@@ -37,7 +38,8 @@ def rows(count: int) -> list[dict[str, Any]]:
     return [
         {name: text() for name in TEXTS}
         | {name: number() for name in NUMBERS}
-        | {"hours": some.choice(DOUBLES), "deleted": some.choice([True, False, None])}
+        | {name: some.choice([True, False, None]) for name in FLAGS}
+        | {"hours": some.choice(DOUBLES)}
         for _ in range(count)
     ]
 
@@ -46,7 +48,7 @@ def test_row_hashes_and_checksums_follow_their_specification() -> None:
     engine: Any = opened("spark")
     drawn = rows(500)
     kinds = dict.fromkeys(TEXTS, "string") | dict.fromkeys(NUMBERS, "bigint")
-    kinds |= {"hours": "double", "deleted": "boolean"}
+    kinds |= {"hours": "double"} | dict.fromkeys(FLAGS, "boolean")
     assert set(kinds) == set(hashed_columns())
     dtypes: dict[str, Any] = {
         name: {"string": pl.String, "double": pl.Float64}.get(kind, pl.Int64)
