@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipeline.model.cells import Cell
     from pipeline.runs.context import RunContext
     from pipeline.runs.gather import RunInputs
-    from pipeline.runs.plan import Published
+    from pipeline.runs.published import Published
     from pipeline.settings import SourceSettings
     from pipeline.sources.selection import Selection
     from pipeline.storage.declarations import RetiredExport

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsChanged, LedgerBroken
 from pipeline.model.ledger import QUARANTINED
-from pipeline.runs.plan import Published, cell_of
+from pipeline.runs.published import Published, cell_of
 from pipeline.sources import opening
 from pipeline.storage import followed_exports, version_files
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from pipeline.runs.context import RunContext
     from pipeline.runs.gather import RunInputs
     from pipeline.runs.guard import Guard
-    from pipeline.runs.plan import Plan, Published
+    from pipeline.runs.plan import Plan
+    from pipeline.runs.published import Published
     from pipeline.storage.nightly_record import NightlyRecord
     from pipeline.storage.run_queue import Run
 

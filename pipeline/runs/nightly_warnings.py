@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pipeline.model.cells import Cell
     from pipeline.model.versions import Version
-    from pipeline.runs.plan import Published
+    from pipeline.runs.published import Published
     from pipeline.settings import Settings
     from pipeline.sources.selection import Selection
     from pipeline.storage.nightly_record import NightlyRecord

@@ -6,57 +6,30 @@ nightly runs, runs by hand, refreshes and checks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from pipeline.model import periods, versions
+from pipeline.model import versions
 from pipeline.model.blocked import BlockedCell
-from pipeline.model.cells import NO_CONTENT, Cell
+from pipeline.model.cells import NO_CONTENT
 from pipeline.model.states import Action, FileState, Reason
+from pipeline.runs import guarded_cells
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from pipeline.model.cells import CellContent
+    from pipeline.model.cells import Cell, CellContent
     from pipeline.model.declarations import Declaration
     from pipeline.model.terms import Terms
     from pipeline.runs.guard import Fall, Guard
+    from pipeline.runs.guarded_cells import GuardedCells
+    from pipeline.runs.published import Published, SurveyedCells
     from pipeline.storage.catalog import Entry
 
 
 Asked = bool | None
 """Whether the run that was asked for is forced; None where none was asked for."""
-
-
-class SurveyedCells(Protocol):
-    """The part of a survey that decides: who is named, and what each cell's rows are."""
-
-    @property
-    def organisations_by_file(self) -> Sequence[Sequence[str]]:
-        """The valid organisations that the rows of each export name."""
-
-    def contents(self, kind: str) -> Mapping[Cell, CellContent]:
-        """Sum up the rows of each cell of a kind that has any."""
-
-    def rows_by_export(self, cells: Iterable[Cell]) -> Mapping[Cell, Mapping[str, int]]:
-        """Count the rows of each of these cells in each export that has any."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A snapshot as a run finds it."""
-
-    entry: Entry
-    file: FileState = FileState.READABLE
-    """The state of its version file, where it has a version."""
-    exports: Mapping[str, int] | None = None
-    """The rows of its version by export, where the version file has them.
-
-    The exports have the names under which the last run found them.
-    """
-    left_out: Mapping[str, int] | None = None
-    """The rows of its version that have a defect, by reason; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +150,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     }
     named = {org_id for of_file in survey.organisations_by_file for org_id in of_file}
     wanted = {*entries, *(cell for kind in kinds for cell in contents[kind])}
-    guarded = _guarded(survey, known, contents, guard)
+    guarded = guarded_cells.judge(survey, known, contents, guard)
     decide = _Rules(named, blocked, guarded, terms, now, force=force)
     decisions = [
         decision
@@ -190,77 +163,6 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
         )
     ]
     return Plan(decisions)
-
-
-@dataclass(frozen=True, slots=True)
-class _Guarded:
-    """The judgement of the guard on published cells whose rows, or declarations, are others now."""
-
-    falls: Mapping[Cell, Fall]
-    """The falls that are not published by themselves."""
-    declared: Mapping[Cell, Sequence[Declaration]]
-    """What operators have declared about these changes."""
-    fallen: Mapping[str, Sequence[Cell]]
-    """The cells of falls by organisation."""
-    followed: Mapping[Cell, Mapping[str, int]]
-    """The rows of versions by export under the names of now, where these differ."""
-
-    def fall(self, cell: Cell, published: Published | None, content: CellContent) -> Fall | None:
-        """Find the fall of a cell; without a version, that of one that has months of it."""
-        if published is not None and published.entry.version:
-            return self.falls.get(cell)
-        for other in self.fallen.get(cell.org_id, ()):
-            if other.period.overlaps(cell.period):
-                return replace(self.falls[other], before=0, now=content.rows)
-        return None
-
-
-def _guarded(
-    survey: SurveyedCells,
-    entries: Mapping[Cell, Published],
-    contents: Mapping[str, Mapping[Cell, CellContent]],
-    guard: Guard,
-) -> _Guarded:
-    """Compare each version that has other rows now with these, export by export."""
-    moved = guard.changes.moved
-    other = {
-        cell: one
-        for cell, one in entries.items()
-        if one.entry.version
-        and (
-            contents[cell.period.kind].get(cell, NO_CONTENT).digest != one.entry.row_digest
-            or guard.keeps(one.entry)
-        )
-    }
-    same = {
-        cell: one.exports
-        for cell, one in entries.items()
-        if cell not in other and one.exports and not one.exports.keys().isdisjoint(moved)
-    }
-    wanted = [*other, *same]
-    now = survey.rows_by_export(wanted) if wanted else {}
-    falls, declared = {}, {}
-    for cell, one in other.items():
-        fall = guard.fall(one.entry, one.exports, now[cell])
-        if fall is not None:
-            falls[cell] = fall
-        declared[cell] = guard.declared(one.entry, one.exports, now[cell])
-    fallen: dict[str, list[Cell]] = {}
-    for cell in falls:
-        fallen.setdefault(cell.org_id, []).append(cell)
-    followed = {cell: now[cell] for cell in same}
-    for cell, one in other.items():
-        if one.exports:
-            followed[cell] = guard.changes.followed(one.exports)
-    followed = {
-        cell: exports for cell, exports in followed.items() if exports != entries[cell].exports
-    }
-    return _Guarded(falls, declared, fallen, followed)
-
-
-def cell_of(entry: Entry) -> Cell:
-    """Give the cell of a snapshot."""
-    return Cell(entry.org_id, periods.parse(entry.reporting_period_id))
 
 
 def _asked(published: Published | None, runs: Mapping[int, bool]) -> Asked:
@@ -280,7 +182,7 @@ class _Rules:
 
     named: Collection[str]
     blocked: Mapping[str, str]
-    guarded: _Guarded
+    guarded: GuardedCells
     terms: Terms
     now: datetime
     force: bool

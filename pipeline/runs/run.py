@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.model.cells import Cell
     from pipeline.model.periods import Period
     from pipeline.runs.context import RunContext
-    from pipeline.runs.plan import Published
+    from pipeline.runs.published import Published
     from pipeline.storage.catalog import Entry
     from pipeline.storage.run_queue import Run
 

@@ -13,7 +13,7 @@ from pipeline.model.cells import NO_CONTENT, no_numbers
 from pipeline.model.metrics import complete
 from pipeline.model.states import EngineName, Verdict
 from pipeline.runs import gather
-from pipeline.runs.plan import cell_of
+from pipeline.runs.published import cell_of
 from pipeline.storage import version_files
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from pipeline.model.periods import parse
 from pipeline.model.states import Action, FileState, Reason, Retirement, SnapshotStatus
 from pipeline.model.terms import Terms
 from pipeline.runs.guard import ExportChanges, Guard
-from pipeline.runs.plan import Published, plan
+from pipeline.runs.plan import plan
+from pipeline.runs.published import Published
 from pipeline.storage.catalog import Entry
 from tests.given import retired
 

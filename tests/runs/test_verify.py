@@ -14,7 +14,8 @@ from pipeline.model.cells import CellContent
 from pipeline.model.states import Action, EngineName, Reason
 from pipeline.runs import gather, lifecycle, publish
 from pipeline.runs import verify as verifying
-from pipeline.runs.plan import Decision, Plan, cell_of
+from pipeline.runs.plan import Decision, Plan
+from pipeline.runs.published import cell_of
 from pipeline.runs.run import run_cells
 from pipeline.storage import version_files
 from tests.given import CELL, NOW, Q4, SUMMER, DataFolder, as_newer_release, people, row
