@@ -60,18 +60,37 @@ class ExportChanges:
             return (self.copies[name],)
         return self.replaced.get(name, ())
 
-    def followed(self, exports: Mapping[str, int]) -> Mapping[str, int]:
+    def expected(self, before: Mapping[str, int]) -> Mapping[tuple[str, ...], int]:
+        """Count the rows of a version by the exports in which they are expected now.
+
+        Exports that are gone are left out. Copies have the same rows, which count once.
+        """
+        found: dict[tuple[str, ...], int] = {}
+        copied: dict[tuple[str, ...], int] = {}
+        for name, rows in before.items():
+            heirs = tuple(self.heirs(name))
+            if heirs and self.is_copy(name):
+                copied[heirs] = max(copied.get(heirs, 0), rows)
+            elif heirs:
+                found[heirs] = found.get(heirs, 0) + rows
+        for heirs, rows in copied.items():
+            found[heirs] = max(found.get(heirs, 0), rows)
+        return found
+
+    def followed(self, before: Mapping[str, int], now: Mapping[str, int]) -> Mapping[str, int]:
         """Give the rows of a version by export under the names that the exports have now.
 
-        One that has none, or several, has the name that it had.
+        A name is replaced only where all its rows are in one export now. Any other is still missed
+        under the name that it had, so that a fall ends when what was there before comes back.
         """
+        expected = self.expected(before)
         found: dict[str, int] = {}
-        for name, rows in exports.items():
-            heirs = self.heirs(name)
-            now = heirs[0] if len(heirs) == 1 else name
-            found[now] = (
-                max(found.get(now, 0), rows) if self.is_copy(name) else found.get(now, 0) + rows
-            )
+        for name, rows in before.items():
+            heirs = tuple(self.heirs(name))
+            if len(heirs) == 1 and now.get(heirs[0], 0) == expected[heirs]:
+                found[heirs[0]] = expected[heirs]
+            else:
+                found[name] = rows
         return found
 
     def is_copy(self, name: str) -> bool:
@@ -207,16 +226,7 @@ class Guard:
 
     def _taken(self, before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
         """Count the rows that exports took from a cell since, by the exports that have fewer."""
-        expected: dict[tuple[str, ...], int] = {}
-        copied: dict[tuple[str, ...], int] = {}
-        for name, rows in before.items():
-            heirs = tuple(self.changes.heirs(name))
-            if heirs and self.changes.is_copy(name):
-                copied[heirs] = max(copied.get(heirs, 0), rows)
-            elif heirs:
-                expected[heirs] = expected.get(heirs, 0) + rows
-        for heirs, rows in copied.items():  # copies have the same rows, which count once
-            expected[heirs] = max(expected.get(heirs, 0), rows)
+        expected = self.changes.expected(before)
         lost = {heirs: rows - _rows_of(now, heirs) for heirs, rows in expected.items()}
         return {heirs[0]: rows for heirs, rows in lost.items() if rows > 0}
 

@@ -82,7 +82,7 @@ def judge(
     followed = {cell: now[cell] for cell in same}
     for cell, one in other.items():
         if one.exports:
-            followed[cell] = guard.changes.followed(one.exports)
+            followed[cell] = guard.changes.followed(one.exports, now[cell])
     followed = {
         cell: exports for cell, exports in followed.items() if exports != entries[cell].exports
     }

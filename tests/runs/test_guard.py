@@ -165,3 +165,24 @@ def test_a_dump_of_several_exports_is_not_empty_while_one_has_rows() -> None:
     assert fall({"1/a": 8}, {"2/b": 7}, replaced=replaced, present="2/a", empty=["2/a"]) is None
     found = fall({"1/a": 8}, {}, replaced=replaced, present="2/a", empty=["2/a", "2/b"])
     assert found == Fall(Reason.SHRUNK, ("2/a",), 8, 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "followed"),
+    [
+        ({"a": 20, "b": 4}, {"z": 24}, {"z": 24}),
+        ({"a": 20, "b": 4}, {"z": 12}, {"a": 20, "b": 4}),  # rows are missing: names stay
+        ({"a": 20, "c": 3}, {"z": 20}, {"z": 20, "c": 3}),
+        ({"a": 20}, {"z": 24}, {"a": 20}),  # the others of z came from elsewhere
+    ],
+)
+def test_rows_are_followed_to_other_exports_only_where_they_all_are(
+    before: Mapping[str, int], now: Mapping[str, int], followed: Mapping[str, int]
+) -> None:
+    changes = ExportChanges(now, merged={"a": ["z"], "b": ["z"]})
+    assert changes.followed(before, now) == followed
+
+
+def test_a_copy_of_an_export_is_followed_as_one() -> None:
+    changes = ExportChanges(["z"], copies={"a": "z", "a (1)": "z"})
+    assert changes.followed({"a": 20, "a (1)": 20}, {"z": 20}) == {"z": 20}
