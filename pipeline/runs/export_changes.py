@@ -133,10 +133,10 @@ def find(
         sources: The sources of the settings.
     """
     absent = gone(record, selection)
-    copies = _copies(absent, checksums)
+    former = {**absent, **_set_aside(record, selection)}
+    copies = _copies(former, checksums)
     listed = {file.name for file in selection.exports}
     still_retired = {name: one for name, one in retired.items() if name not in listed}
-    former = {**absent, **_set_aside(record, selection)}
     missing = {name: file for name, file in absent.items() if name not in {*copies, *still_retired}}
     newer = _newer_dumps(missing, selection, sources)
     outdated = {
@@ -203,12 +203,12 @@ def _newer_dumps(
     return found
 
 
-def _copies(absent: Mapping[str, FileRecord], checksums: Mapping[str, str]) -> dict[str, str]:
-    """Find, for each absent export, one that has its rows."""
+def _copies(former: Mapping[str, FileRecord], checksums: Mapping[str, str]) -> dict[str, str]:
+    """Find, for each export that is not read any longer, one that has its rows."""
     by_checksum = {checksum: name for name, checksum in checksums.items() if checksum}
     return {
         name: by_checksum[file.checksum]
-        for name, file in absent.items()
+        for name, file in former.items()
         if file.checksum is not None and file.checksum in by_checksum
     }
 

@@ -29,7 +29,7 @@ class ExportChanges:
     present: Collection[str]
     """The exports that are read."""
     copies: Mapping[str, str] = field(default_factory=dict)
-    """By an export that is gone, one with the same rows: it was renamed, or was a copy."""
+    """By an export that is gone or set aside, one with the same rows: a copy, or the new name."""
     merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By an export that is gone, those that together have its rows now, and those of others."""
     replaced: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -58,6 +58,26 @@ def test_an_older_dump_that_is_set_aside_is_named_once(data: Path) -> None:
     assert folder.nightly().unread.set_aside == []
 
 
+def test_a_newer_dump_takes_no_rows_that_a_copy_of_the_older_one_still_has(data: Path) -> None:
+    folder = DataFolder(
+        data,
+        settings(
+            sources=[
+                {"name": "register", "files": "register/**", "mode": "dump"},
+                {"name": "others"},
+            ]
+        ),
+    )
+    rows = people(100)
+    folder.export(rows, "register/20241001.parquet")
+    folder.nightly()
+    folder.export(rows, "a copy.parquet")
+    folder.export(rows[50:], "register/20241002.parquet")
+    assert list(folder.nightly().blocked) == []
+    (version,) = folder.published().values()
+    assert version.total["participations"] == 100
+
+
 def test_a_change_to_a_source_makes_the_next_nightly_run_look_again(data: Path) -> None:
     folder = DataFolder(data)
     folder.export(people(2), "20241001.parquet")
