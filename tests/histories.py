@@ -179,13 +179,13 @@ class Model:
 
     def must_be_refused(self, files: Mapping[str, Content]) -> set[str]:
         """Give the organisations that a refused export named."""
-        gone = {
-            org_id
-            for name, named in self.read.items()
-            if name not in selected(files)
-            for org_id in named
-        }
+        gone = self._of_gone(files)
         return {org_id for name in refused(files) for org_id in self.read.get(name, gone)}
+
+    def _of_gone(self, files: Mapping[str, Content]) -> set[str]:
+        """Give the organisations of exports that went: a refused one that is new is in place."""
+        named = (of for name, of in self.read.items() if name not in selected(files))
+        return {org_id for of in named for org_id in of}
 
     def observe(self, files: Mapping[str, Content]) -> None:
         """Take in the exports that a nightly run finds, before it decides."""
@@ -203,10 +203,10 @@ class Model:
 
     def ends(self, files: Mapping[str, Content]) -> None:
         """Take in what a nightly run leaves for the next one."""
-        of_refused = {name: self.read.get(name) for name in refused(files)}
-        named = self.must_be_refused(files)
+        gone = self._of_gone(files)
+        of_refused = {name: self.read.get(name, gone) for name in refused(files)}
         self.read = {name: organisations(rows) for name, rows in counting(files).items()}
-        self.read |= {name: known or named for name, known in of_refused.items()}
+        self.read |= of_refused
         self.contents = {
             name: self.contents.get(name) if rows is None else rows for name, rows in files.items()
         }
