@@ -23,6 +23,16 @@ _ALWAYS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Successors:
+    """The exports in which the rows of an export are expected now."""
+
+    names: tuple[str, ...]
+    """None of them where it is gone."""
+    is_copy: bool = False
+    """Whether the one export has exactly its rows."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExportChanges:
     """The exports of now, compared with all that versions were counted from."""
 
@@ -32,7 +42,7 @@ class ExportChanges:
     """By an export that is gone or set aside, one with the same rows: a copy, or the new name."""
     merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """By an export that is gone, those that together have its rows now, and those of others."""
-    replaced: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    replaced: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By an export of an older dump, those of the newer dump that counts."""
     retired: Mapping[str, RetiredExport] = field(default_factory=dict)
     """The exports that are gone on purpose."""
@@ -50,15 +60,35 @@ class ExportChanges:
         """Give the name of an export, or of the one that is missed in its place."""
         return self.outdated.get(name, name)
 
-    def heirs(self, name: str) -> Sequence[str]:
-        """Name the exports in which the rows of an export are expected now; none if it is gone."""
+    def successors(self, before: Iterable[str]) -> Mapping[str, Successors]:
+        """Find where the rows of each export of a version are expected now.
+
+        The exports of a dump are compared with the newer dump as a whole, unless all of them have
+        copies elsewhere: a copy of one would hide what another has lost.
+        """
+        names = tuple(before)
+        compared = {
+            self.replaced[name]
+            for name in names
+            if name in self.replaced and self.copies.get(name) in {None, *self.replaced[name]}
+        }
+        return {name: self._successors(name, compared) for name in names}
+
+    def _successors(self, name: str, compared: Collection[tuple[str, ...]]) -> Successors:
+        """Find the successors of one export.
+
+        Args:
+            name: Its name.
+            compared: The newer dumps that older ones are compared with as a whole.
+        """
         if name in self.merged:
-            return self.merged[name]
+            return Successors(tuple(self.merged[name]))
         if name in self.present:
-            return (name,)
-        if name in self.copies:
-            return (self.copies[name],)
-        return self.replaced.get(name, ())
+            return Successors((name,))
+        replaced = self.replaced.get(name, ())
+        if name in self.copies and replaced not in compared:
+            return Successors((self.copies[name],), is_copy=True)
+        return Successors(replaced)
 
     def expected(self, before: Mapping[str, int]) -> Mapping[tuple[str, ...], int]:
         """Count the rows of a version by the exports in which they are expected now.
@@ -67,14 +97,14 @@ class ExportChanges:
         """
         found: dict[tuple[str, ...], int] = {}
         copied: dict[tuple[str, ...], int] = {}
-        for name, rows in before.items():
-            heirs = tuple(self.heirs(name))
-            if heirs and self.is_copy(name):
-                copied[heirs] = max(copied.get(heirs, 0), rows)
-            elif heirs:
-                found[heirs] = found.get(heirs, 0) + rows
-        for heirs, rows in copied.items():
-            found[heirs] = max(found.get(heirs, 0), rows)
+        for name, successors in self.successors(before).items():
+            of, rows = successors.names, before[name]
+            if successors.is_copy:
+                copied[of] = max(copied.get(of, 0), rows)
+            elif of:
+                found[of] = found.get(of, 0) + rows
+        for of, rows in copied.items():
+            found[of] = max(found.get(of, 0), rows)
         return found
 
     def followed(self, before: Mapping[str, int], now: Mapping[str, int]) -> Mapping[str, int]:
@@ -85,17 +115,20 @@ class ExportChanges:
         """
         expected = self.expected(before)
         found: dict[str, int] = {}
-        for name, rows in before.items():
-            heirs = tuple(self.heirs(name))
-            if len(heirs) == 1 and now.get(heirs[0], 0) == expected[heirs]:
-                found[heirs[0]] = expected[heirs]
+        for name, successors in self.successors(before).items():
+            of = successors.names
+            if len(of) == 1 and now.get(of[0], 0) == expected[of]:
+                found[of[0]] = expected[of]
             else:
-                found[name] = rows
+                found[name] = before[name]
         return found
 
-    def is_copy(self, name: str) -> bool:
-        """Return whether an export is gone and another one has exactly its rows."""
-        return name in self.copies and name not in self.present and name not in self.merged
+    def gone(self, before: Iterable[str]) -> tuple[str, ...]:
+        """Name the exports of a version that are gone, as they are missed; each once."""
+        successors = self.successors(before)
+        return tuple(
+            dict.fromkeys(self.last_name(name) for name, of in successors.items() if not of.names)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +203,9 @@ class Guard:
 
         That is an export that failed, not a few corrections, however few rows it took.
         """
-        heirs = (self.changes.heirs(name) for name, rows in before.items() if rows)
-        return any(of and all(name in self.changes.empty for name in of) for of in heirs)
+        of_rows = self.changes.successors(name for name, rows in before.items() if rows)
+        names = (successors.names for successors in of_rows.values())
+        return any(of and all(name in self.changes.empty for name in of) for of in names)
 
     def declared(
         self,
@@ -186,9 +220,7 @@ class Guard:
             before: The rows of that version by export; None where an earlier release wrote it.
             now: The rows of now, by export.
         """
-        without = dict.fromkeys(
-            self.changes.last_name(name) for name in before or () if not self.changes.heirs(name)
-        )
+        without = self.changes.gone(before or ())
         found = [
             Declaration(
                 DeclarationKind.RETIRED,
@@ -221,14 +253,14 @@ class Guard:
         if before is None:
             gone = self.changes.organisations_of_gone
             return tuple(sorted(name for name, named in gone.items() if org_id in named))
-        missing = (self.changes.last_name(name) for name in before if not self.changes.heirs(name))
-        return tuple(dict.fromkeys(name for name in missing if name not in self.changes.retired))
+        missing = self.changes.gone(before)
+        return tuple(name for name in missing if name not in self.changes.retired)
 
     def _taken(self, before: Mapping[str, int], now: Mapping[str, int]) -> dict[str, int]:
         """Count the rows that exports took from a cell since, by the exports that have fewer."""
         expected = self.changes.expected(before)
-        lost = {heirs: rows - _rows_of(now, heirs) for heirs, rows in expected.items()}
-        return {heirs[0]: rows for heirs, rows in lost.items() if rows > 0}
+        lost = {names: rows - _rows_of(now, names) for names, rows in expected.items()}
+        return {names[0]: rows for names, rows in lost.items() if rows > 0}
 
 
 def _rows_of(now: Mapping[str, int], exports: Iterable[str]) -> int:

@@ -92,7 +92,7 @@ def test_exports_that_were_merged_are_not_missed() -> None:
 
 
 def test_a_newer_dump_is_compared_with_the_one_before_it() -> None:
-    replaced = {"1": ["2"]}
+    replaced = {"1": ("2",)}
     assert fall({"1": 100}, {"2": 95}, replaced=replaced) is None
     assert fall({"1": 100}, {"2": 80}, replaced=replaced) == Fall(Reason.SHRUNK, ("2",), 100, 80)
 
@@ -161,7 +161,7 @@ def test_an_export_without_any_row_may_take_what_is_accepted() -> None:
 
 
 def test_a_dump_of_several_exports_is_not_empty_while_one_has_rows() -> None:
-    replaced = {"1/a": ["2/a", "2/b"]}
+    replaced = {"1/a": ("2/a", "2/b")}
     assert fall({"1/a": 8}, {"2/b": 7}, replaced=replaced, present="2/a", empty=["2/a"]) is None
     found = fall({"1/a": 8}, {}, replaced=replaced, present="2/a", empty=["2/a", "2/b"])
     assert found == Fall(Reason.SHRUNK, ("2/a",), 8, 0)
@@ -186,3 +186,32 @@ def test_rows_are_followed_to_other_exports_only_where_they_all_are(
 def test_a_copy_of_an_export_is_followed_as_one() -> None:
     changes = ExportChanges(["z"], copies={"a": "z", "a (1)": "z"})
     assert changes.followed({"a": 20, "a (1)": 20}, {"z": 20}) == {"z": 20}
+
+
+@pytest.mark.parametrize(
+    ("copies", "now", "left"),
+    [
+        ({"1/a": "2/a"}, {"2/a": 50, "2/b": 30}, 80),  # a file that did not change
+        ({"1/a": "z"}, {"2/a": 50, "2/b": 30, "z": 50}, 130),  # a copy of one file of two
+        ({"1/a": "z", "1/b": "2/b"}, {"2/b": 50, "z": 30}, 80),  # a copy that then shrank
+    ],
+)
+def test_a_dump_is_compared_as_a_whole_whichever_of_its_files_has_a_copy(
+    copies: Mapping[str, str], now: Mapping[str, int], left: int
+) -> None:
+    newer = ("2/a", "2/b")
+    found = fall(
+        {"1/a": 50, "1/b": 50},
+        now,
+        copies=copies,
+        present="2/a",
+        replaced={"1/a": newer, "1/b": newer},
+    )
+    assert found == Fall(Reason.SHRUNK, ("2/a",), 100, left)
+
+
+def test_a_dump_of_which_every_file_has_a_copy_elsewhere_loses_nothing() -> None:
+    newer = ("2/a",)
+    copies, replaced = {"1/a": "y", "1/b": "z"}, {"1/a": newer, "1/b": newer}
+    now = {"y": 50, "z": 50, "2/a": 20}
+    assert fall({"1/a": 50, "1/b": 50}, now, copies=copies, replaced=replaced) is None

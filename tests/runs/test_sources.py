@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
+import pytest
+
+from pipeline.model.states import Reason
 from tests.given import DataFolder, people, row, settings, table, write
 
 if TYPE_CHECKING:
@@ -76,6 +80,23 @@ def test_a_newer_dump_takes_no_rows_that_a_copy_of_the_older_one_still_has(data:
     assert list(folder.nightly().blocked) == []
     (version,) = folder.published().values()
     assert version.total["participations"] == 100
+
+
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_a_dump_of_several_files_blocks_although_one_of_them_has_not_changed(
+    data: Path, *, is_removed: bool
+) -> None:
+    folder = DataFolder(data, settings(sources=[{"name": "register", "mode": "dump"}]))
+    parts = [[row(participant_id=f"{part}{n}") for n in range(50)] for part in "ab"]
+    for part, rows in zip("ab", parts, strict=True):
+        folder.export(rows, f"2024-10-01/{part}.parquet")
+    folder.nightly()
+    folder.export(parts[0], "2024-10-02/a.parquet")
+    folder.export(parts[1][:20], "2024-10-02/b.parquet")
+    if is_removed:
+        shutil.rmtree(data / "exports" / "2024-10-01")
+    (blocked,) = folder.nightly().blocked
+    assert (blocked.reason, blocked.rows_before, blocked.rows_now) == (Reason.SHRUNK, 100, 70)
 
 
 def test_a_change_to_a_source_makes_the_next_nightly_run_look_again(data: Path) -> None:
