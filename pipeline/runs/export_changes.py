@@ -14,7 +14,8 @@ import msgspec
 from pipeline.engines import ScanRequest
 from pipeline.engines.row_hash import MODULUS, parse_checksum
 from pipeline.model.states import Mode
-from pipeline.runs.guard import ExportChanges, Guard
+from pipeline.runs.guard import Guard
+from pipeline.runs.successors import ExportChanges
 from pipeline.sources import dumps
 from pipeline.sources.exports import File, Fingerprint
 from pipeline.sources.selection import source_of

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.model.states import Reason, Retirement
-from pipeline.runs.guard import ExportChanges, Fall, Guard
+from pipeline.runs.guard import Fall, Guard
+from pipeline.runs.successors import ExportChanges
 from tests.given import accepted_fall, retired
 from tests.runs.test_plan import published
 

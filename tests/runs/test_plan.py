@@ -14,9 +14,10 @@ from pipeline.model.cells import Cell, CellContent
 from pipeline.model.periods import parse
 from pipeline.model.states import Action, FileState, Reason, Retirement, SnapshotStatus
 from pipeline.model.terms import Terms
-from pipeline.runs.guard import ExportChanges, Guard
+from pipeline.runs.guard import Guard
 from pipeline.runs.plan import plan
 from pipeline.runs.published import Published
+from pipeline.runs.successors import ExportChanges
 from pipeline.storage.catalog import Entry
 from tests.given import retired
 
