@@ -162,7 +162,8 @@ def open_files(
         reads_converted: Use files that were converted before.
     """
     conversions = context.conversions(reads=reads_converted)
-    return opening.read(selection, context.settings.terms.columns, conversions)
+    settings = context.settings
+    return opening.read(selection, settings.terms.columns, conversions, settings.limits)
 
 
 def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:

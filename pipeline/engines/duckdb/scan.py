@@ -16,7 +16,7 @@ from pipeline.model.columns import (
     ColumnMapping,
     Unit,
 )
-from pipeline.sources import batches, checksums
+from pipeline.sources import batches, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ def scan(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> Frame:
         duckdb.Error, OSError: A file can't be read to its end, or a page differs from its checksum.
     """
     for export in request.exports:
-        checksums.verify(export, 0, export.rows)
+        pages.verify(export, 0, export.rows)
     _relation(_nothing(connection, request)).create(SCANNED)
     # Wrong statistics of row groups would leave out rows, or decide conditions.
     connection.execute("SET disabled_optimizers = 'filter_pushdown,statistics_propagation'")

@@ -21,7 +21,7 @@ from pipeline.definitions.participations import typed
 from pipeline.definitions.steps import ROWS
 from pipeline.engines import refusal
 from pipeline.model.columns import FILE, NANOSECONDS_OF, ORG_ID, ROW, ColumnMapping
-from pipeline.sources import batches, checksums
+from pipeline.sources import batches, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -119,7 +119,7 @@ def scan(parts: Sequence[Split], request: ScanRequest) -> Scan:
         OSError: A file is gone, or a page differs from its checksum.
     """
     for part in parts:
-        checksums.verify(part.export, part.first, part.rows)
+        pages.verify(part.export, part.first, part.rows)
     empty, groups = _nothing(request), [(group, _raw(group)) for group in _alike(parts)]
     wanted = request.organisations
     if wanted is None:
