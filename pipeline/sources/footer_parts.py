@@ -124,7 +124,7 @@ def read(footer: bytes, limits: LimitSettings) -> FooterParts:
             refuse_above("row_groups", groups, limits.row_groups, 1, "{} row groups")
         found[field], at = thrift.read_value(footer, at, kind)
         field, kind, at = thrift.read_field_head(footer, at, field)
-    notes = sum(_size(note) for note in found.get(_NOTES, ()))
+    notes = sum(map(_size, _of_structs(found, _NOTES))) if _NOTES in found else 0
     refuse_above("metadata_kb", notes, limits.metadata_kb, _KIBIBYTE, "{} bytes of metadata")
     names, leaves = _schema(_of_structs(found, _SCHEMA), limits)
     groups_of = [_group(group) for group in _of_structs(found, _ROW_GROUPS)]
@@ -134,9 +134,9 @@ def read(footer: bytes, limits: LimitSettings) -> FooterParts:
 _WRONG: Final = "its footer is wrong ({}); export or copy it again"
 
 
-def _size(note: Any) -> int:  # noqa: ANN401 (of any footer)
+def _size(note: Mapping[int, Any]) -> int:
     """Give the bytes of a key and its value."""
-    return sum(len(one) for one in note.values()) if isinstance(note, dict) else 0
+    return sum(len(one) for one in note.values() if isinstance(one, bytes))
 
 
 def _count(footer: bytes, at: int) -> int:
@@ -191,7 +191,7 @@ def _chunk(chunk: Mapping[int, Any]) -> Chunk:
     if not isinstance(about, dict):
         raise FooterRefused(_WRONG.format("a column has no metadata"))
     encodings, path = about.get(_ENCODINGS), about.get(_PATH)
-    if not (isinstance(encodings, list) and isinstance(path, list)):
+    if not (isinstance(encodings, list) and isinstance(path, list) and _are_names(path)):
         raise FooterRefused(_WRONG.format("a column has no encodings, or no name"))
     codec, data = _integer(about, _CODEC), _integer(about, _DATA)
     # Some writers give a dictionary the position 0, or one after the data, where there is none.
@@ -208,6 +208,10 @@ def _chunk(chunk: Mapping[int, Any]) -> Chunk:
         dictionary if is_first else data,
         bool(chunk.get(_FILE)),
     )
+
+
+def _are_names(path: Sequence[Any]) -> bool:
+    return {*map(type, path)} <= {bytes}
 
 
 def encoding_name(encoding: Any) -> str:  # noqa: ANN401 (of any field)
