@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from pipeline import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -132,7 +134,10 @@ class Busy(BufdirError):
 
 @dataclass(eq=False)
 class ExportRefused(BufdirError):
-    """One export file that is refused as a whole; the run continues with the others."""
+    """One export file that is refused as a whole; the run continues with the others.
+
+    Its sentence is one line that a terminal can show, whatever the file has in it.
+    """
 
     file: str
     problem: str
@@ -141,7 +146,8 @@ class ExportRefused(BufdirError):
     def __str__(self) -> str:
         noun = "row" if self.rows == 1 else "rows"
         rows = "" if self.rows is None else f" ({self.rows:,} {noun})"
-        return f"export {self.file}{rows} is refused: {self.problem}"
+        file = printable.name(self.file)
+        return printable.sentence(f"export {file}{rows} is refused: {self.problem}")
 
 
 @dataclass(eq=False)
@@ -152,7 +158,8 @@ class NoProposal(BufdirError):
     problem: str
 
     def __str__(self) -> str:
-        return f"no settings can be proposed for {self.file}: {self.problem}"
+        file = printable.name(self.file)
+        return printable.sentence(f"no settings can be proposed for {file}: {self.problem}")
 
 
 @dataclass(eq=False)

@@ -115,6 +115,6 @@ def _line(logger: object, level: str, event: EventDict) -> str:
 
 def _shown(value: object) -> str:
     is_plain = isinstance(value, int | float) or (
-        isinstance(value, str) and _QUOTED.search(value) is None
+        isinstance(value, str) and value.isprintable() and _QUOTED.search(value) is None
     )
     return str(value) if is_plain else repr(value)

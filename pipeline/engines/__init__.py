@@ -63,6 +63,8 @@ class ScanRequest:
     terms: Terms
     organisations: Collection[str] | None = None
     """Count the rows of these organisations only; None counts all."""
+    one_by_one: bool = False
+    """Whether each export is scanned alone; several at a time are faster."""
 
     @property
     def clock(self) -> WallClock:

@@ -162,8 +162,9 @@ def open_files(
         reads_converted: Use files that were converted before.
     """
     conversions = context.conversions(reads=reads_converted)
+    settings = context.settings
     with context.reading.of(selection.files):
-        return opening.read(selection, context.settings.terms.columns, conversions)
+        return opening.read(selection, settings.terms.columns, conversions, settings.limits)
 
 
 def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:

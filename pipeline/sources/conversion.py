@@ -22,8 +22,10 @@ import pyarrow as pa
 
 from pipeline.errors import ExportRefused
 from pipeline.model.terms import digest_of
+from pipeline.settings.limits import DEFAULTS
 from pipeline.sources import formats, header, parquet
 from pipeline.sources.folders import look_at
+from pipeline.sources.footer_bytes import FooterRefused
 from pipeline.sources.formats import converting
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pipeline.logs import EventSink
     from pipeline.model.columns import Column
     from pipeline.settings import SourceSettings
+    from pipeline.settings.limits import LimitSettings
     from pipeline.sources.accepted import Export
     from pipeline.sources.exports import File
 
@@ -62,13 +65,20 @@ class Conversions:
     reads: bool = True
     """Whether files in it are used; false converts each file once more."""
 
-    def accept(self, file: File, source: SourceSettings, columns: Sequence[Column]) -> Export:
+    def accept(
+        self,
+        file: File,
+        source: SourceSettings,
+        columns: Sequence[Column],
+        limits: LimitSettings = DEFAULTS,
+    ) -> Export:
         """Convert a file unless it has been, and read the footer of the converted one.
 
         Args:
             file: The file to open.
             source: Its source, with its format.
             columns: The columns that are read.
+            limits: The bounds that the converted file must keep.
 
         Raises:
             ExportRefused: The file is refused.
@@ -76,9 +86,12 @@ class Conversions:
         original = _Original(file, source, tuple(columns), self.zone)
         for converted in self._known(original):
             with suppress(pa.ArrowException, OSError, ValueError, KeyError):
-                return parquet.accept_converted(file, converted, source, columns)
+                return parquet.accept_converted(file, converted, source, columns, limits)
         converted = self._convert(original)
-        return parquet.accept_converted(file, converted, source, columns)
+        try:
+            return parquet.accept_converted(file, converted, source, columns, limits)
+        except FooterRefused as error:
+            raise ExportRefused(file.name, f"converted to Parquet, {error}") from error
 
     def prune(self, current: Iterable[Export]) -> None:
         """Delete the converted files of all but these exports."""

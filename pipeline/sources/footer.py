@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.sources import footer_bytes, footer_checks, footer_parts
+from pipeline.sources.footer_bytes import FooterRefused
 from pipeline.sources.stored_types import (
     FIXED,
     WIDEST_DECIMAL,
@@ -28,7 +31,9 @@ from pipeline.sources.stored_types import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from pipeline.sources.exports import Opened
+    from pipeline.settings.limits import LimitSettings
+    from pipeline.sources.exports import File
+    from pipeline.sources.footer_parts import Chunk, FooterParts
 
 _ARROW_SCHEMA: Final = b"ARROW:schema"
 _EXTENSION: Final = b"ARROW:extension:name"
@@ -87,59 +92,52 @@ class Footer:
     """The columns that were asked for, by name."""
     is_native: bool
     """Whether engines' own readers can open the file in spite of its other columns."""
-    first_page: int | None
-    """The place of the first page; None where there is none."""
     notes: Mapping[bytes, bytes]
     """The key-value metadata of the file."""
 
 
-def read(file: str | Opened, wanted: Collection[str]) -> Footer:
-    """Read a file's footer, and decide the types of these columns.
+def read(file: File, wanted: Collection[str], limits: LimitSettings) -> Footer:
+    """Read a file's footer, hold it against itself, and decide the types of these columns.
+
+    Opens the file for no longer than that, also where it is refused.
 
     Args:
-        file: The path of the file, or the file itself.
+        file: The file.
         wanted: The names of the columns.
+        limits: The bounds that it must keep.
 
     Raises:
+        FooterRefused: It contradicts itself or exceeds a bound; has what to do.
         pyarrow.ArrowException, OSError, ValueError: The file is no Parquet, or can't be opened.
     """
-    with pq.ParquetFile(file) as parquet:
-        metadata = parquet.metadata
+    size = file.fingerprint.size
+    with closing(file.open()) as opened:
+        content = footer_bytes.read(opened, size, limits)
+    parts = footer_parts.read(content, limits)
+    footer_checks.check(parts, size - footer_bytes.size_with(content), limits)
+    metadata = pq.read_metadata(pa.BufferReader(footer_bytes.as_file(content)))
+    if (metadata.num_rows, metadata.num_columns) != (parts.rows, len(parts.leaves)):
+        raise FooterRefused("its footer is read otherwise by libraries; export or copy it again")
+    return _footer(metadata, parts, wanted)
+
+
+def _footer(metadata: pq.FileMetaData, parts: FooterParts, wanted: Collection[str]) -> Footer:
     arrow = _arrow_schema((metadata.metadata or {}).get(_ARROW_SCHEMA))
     leaves = [metadata.schema.column(n) for n in range(metadata.num_columns)]
-    paths = [leaf.path for leaf in leaves]
     columns: dict[str, StoredColumn] = {}
-    for place, (leaf, path) in enumerate(zip(leaves, paths, strict=True)):
+    for place, leaf in enumerate(leaves):
+        path = leaf.path
         name = path if path in wanted else path.partition(".")[0]
         if name in wanted and name not in columns:
-            chunks = (metadata.row_group(n).column(place) for n in range(metadata.num_row_groups))
+            chunks = (group.chunks[place] for group in parts.groups)
             columns[name] = _stored(leaf, name, arrow.fields.get(name), chunks)
     return Footer(
         metadata.num_rows,
-        _top_level(paths),
+        parts.names,
         columns,
         arrow.is_known and _is_open_to_all(metadata, leaves),
-        _first_page(metadata),
         metadata.metadata or {},
     )
-
-
-def _first_page(metadata: pq.FileMetaData) -> int | None:
-    if not metadata.num_row_groups or not metadata.num_columns:
-        return None
-    chunk = metadata.row_group(0).column(0)
-    first: int = chunk.dictionary_page_offset or chunk.data_page_offset
-    return first
-
-
-def _top_level(paths: Iterable[str]) -> list[str]:
-    """List the top-level columns of these leaves; nested columns have several leaves."""
-    names: list[str] = []
-    for path in paths:
-        name, _, inner = path.partition(".")
-        if not inner or not names or names[-1] != name:
-            names.append(name)
-    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +167,7 @@ def _stored(
     leaf: pq.ColumnSchema,
     name: str,
     field: pa.Field | None,
-    chunks: Iterable[pq.ColumnChunkMetaData],
+    chunks: Iterable[Chunk],
 ) -> StoredColumn:
     arrow = None if field is None else field.type
     if leaf.path != name or leaf.max_repetition_level:
@@ -185,10 +183,8 @@ def _stored(
     return StoredColumn(name, values, is_native, written)
 
 
-def _are_known(chunks: Iterable[pq.ColumnChunkMetaData], encodings: frozenset[str]) -> bool:
-    return all(
-        chunk.compression in _CODECS and encodings.issuperset(chunk.encodings) for chunk in chunks
-    )
+def _are_known(chunks: Iterable[Chunk], encodings: frozenset[str]) -> bool:
+    return all(chunk.codec in _CODECS and chunk.encodings <= encodings for chunk in chunks)
 
 
 def _is_open_to_all(metadata: pq.FileMetaData, leaves: Iterable[pq.ColumnSchema]) -> bool:

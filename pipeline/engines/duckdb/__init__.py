@@ -7,7 +7,7 @@ them, `survey` answers from the validated rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.engines.duckdb import scan, tables
@@ -41,7 +41,8 @@ class DuckDB:
             return tables.survey(connection, request)
         except scan.READ_ERRORS as error:
             connection.close()
-            raise scan.unreadable(request, error) from error
+            scan.refuse_unreadable(request, error)
+            return self.survey(replace(request, one_by_one=True))
         except BaseException:
             connection.close()
             raise

@@ -7,7 +7,7 @@ without their rows. `cache` lets the next nightly run read only what changed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -50,15 +50,15 @@ class Polars:
         try:
             return survey.survey(request, cache)
         except scan.READ_ERRORS as error:
-            raise _unreadable(request, error) from error
+            return self.survey(_one_by_one(request, error))
 
     def organisations(self, request: ScanRequest) -> frozenset[str]:
         """Find the valid organisations that any row names."""
-        rows = scan.scan(scan.whole(request.exports), request).rows
         try:
+            rows = scan.scan(scan.whole(request.exports), request).rows
             named = rows.select(pl.col(ORG_ID).unique()).collect(engine="streaming")
         except scan.READ_ERRORS as error:
-            raise _unreadable(request, error) from error
+            return self.organisations(_one_by_one(request, error))
         valid = pl.col(ORG_ID).str.contains(ORGANISATION_PATTERN)
         return frozenset(named.filter(valid).get_column(ORG_ID).to_list())
 
@@ -70,10 +70,20 @@ class Polars:
                 for export in request.exports
             }
         except scan.READ_ERRORS as error:
-            raise _unreadable(request, error) from error
+            _one_by_one(request, error)
+            raise
 
 
-def _unreadable(request: ScanRequest, error: Exception) -> Exception:
-    """Find the exports that cannot be read, each by itself; the error itself where all can."""
+def _one_by_one(request: ScanRequest, error: Exception) -> ScanRequest:
+    """Ask for each export alone, where several can't be read together but each can by itself.
+
+    Raises:
+        UnreadableExports: Some can't be read by themselves.
+        Exception: The error itself, where each was asked for alone already.
+    """
     refused = scan.unreadable(request)
-    return UnreadableExports(refused) if refused else error
+    if refused:
+        raise UnreadableExports(refused) from error
+    if request.one_by_one:
+        raise error
+    return replace(request, one_by_one=True)

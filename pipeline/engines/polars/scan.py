@@ -21,7 +21,7 @@ from pipeline.definitions.participations import typed
 from pipeline.definitions.steps import ROWS
 from pipeline.engines import refusal
 from pipeline.model.columns import FILE, NANOSECONDS_OF, ORG_ID, ROW, ColumnMapping
-from pipeline.sources import batches, checksums
+from pipeline.sources import batches, pages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -119,8 +119,9 @@ def scan(parts: Sequence[Split], request: ScanRequest) -> Scan:
         OSError: A file is gone, or a page differs from its checksum.
     """
     for part in parts:
-        checksums.verify(part.export, part.first, part.rows)
-    empty, groups = _nothing(request), [(group, _raw(group)) for group in _alike(parts)]
+        pages.verify(part.export, part.first, part.rows)
+    grouped = _each(parts) if request.one_by_one else _alike(parts)
+    empty, groups = _nothing(request), [(group, _raw(group)) for group in grouped]
     wanted = request.organisations
     if wanted is None:
         return Scan(pl.concat([empty, *(_scan(*one, request) for one in groups)]), None)
@@ -142,6 +143,11 @@ def _alike(parts: Sequence[Split]) -> list[dict[int, Split]]:
         is_small = part.rows == part.export.rows < BATCH_ROWS and part.export.is_native
         groups.setdefault(part.export.read_as if is_small else place, {})[place] = part
     return list(groups.values())
+
+
+def _each(parts: Sequence[Split]) -> list[dict[int, Split]]:
+    """Make a scan of each split."""
+    return [{place: part} for place, part in enumerate(parts)]
 
 
 def _nothing(request: ScanRequest) -> pl.LazyFrame:
