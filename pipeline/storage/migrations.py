@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.storage.database import Database
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Raised whenever a table changes; `MIGRATIONS` then gains a step from the version before."""
 _FIRST_MARKED: Final = 2
 _MARK: Final = 0x4266_0000
@@ -57,7 +57,8 @@ _SCHEMA: Final = (
         attempts INTEGER NOT NULL DEFAULT 0,
         queued_at TEXT NOT NULL,
         ended_at TEXT,
-        error TEXT
+        error TEXT,
+        asked_by TEXT
     )
     """,
     """CREATE UNIQUE INDEX IF NOT EXISTS one_open_run ON runs (ifnull(number, 0))
@@ -103,6 +104,29 @@ _GUARD: Final = (
         declared_at TEXT NOT NULL,
         declared_by TEXT NOT NULL,
         note TEXT NOT NULL
+    )
+    """,
+)
+_ACCESS: Final = (
+    """CREATE TABLE IF NOT EXISTS tokens (
+        name TEXT PRIMARY KEY,
+        digest TEXT NOT NULL UNIQUE,
+        organisations TEXT,
+        role TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        expires_at TEXT,
+        revoked_at TEXT
+    )
+    """,
+    """CREATE TABLE IF NOT EXISTS audit_outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        body TEXT NOT NULL
+    )
+    """,
+    """CREATE TABLE IF NOT EXISTS audit_tail (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        line INTEGER NOT NULL,
+        hash TEXT NOT NULL
     )
     """,
 )
@@ -154,7 +178,7 @@ def mark_complete(database: Database) -> None:
 
 
 def _create(database: Database) -> None:
-    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD):
+    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_ACCESS):
         database.execute(statement)
 
 
@@ -220,5 +244,16 @@ def _from_2(database: Database) -> None:
         database.execute(statement)
 
 
-MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {1: _from_1, 2: _from_2}
+def _from_3(database: Database) -> None:
+    """Add the tokens, the outbox of the audit log, and who asked for each run."""
+    for statement in _ACCESS:
+        database.execute(statement)
+    database.execute("ALTER TABLE runs ADD COLUMN asked_by TEXT")
+
+
+MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {
+    1: _from_1,
+    2: _from_2,
+    3: _from_3,
+}
 """By schema version, the step to the next one. A step is never changed once it is released."""

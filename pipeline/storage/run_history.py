@@ -36,6 +36,8 @@ class Run(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     """None while the run is open, and where its process was killed."""
     error: str | None
+    asked_by: str | None
+    """The caller of the API who asked for it; None where a command did."""
 
     @property
     def is_open(self) -> bool:
