@@ -6,7 +6,6 @@ Refuses to make a new catalog where snapshot files are, for it would take them f
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.errors import BufdirError
@@ -152,7 +151,7 @@ class Catalog(EntryReads):
         what: str,
         end: str = audit.DONE,
         *,
-        who: str | None = None,
+        by: Caller | None = None,
         count: int = 1,
     ) -> None:
         """Record an act for the audit log, in the transaction around this call.
@@ -161,11 +160,10 @@ class Catalog(EntryReads):
             act: The kind of act.
             what: Its object, such as the id of a snapshot.
             end: How it ended.
-            who: On whose behalf it was done, if not on the caller's.
+            by: On whose behalf it was done, if not on the caller's.
             count: The number of equal acts.
         """
-        caller = self.caller if who is None else replace(self.caller, name=who, address=None)
-        audit.record(self, caller, act, what, end=end, count=count)
+        audit.record(self, by or self.caller, act, what, end=end, count=count)
         self._has_recorded = True
 
     def close(self) -> None:

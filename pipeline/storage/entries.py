@@ -145,6 +145,21 @@ class EntryReads(Database):
         rows = self.execute("SELECT number, version FROM snapshots")
         return {row["number"]: row["version"] for row in rows}
 
+    def has_published(self, org_id: str) -> bool:
+        """Return whether any snapshot of an organisation has a version."""
+        return bool(
+            self.execute(
+                "SELECT 1 FROM snapshots WHERE org_id = ? AND version > 0 LIMIT 1", (org_id,)
+            )
+        )
+
+    def count_failed(self) -> int:
+        """Count the snapshots whose first run failed."""
+        ((count,),) = self.execute(
+            "SELECT count(*) FROM snapshots WHERE status = ?", (SnapshotStatus.FAILED,)
+        )
+        return int(count)
+
     def all_follow_from(self, inputs: str) -> bool:
         """Return whether a run decided every published snapshot by these inputs.
 

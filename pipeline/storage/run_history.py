@@ -57,6 +57,12 @@ def open_runs(catalog: Catalog) -> Sequence[Run]:
     return [run for run in (_as_found(catalog, run) for run in found) if run.is_open]
 
 
+def count_open(catalog: Catalog) -> int:
+    """Count the runs of snapshots that have not ended."""
+    ((count,),) = catalog.execute(f"SELECT count(*) FROM runs WHERE number IS NOT NULL AND {OPEN}")
+    return int(count)
+
+
 def latest(catalog: Catalog, number: int) -> Run | None:
     """Read the newest run of a snapshot."""
     return first(catalog, "SELECT * FROM runs WHERE number = ? ORDER BY id DESC LIMIT 1", number)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.errors import Busy
 from pipeline.model import versions
+from pipeline.model.access import Caller, Role
 from pipeline.model.audit import Act
 from pipeline.model.states import RunSource, RunState
 from pipeline.storage import audit, owners, run_history
@@ -21,6 +22,7 @@ from pipeline.storage.run_history import (
     MOST_ATTEMPTS,
     OPEN,
     Run,
+    count_open,
     find,
     last_nightly,
     last_nightly_success,
@@ -41,6 +43,7 @@ __all__ = [
     "Run",
     "acquire",
     "acquire_queued",
+    "count_open",
     "end",
     "enqueue",
     "find",
@@ -233,7 +236,8 @@ def _record_end(catalog: Catalog, run: Run) -> None:
     """Record the end of a run for the audit log, in the transaction that ends it."""
     end = audit.DONE if run.state == RunState.DONE else audit.FAILED
     if run.number is not None:
-        catalog.record(Act.RUN, versions.snapshot_id(run.number), end, who=run.asked_by)
+        by = None if run.asked_by is None else Caller(run.asked_by, None, None, Role.WRITE)
+        catalog.record(Act.RUN, versions.snapshot_id(run.number), end, by=by)
     else:
         act = Act.NIGHTLY if run.source == RunSource.NIGHTLY else Act.REINDEX
         catalog.record(act, f"run {run.id}", end)

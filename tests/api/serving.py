@@ -41,6 +41,11 @@ from pipeline import settings
 data = Path(sys.argv[1])
 serve(data, settings.load(data), "127.0.0.1", int(sys.argv[2]), int(sys.argv[3]))
 """
+_VARIABLES: Final = {
+    "BUFDIR_LOG__FORMAT": "json",
+    # Tests write more often than callers do.
+    "BUFDIR_ACCESS__WRITES_PER_MINUTE": "1000000",
+}
 Found = TypeVar("Found")
 
 
@@ -99,7 +104,7 @@ def start(data: Path, workers: int = 1, port: int = 0, **variables: object) -> S
         process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(data), str(port), str(workers)],
             cwd=ROOT,
-            env={**os.environ, "BUFDIR_LOG__FORMAT": "json", **settings_here},
+            env={**os.environ, **_VARIABLES, **settings_here},
             stderr=stderr,
         )
     return Server(process, data, log)
