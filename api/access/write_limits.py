@@ -26,6 +26,8 @@ from pipeline.storage import owners
 
 FILE: Final = "write-limits"
 _MINUTE: Final = 60.0
+_ROUNDING_SECONDS: Final = 0.001
+"""Sums of intervals are that exact, so that none refuses the last write of a burst."""
 _SLOT: Final = struct.Struct("<Qd")
 """The hash of a caller, and the time in seconds since 1970."""
 _SLOTS: Final = 4096
@@ -63,8 +65,7 @@ class WriteLimits:
             now = self._clock()
             offset, spent = _find(slots, key, now)
             spent = max(spent, now) + self._interval
-            # Rounding must not refuse the last write of a burst.
-            if (wait := spent - now - _MINUTE) > self._interval / 2:
+            if (wait := spent - now - _MINUTE) > _ROUNDING_SECONDS:
                 return max(1, math.ceil(wait))
             _SLOT.pack_into(slots, offset, key, spent)
             return 0

@@ -103,6 +103,7 @@ def lines(data: Path) -> Iterator[bytes]:
     """Read the file, one line after the other, each with its end; none where there is no file."""
     try:
         with (data / FILE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # no line is read while it is being written
             yield from file
     except FileNotFoundError:
         return

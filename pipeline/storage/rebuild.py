@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.errors import BufdirError, StoreDamaged
+from pipeline.model.access import Grant, Role
+from pipeline.model.audit import Act, decoded
 from pipeline.model.states import RunSource
-from pipeline.storage import nightly_record, run_queue, tokens
+from pipeline.storage import audit, nightly_record, run_queue, tokens
 from pipeline.storage.catalog import FILE, Catalog
 
 if TYPE_CHECKING:
@@ -15,20 +17,26 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from pipeline.model.access import Grant
     from pipeline.model.versions import Version
     from pipeline.storage.nightly_record import NightlyRecord
 
 Found = TypeVar("Found")
 
 
-def rebuild(data: Path, current: Sequence[Version], now: datetime) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """The result of rebuilding the catalog."""
+
+    set_aside: str | None
+    """The name of the old file that was set aside; None where the catalog was sound."""
+    lost_tokens: Sequence[str]
+    """The tokens that have to be made again under other names."""
+
+
+def rebuild(data: Path, current: Sequence[Version], now: datetime) -> Rebuilt:
     """Make these versions the current ones, and forget all other snapshots and all runs.
 
     A catalog that is damaged anywhere is set aside, and a new file is made.
-
-    Returns:
-        The name of the file that was set aside; None where the catalog was sound.
 
     Raises:
         Busy: A nightly run goes on.
@@ -36,13 +44,11 @@ def rebuild(data: Path, current: Sequence[Version], now: datetime) -> str | None
         StoreUnusable: The catalog can't be read or written at the moment.
     """
     try:
-        _fill(data, current, now, _Kept())
+        return Rebuilt(None, _fill(data, current, now, _Kept()))
     except StoreDamaged:
         kept = _readable(data)
         aside = _set_aside(data, now)
-        _fill(data, current, now, kept)
-        return aside
-    return None
+        return Rebuilt(aside, _fill(data, current, now, kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,8 @@ class _Kept:
     tokens: Mapping[str, Grant] = field(default_factory=dict)
 
 
-def _fill(data: Path, current: Sequence[Version], now: datetime, kept: _Kept) -> None:
-    """Fill the catalog in one transaction.
+def _fill(data: Path, current: Sequence[Version], now: datetime, kept: _Kept) -> Sequence[str]:
+    """Fill the catalog in one transaction; return the names of tokens that are lost.
 
     Args:
         data: The data folder.
@@ -74,9 +80,29 @@ def _fill(data: Path, current: Sequence[Version], now: datetime, kept: _Kept) ->
         if kept.record is not None:
             nightly_record.write(catalog, kept.record)
         tokens.restore(catalog, kept.tokens)
+        lost = () if tokens.are_made(catalog) else _revoke_lost_tokens(catalog, now)
         catalog.mark_complete()
         nightly_record.read(catalog)
         catalog.check_integrity()
+    return lost
+
+
+def _revoke_lost_tokens(catalog: Catalog, now: datetime) -> Sequence[str]:
+    """Take the tokens that only the audit log knows into the catalog, as revoked ones.
+
+    Their hashes are lost. Without any token, everybody could write from now on.
+    """
+    names = [
+        line.what.partition(":")[0]
+        for raw in audit.lines(catalog.data)
+        if (line := decoded(raw.removesuffix(b"\n"))) is not None and line.act is Act.TOKEN_CREATE
+    ]
+    lost = {
+        f"lost {name}": Grant(name, (), Role.READ, now, None, revoked_at=now)
+        for name in dict.fromkeys(names)
+    }
+    tokens.restore(catalog, lost)
+    return [grant.name for grant in lost.values()]
 
 
 def _readable(data: Path) -> _Kept:
