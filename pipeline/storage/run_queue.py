@@ -65,7 +65,8 @@ _ACQUIRE: Final = (
 )
 _NEXT: Final = (
     "(SELECT runs.id FROM runs LEFT JOIN snapshots ON snapshots.number = runs.number "
-    "WHERE runs.state = 'queued' ORDER BY ifnull(snapshots.version, 0) = 0, runs.id LIMIT 1)"
+    f"WHERE runs.{OPEN} AND runs.state = 'queued' "
+    "ORDER BY ifnull(snapshots.version, 0) = 0, runs.id LIMIT 1)"
 )
 
 
