@@ -19,7 +19,6 @@ from api.http import parsing
 from api.snapshots import replies, requests
 from api.snapshots.refresh import refresh
 from api.snapshots.service import Service
-from pipeline import settings
 from pipeline.model.listing import Listing
 from pipeline.runs import lifecycle, new_cells
 
@@ -71,7 +70,7 @@ def _create(service: Service, body: requests.CreateBody) -> replies.Started:
     service.check_covers(body.org_id)
     with service.writing() as catalog:
         if catalog.of_cell(body.org_id, period.id) is None:
-            new_cells.check_known(catalog, settings.load(service.data), body.org_id, now)
+            new_cells.check_known(catalog, body.org_id, now)
         with catalog.transaction():
             most = service.settings.access.most_open_runs
             new_cells.check_room(catalog, body.org_id, period, most)

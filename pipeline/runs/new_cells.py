@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pipeline import settings
 from pipeline.errors import BufdirError, OrganisationUnknown, TooManyFailed, TooManyOpenRuns
 from pipeline.model import access
 from pipeline.model.states import SnapshotStatus
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pipeline.model.periods import Period
-    from pipeline.settings import Settings
     from pipeline.storage.catalog import Catalog
 
 
-def check_known(catalog: Catalog, settings: Settings, org_id: str, now: datetime) -> None:
+def check_known(catalog: Catalog, org_id: str, now: datetime) -> None:
     """Check that an organisation can have rows; administrators may name any.
 
     Known are organisations with a published snapshot, those that an export named, and those that
@@ -40,15 +40,16 @@ def check_known(catalog: Catalog, settings: Settings, org_id: str, now: datetime
         return
     if any(org_id in file.organisations for file in (record.files | record.gone).values()):
         return
-    if _inputs_of_now(catalog, settings) == record.inputs:
+    if _inputs_of_now(catalog) == record.inputs:
         raise OrganisationUnknown(org_id)
 
 
-def _inputs_of_now(catalog: Catalog, settings: Settings) -> str | None:
-    """Sum up the settings and the state of every export; None where they can't be listed."""
+def _inputs_of_now(catalog: Catalog) -> str | None:
+    """Sum up the settings and the state of every export; None where they can't be read."""
     with suppress(BufdirError):
-        listed = locations.of(catalog.data, settings.exports.location).list_files()
-        return staleness.inputs_digest(settings, select(listed, settings.every_source).exports)
+        chosen = settings.load(catalog.data)
+        listed = locations.of(catalog.data, chosen.exports.location).list_files()
+        return staleness.inputs_digest(chosen, select(listed, chosen.every_source).exports)
     return None
 
 
