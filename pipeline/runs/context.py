@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
@@ -38,14 +36,6 @@ CACHE: Final = "cache"
 
 BY_API: Final = "api"
 """The name of who forces a run by the API."""
-
-
-def local_user() -> str:
-    """Name the user of this computer, as declarations have it."""
-    try:
-        return f"local:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container may run as a number that is no user
-        return f"local:{os.getuid()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from pipeline.errors import BufdirError
 from pipeline.model import versions
 from pipeline.model.states import Action
 from pipeline.runs import blocking, export_changes, gather, lifecycle, publish, staleness
-from pipeline.runs.context import BY_API, RunResult, local_user
+from pipeline.runs.context import BY_API, RunResult
 from pipeline.runs.plan import plan
 from pipeline.storage import nightly_record, owners, run_queue, version_files
+from pipeline.storage.actors import local_user
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

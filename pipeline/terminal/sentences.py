@@ -138,3 +138,14 @@ def reindexed(result: Reindexed) -> str:
     """Sum up a rebuilt catalog in one line."""
     aside = f"; the old file is now {result.set_aside}" if result.set_aside else ""
     return f"reindex: {counted(result.snapshots, 'snapshot')} in the catalog{aside}"
+
+
+def diagnostics_of_lost_tokens(names: Sequence[str]) -> list[Diagnostic]:
+    """Name the tokens that were lost with a damaged catalog."""
+    if not names:
+        return []
+    sentence = (
+        f"lost with the catalog, and revoked: the tokens {', '.join(names)}; make new ones with "
+        "bufdir token create"
+    )
+    return [Diagnostic("tokens_lost", sentence)]
