@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline.sources.encryption import open_parquet
 from pipeline.sources.stored_types import (
     FIXED,
     WIDEST_DECIMAL,
@@ -28,7 +28,9 @@ from pipeline.sources.stored_types import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from pipeline.sources.exports import Opened
+    import pyarrow.parquet as pq
+
+    from pipeline.sources.exports import File
 
 _ARROW_SCHEMA: Final = b"ARROW:schema"
 _EXTENSION: Final = b"ARROW:extension:name"
@@ -93,17 +95,17 @@ class Footer:
     """The key-value metadata of the file."""
 
 
-def read(file: str | Opened, wanted: Collection[str]) -> Footer:
+def read(file: File, wanted: Collection[str]) -> Footer:
     """Read a file's footer, and decide the types of these columns.
 
     Args:
-        file: The path of the file, or the file itself.
+        file: The file.
         wanted: The names of the columns.
 
     Raises:
         pyarrow.ArrowException, OSError, ValueError: The file is no Parquet, or can't be opened.
     """
-    with pq.ParquetFile(file) as parquet:
+    with open_parquet(file) as parquet:
         metadata = parquet.metadata
     arrow = _arrow_schema((metadata.metadata or {}).get(_ARROW_SCHEMA))
     leaves = [metadata.schema.column(n) for n in range(metadata.num_columns)]

@@ -39,7 +39,7 @@ def accept(file: File, source: SourceSettings, columns: Sequence[Column]) -> Exp
     """
     names = header.names_of(source, columns)
     try:
-        found = footer.read(file.for_arrow(), set(names.values()))
+        found = footer.read(file, set(names.values()))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ExportRefused(file.name, _read_problem(file, error)) from error
     header.Header(file, found.names, found.rows).refuse_ambiguous(names.values())
@@ -70,7 +70,7 @@ def accept_converted(
     Raises:
         pyarrow.ArrowException, OSError, ValueError: The Parquet file can't be read.
     """
-    found = footer.read(converted.location, {*(column.name for column in columns), UNREADABLE})
+    found = footer.read(converted, {*(column.name for column in columns), UNREADABLE})
     note = note_of(found.notes)
     stored = {name: found.columns[name] for name in (*note.columns, UNREADABLE)}
     export = _export(file, found, stored, source.categories)

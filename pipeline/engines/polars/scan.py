@@ -140,7 +140,8 @@ def _alike(parts: Sequence[Split]) -> list[dict[int, Split]]:
     groups: dict[object, dict[int, Split]] = {}
     for place, part in enumerate(parts):
         is_small = part.rows == part.export.rows < BATCH_ROWS and part.export.is_native
-        groups.setdefault(part.export.read_as if is_small else place, {})[place] = part
+        alike = (part.export.read_as, part.export.parquet.key)
+        groups.setdefault(alike if is_small else place, {})[place] = part
     return list(groups.values())
 
 
@@ -184,12 +185,18 @@ def _files(group: Mapping[int, Split]) -> pl.LazyFrame:
         glob=False,
         hive_partitioning=False,
         use_statistics=False,
+        decryption=_decryption(export),
     )
     if alike[0].rows < export.rows:
         raw = raw.slice(alike[0].first, alike[0].rows)
     columns = [_column(theirs[ours]).alias(ours) for ours in export.types]
     ticks = [pl.col(ours).to_physical() for ours in export.mapping.instants]
     return raw.select(*columns, *_whence(group)).with_columns(ticks)
+
+
+def _decryption(export: Export) -> pl.ParquetDecryptionProperties | None:
+    key = export.parquet.key
+    return None if key is None else pl.ParquetDecryptionProperties(footer_key=key)
 
 
 def _column(name: str) -> pl.Expr:
