@@ -49,6 +49,8 @@ categories = { Klubb = "ungdom" }
 [guard]
 most_fall = 0.25
 most_silent_days = 14
+[privacy]
+most_identity_numbers = 0.5
 [runs]
 at_once = 3
 memory_mb = 512
@@ -92,6 +94,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "export": {"columns": {}, "categories": {}},
         "sources": ({"name": "exports", "files": "**", **PARQUET},),
         "guard": {"most_fall": 0.1, "most_silent_days": None},
+        "privacy": {"most_identity_numbers": 0.02},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
     }
@@ -126,6 +129,7 @@ def test_every_line_is_read(data: Path) -> None:
             },
         ),
         "guard": {"most_fall": 0.25, "most_silent_days": 14},
+        "privacy": {"most_identity_numbers": 0.5},
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
         "log": {"format": "json", "level": "warning"},
     }
@@ -386,12 +390,6 @@ def test_no_dotenv_file_is_read(
 def test_settings_are_immutable(data: Path) -> None:
     with pytest.raises(ValueError, match="frozen"):
         load(data).max_hours = 3  # type: ignore[misc]
-
-
-def test_a_code_may_be_mapped_to_itself(data: Path) -> None:
-    assert load(data, '[export.categories]\neldre = "eldre"').export.categories == {
-        "eldre": "eldre"
-    }
 
 
 @pytest.mark.parametrize("name", ["category", "total", "all", "Age", '"a b"', "a" * 33])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipeline.engines.participants import Participants
     from pipeline.logs import EventSink
     from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.clock import WallClock
@@ -39,11 +40,13 @@ _FACTORIES: Final[Mapping[EngineName, str]] = {
 
 
 class UnreadableExports(Exception):
-    """Exports that an engine cannot read to their end; the others can be surveyed without them."""
+    """Exports that cannot be used as a whole; the others can be surveyed without them."""
 
-    def __init__(self, refused: Mapping[Export, ExportRefused]) -> None:
+    def __init__(self, refused: Mapping[Export, ExportRefused], *, is_damaged: bool = True) -> None:
         super().__init__(", ".join(export.file.name for export in refused))
         self.refused = refused
+        self.is_damaged = is_damaged
+        """Whether they can't be read; otherwise they are refused for what they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,8 @@ class ScanRequest:
 class Survey(Protocol):
     """All rows of a request, each with its cell and its verdict.
 
-    With `organisations` in the request, everything but `rows_by_file` is of these only.
+    With `organisations` in the request, everything is of these only, except `rows_by_file` and
+    `participants`.
     """
 
     @property
@@ -96,6 +100,10 @@ class Survey(Protocol):
     @property
     def organisations_by_file(self) -> Sequence[Sequence[str]]:
         """The valid organisations that the rows of each export name, sorted."""
+
+    @property
+    def participants(self) -> Sequence[Participants]:
+        """A sample of the participants of each export, of all organisations."""
 
     @property
     def checksums(self) -> Mapping[str, str]:
@@ -142,6 +150,13 @@ class Engine(Protocol):
 
     def organisations(self, request: ScanRequest) -> frozenset[str]:
         """Find the valid organisations that any row names.
+
+        Raises:
+            UnreadableExports: As `survey`.
+        """
+
+    def participants(self, request: ScanRequest) -> Sequence[Participants]:
+        """Read a sample of the participants of each export.
 
         Raises:
             UnreadableExports: As `survey`.

@@ -28,7 +28,8 @@ def settings_digest(settings: Settings) -> str:
     """Sum up the settings and definitions that decide what a nightly run publishes."""
     sources = [source.model_dump(mode="json") for source in settings.every_source]
     guard = {"most_fall": settings.guard.most_fall}  # other bounds only warn
-    return digest_of(settings.terms.digest, sources, guard, settings.periods)
+    privacy = settings.privacy.model_dump(mode="json")
+    return digest_of(settings.terms.digest, sources, guard, privacy, settings.periods)
 
 
 def inputs_digest(settings: Settings, files: Iterable[File]) -> str:

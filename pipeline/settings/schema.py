@@ -23,7 +23,7 @@ from pipeline.settings.sections import (
     conflict,
     distinct,
 )
-from pipeline.settings.sources import GuardSettings, SourceSettings
+from pipeline.settings.sources import GuardSettings, PrivacySettings, SourceSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -190,6 +190,7 @@ class Settings(Section):
     )
     """The sources of exports, in the order in which files are matched."""
     guard: GuardSettings = GuardSettings()
+    privacy: PrivacySettings = PrivacySettings()
     runs: RunSettings = RunSettings()
     log: LogSettings = LogSettings()
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pipeline.definitions.dialect import Frame
     from pipeline.engines import RejectedRows
+    from pipeline.engines.participants import Participants
     from pipeline.model.cells import CellNumbers
 from pipeline.engines.duckdb.scan import BATCH_ROWS
 
@@ -44,6 +45,8 @@ class DuckDBSurvey:
     connection: duckdb.DuckDBPyConnection
     request: ScanRequest
     rows_by_file: Sequence[int]
+    participants: Sequence[Participants]
+    """A sample of the participants of each export, of all organisations."""
 
     def __enter__(self) -> Self:
         """Give the survey."""

@@ -17,7 +17,7 @@ import polars as pl
 
 from pipeline.definitions import steps
 from pipeline.definitions.steps import MONTH, PERIOD, REASON, ROWS
-from pipeline.engines import grouping, quarantine, row_hash
+from pipeline.engines import grouping, participants, quarantine, row_hash
 from pipeline.engines.polars import batches, distinct, partials, sums
 from pipeline.engines.polars.batch_files import CacheCorrupt
 from pipeline.engines.polars.cache import Cached
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.engines import RejectedRows, ScanRequest
+    from pipeline.engines.participants import Participants
     from pipeline.engines.polars.cache import Cache
     from pipeline.engines.polars.distinct import DistinctIds
     from pipeline.engines.polars.partials import Partial
@@ -109,6 +110,12 @@ class PolarsSurvey:
             for split, rows in zip(one.splits, one.rows_read, strict=True):
                 counts[split.export.file.name] += rows
         return list(counts.values())
+
+    @cached_property
+    def participants(self) -> Sequence[Participants]:
+        """A sample of the participants of each export, of all organisations."""
+        samples = (_numbered_files(self.request, one, one.participants) for one in self.partials)
+        return participants.counted(samples, self.request.exports)
 
     @cached_property
     def organisations_by_file(self) -> Sequence[Sequence[str]]:
