@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from pipeline import redaction
 from pipeline.errors import ExportRefused
 from pipeline.model.clock import Calendar, wall_clock
 from pipeline.model.periods import month_starts_us
@@ -189,6 +190,6 @@ def open_engine(settings: EngineSettings, cache: CacheAccess | None, events: Eve
 
 def refusal(export: Export, error: Exception) -> ExportRefused:
     """Refuse an export that raises an error when it is read to its end."""
-    reason = next(iter(str(error).splitlines()), "") or repr(error)
+    reason = redaction.summary(error)
     problem = f"it can't be read to its end ({reason}); export or copy it again"
     return ExportRefused(export.file.name, problem, export.rows)

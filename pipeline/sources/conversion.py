@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from pipeline import redaction
 from pipeline.errors import ExportRefused
 from pipeline.model.terms import digest_of
 from pipeline.sources import encryption, formats, header, parquet
@@ -130,7 +131,7 @@ class Conversions:
                 return original.convert_in(_Place(self.folder, key))
             except OSError as error:
                 name = original.file.name
-                self.events("conversion_not_cached", file=name, problem=str(error))
+                self.events("conversion_not_cached", file=name, problem=redaction.summary(error))
         try:
             return original.convert_in(_temporary(self.folder))
         except OSError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from pipeline import redaction
 from pipeline.errors import ExportRefused
 from pipeline.model.columns import UNREADABLE, Column, ColumnMapping, Kind
 from pipeline.sources import footer, header
@@ -152,4 +153,4 @@ def _read_problem(file: File, error: Exception) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    return str(error).splitlines()[0].split(". ")[0].rstrip(".") if str(error) else repr(error)
+    return redaction.summary(error).split(". ")[0].rstrip(".")
