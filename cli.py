@@ -14,6 +14,7 @@ import typer
 
 from pipeline import errors
 from pipeline.model.states import Verdict
+from pipeline.storage import permissions
 from pipeline.terminal import confirmation, options, program
 from pipeline.terminal.command_result import CommandResult, Diagnostic, Severity
 from pipeline.terminal.data_folder import HERE
@@ -43,6 +44,7 @@ app: Final = typer.Typer(
 
 def main() -> None:
     """Run the command that the arguments name, and exit with its code."""
+    permissions.restrict_new_files()
     # Objects loaded by now are never freed; searching them for garbage would slow short commands.
     gc.freeze()
     # A command loads many more modules and leaves few cycles: searching less often is enough.

@@ -19,7 +19,7 @@ from pipeline import logs, settings
 from pipeline.errors import BufdirError
 from pipeline.model.states import Outcome
 from pipeline.runs.context import RunContext
-from pipeline.storage import run_queue
+from pipeline.storage import permissions, run_queue
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.run_queue import Run
 
@@ -27,6 +27,7 @@ from pipeline.storage.run_queue import Run
 def main(arguments: Sequence[str] | None = None) -> int:
     """Execute one acquired run; return the exit code."""
     given = _parse(arguments)
+    permissions.restrict_new_files()
     _limit(given.memory_mb, given.seconds)
     with Catalog.open(given.data) as catalog:
         return _execute(catalog, run_queue.find(catalog, given.run))
