@@ -51,18 +51,16 @@ def test_an_export_of_identity_numbers_is_refused_and_the_others_are_published(
     assert not folder.nightly().changed
 
 
-def test_numbers_that_lost_a_zero_are_found_in_columns_of_integers(
-    data: Path, local_engine: str
-) -> None:
+def test_numbers_that_lost_a_zero_are_found_in_columns_of_integers(data: Path, engine: str) -> None:
     export(data, named(map(int, made_up(50))), types={"participant_id": pa.int64()})
-    (found,) = opened(local_engine).survey(scan_request(data)).participants
+    (found,) = opened(engine).survey(scan_request(data)).participants
     assert found == Participants(50, 50, 50)
 
 
-def test_dictionaries_are_looked_at_as_well(data: Path, local_engine: str) -> None:
+def test_dictionaries_are_looked_at_as_well(data: Path, engine: str) -> None:
     kind = pa.dictionary(pa.int32(), pa.string())
     export(data, named(made_up(50)), types={"participant_id": kind})
-    (found,) = opened(local_engine).survey(scan_request(data)).participants
+    (found,) = opened(engine).survey(scan_request(data)).participants
     assert found.identity_numbers == 50
 
 
@@ -109,21 +107,21 @@ def test_there_must_be_more_than_the_setting_and_more_than_chance_gives(
 
 
 def test_a_large_export_is_judged_by_a_sample_that_every_engine_draws_alike(
-    data: Path, local_engine: str
+    data: Path, engine: str
 ) -> None:
     ids = [*made_up(40_000), *(f"{n:011d}" for n in range(60_000))]
     export(data, named(ids))
-    (found,) = opened(local_engine).survey(scan_request(data)).participants
+    (found,) = opened(engine).survey(scan_request(data)).participants
     assert (found.values, found.of_eleven_digits) == (16_364, 16_364)
     assert found.identity_numbers / found.values == pytest.approx(0.4, abs=0.02)
 
 
-def test_an_organisation_alone_is_judged_by_the_whole_export(data: Path, local_engine: str) -> None:
+def test_an_organisation_alone_is_judged_by_the_whole_export(data: Path, engine: str) -> None:
     export(data, [*named(made_up(10)), *people(3, org_id="org-2")])
     request = scan_request(data, organisations=["org-2"])
-    (found,) = opened(local_engine).survey(request).participants
+    (found,) = opened(engine).survey(request).participants
     assert found == Participants(13, 10, 10)
-    assert opened(local_engine).participants(request) == [found]
+    assert opened(engine).participants(request) == [found]
 
 
 def test_a_run_by_hand_refuses_it_and_makes_no_snapshot_of_its_organisations(
