@@ -196,6 +196,7 @@ def check(
         diagnostics=[
             *sentences.diagnostics_of_blocked(checked.blocked),
             *sentences.diagnostics_of_missing_columns(checked.missing),
+            *sentences.diagnostics_of_look_alikes(checked.look_alikes),
             *sentences.diagnostics_of_set_aside(checked.set_aside),
         ],
         exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,

@@ -125,6 +125,9 @@ class Survey(Protocol):
     def unplaced_rows(self) -> bytes:
         """Give the rows that are in no cell for quarantine, as `rejected_rows`."""
 
+    def look_alikes(self) -> Mapping[str, int]:
+        """Count, by export, the participants whose ids look like another's; none are left out."""
+
     def commit(self) -> None:
         """Commit the cache for later surveys; call it only if no export has changed meanwhile."""
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _METADATA: Final = "metadata.json"
-_FRAMES: Final = ("participants", "months", "sums", "several", "rejected")
+_FRAMES: Final = ("participants", "odd_ids", "months", "sums", "several", "rejected")
 _KEYS: Final = "keys"
 _NUMBERS: Final = "<u8"
 """The form in which hashes are written: one column after the other."""

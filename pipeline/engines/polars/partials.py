@@ -16,7 +16,7 @@ import polars as pl
 from pipeline.definitions import rules, steps
 from pipeline.definitions.seconds import IS_NEAR_HALF
 from pipeline.definitions.steps import IS_LATEST, MONTH, REASON, ROWS
-from pipeline.engines import participants, quarantine, row_hash
+from pipeline.engines import look_alikes, participants, quarantine, row_hash
 from pipeline.engines.polars import hashing, scan
 from pipeline.engines.polars.distinct import ORG_NUMBER
 from pipeline.engines.polars.hashing import KEY_HASH
@@ -54,6 +54,8 @@ class Partial:
     """The sum of the checksums of each split's rows: equal for equal rows in any order."""
     participants: pl.DataFrame
     """The sample of the participants of each split, of all organisations."""
+    odd_ids: pl.DataFrame
+    """The participants whose ids can differ from what they look like, by split."""
     keys: Callable[[], pl.Series]
     """The hashed keys of all rows that have one, sorted; read when they are asked for."""
     months: pl.DataFrame
@@ -134,6 +136,7 @@ def aggregate(
         named,
         checksums,
         _participants(splits, validated, drawn),
+        look_alikes.find(typed.lazy()),
         own_keys.clone,
         months.agg(pl.col(ROWS).sum()),
         of_single.agg(pl.col(SUMMED).sum()),

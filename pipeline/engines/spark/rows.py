@@ -132,6 +132,19 @@ def drawn(cluster: Cluster, rows: DataFrame, exports: Sequence[Export]) -> DataF
     return people.join(limits, FILE).filter(is_drawn).drop(_LIMIT).distinct()
 
 
+def odd_ids(rows: DataFrame) -> DataFrame:
+    """Select the participants of each file whose ids can differ from what they look like."""
+    is_odd = F.col(PARTICIPANT_ID).rlike(r"[^\x21-\x7E]|^0")
+    return rows.filter(is_odd).select(FILE, PARTICIPANT_ID).distinct()
+
+
+def participant_hashes(rows: DataFrame, wanted: DataFrame) -> DataFrame:
+    """Select the hashes of participants that are among these."""
+    hashed = F.expr(f"xxhash64('{PARTICIPANT_ID}', {PARTICIPANT_ID})").alias(HASH)
+    people = rows.filter(F.col(PARTICIPANT_ID).isNotNull()).select(hashed).distinct()
+    return people.join(F.broadcast(wanted), HASH, "left_semi")
+
+
 def by_file(rows: DataFrame) -> DataFrame:
     """Sum up validated rows by file, ledger line, and whether they are in a cell."""
     line = F.coalesce(F.col(steps.REASON), F.lit(LEDGER.index(COUNTED))).alias(steps.REASON)

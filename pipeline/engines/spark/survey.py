@@ -18,7 +18,7 @@ import polars as pl
 from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
 
 from pipeline.definitions import rules, steps
-from pipeline.engines import grouping, participants, quarantine, row_hash
+from pipeline.engines import grouping, look_alikes, participants, quarantine, row_hash
 from pipeline.engines.participants import HASH
 from pipeline.engines.row_hash import CHECKSUM
 from pipeline.engines.spark import hashing, scan
@@ -97,6 +97,22 @@ class SparkSurvey:
         hashes = pl.col(HASH).reinterpret(signed=False)
         samples = participants.sample(drawn.with_columns(hashes), range(len(exports)))
         return participants.counted([samples], exports)
+
+    def look_alikes(self) -> Mapping[str, int]:
+        """Count, by export, the participants whose ids look like another's."""
+        with self._query():
+            people = self._collected(plan.odd_ids(self.rows))
+        found = look_alikes.find(people.lazy())
+        if found.is_empty():
+            return {}
+        plain = found.select(
+            pl.col(look_alikes.PLAIN).reinterpret(signed=True).alias(HASH)
+        ).unique()
+        with self._query():
+            wanted = self.cluster.spark.createDataFrame(plain.to_arrow())
+            hashes = self._collected(plan.participant_hashes(self.rows, wanted))
+        others = hashes.select(pl.col(HASH).reinterpret(signed=False)).to_series()
+        return look_alikes.count(found, [others], self.request.exports)
 
     @cached_property
     def ledger(self) -> Mapping[str, int]:
