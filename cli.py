@@ -14,6 +14,7 @@ import typer
 
 from pipeline import errors
 from pipeline.model.states import EngineName, Verdict
+from pipeline.storage import permissions
 from pipeline.terminal import confirmation, options, program
 from pipeline.terminal.command_result import CommandResult, Diagnostic, Severity
 from pipeline.terminal.data_folder import HERE
@@ -54,6 +55,7 @@ app.add_typer(tokens_app, name="token", help="Make, list and revoke the tokens o
 
 def main() -> None:
     """Run the command that the arguments name, and exit with its code."""
+    permissions.restrict_new_files()
     # Objects loaded by now are never freed; searching them for garbage would slow short commands.
     gc.freeze()
     # A command loads many more modules and leaves few cycles: searching less often is enough.
@@ -220,6 +222,7 @@ def check(
         diagnostics=[
             *sentences.diagnostics_of_blocked(checked.blocked),
             *sentences.diagnostics_of_missing_columns(checked.missing),
+            *sentences.diagnostics_of_look_alikes(checked.look_alikes),
             *sentences.diagnostics_of_set_aside(checked.set_aside),
         ],
         exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,

@@ -45,7 +45,8 @@ most_fall = 0.25
 most_silent_days = 14
 [limits]
 text_kb = 8
-
+[privacy]
+most_identity_numbers = 0.5
 [runs]
 at_once = 3
 memory_mb = 512
@@ -89,6 +90,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "sources": ({"name": "exports", "files": "**", **PARQUET},),
         "guard": {"most_fall": 0.1, "most_silent_days": None},
         "limits": LIMITS,
+        "privacy": {"most_identity_numbers": 0.02},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "access": {"reads": "public", "writes_per_minute": 120, "most_open_runs": 100},
         "log": {"format": "text", "level": "info"},
@@ -125,6 +127,7 @@ def test_every_line_is_read(data: Path) -> None:
         ),
         "guard": {"most_fall": 0.25, "most_silent_days": 14},
         "limits": {**LIMITS, "text_kb": 8},
+        "privacy": {"most_identity_numbers": 0.5},
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
         "access": {"reads": "token", "writes_per_minute": 10, "most_open_runs": 5},
         "log": {"format": "json", "level": "warning"},

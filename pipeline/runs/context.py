@@ -88,9 +88,14 @@ class RunContext:
             reads: Use those that are there; otherwise each file is converted once more.
         """
         from pipeline.sources.conversion import FOLDER, Conversions  # noqa: PLC0415 (as in engine)
+        from pipeline.sources.encryption import KEY_FILE  # noqa: PLC0415
 
-        folder, zone = self.data / CACHE / FOLDER, self.settings.zone
-        return Conversions(folder, zone, self.events, self.writes, reads)
+        folder, key_file, zone = (
+            self.data / CACHE / FOLDER,
+            self.data / KEY_FILE,
+            self.settings.zone,
+        )
+        return Conversions(folder, key_file, zone, self.events, self.writes, reads)
 
     def with_engine(self, name: EngineName) -> Self:
         """Give the same context with another engine than the one of the settings."""

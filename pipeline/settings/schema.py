@@ -24,7 +24,7 @@ from pipeline.settings.sections import (
     conflict,
     distinct,
 )
-from pipeline.settings.sources import GuardSettings, SourceSettings
+from pipeline.settings.sources import GuardSettings, PrivacySettings, SourceSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -203,6 +203,7 @@ class Settings(Section):
     """The sources of exports, in the order in which files are matched."""
     guard: GuardSettings = GuardSettings()
     limits: LimitSettings = LimitSettings()
+    privacy: PrivacySettings = PrivacySettings()
     runs: RunSettings = RunSettings()
     access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
