@@ -76,6 +76,15 @@ def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(tmp_path: Path)
         file.open()
 
 
+def test_no_command_waits_for_a_pipe(bufdir: Bufdir) -> None:
+    path = bufdir.data / "exports" / "pipe.parquet"
+    os.mkfifo(path)
+    for command in (("init", path), ("check", path), ("check",), ("nightly",)):
+        ended = bufdir(*command)
+        assert ended.code == 3
+        assert "it is no regular file" in ended.err + ended.out
+
+
 def test_the_name_of_a_column_writes_no_line_of_its_own(bufdir: Bufdir) -> None:
     forged = "x\nbufdir: 99 snapshots deleted\x1b[2K"
     write(bufdir.data, table([row()]).append_column(forged, pa.array([1])))

@@ -82,6 +82,12 @@ def test_a_page_that_is_larger_than_its_column_is_refused(data: Path) -> None:
     assert "is larger than its column" in refused(data)
 
 
+def test_a_dictionary_has_room_for_its_entries(data: Path) -> None:
+    path = export(data, people(3), **{**PLAIN, "use_dictionary": True})
+    change_header(path, 5, lambda h: h[DICTIONARY].update({VALUES: 60}))
+    assert "is a dictionary of more entries than it has room for" in refused(data)
+
+
 def test_a_page_by_dictionary_needs_one(data: Path) -> None:
     path = export(data, people(3), **{**PLAIN, "use_dictionary": ["hours"]})
     with pq.ParquetFile(path) as file:
