@@ -10,8 +10,10 @@ from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsChanged, LedgerBroken
 from pipeline.model.ledger import QUARANTINED
 from pipeline.runs import identity_guard
+from pipeline.runs.context import CACHE
 from pipeline.runs.published import Published, cell_of
 from pipeline.sources import opening
+from pipeline.sources.content_digests import ContentDigests
 from pipeline.storage import followed_exports, version_files
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class RunInputs:
             ExportsChanged: They are not.
             ExportsUnreachable: Their location can't be reached.
         """
-        changed = self.location.changed(self.selection.exports)
+        changed = self.location.changed(self.selection.inputs)
         if changed:
             raise ExportsChanged(changed)
 
@@ -96,12 +98,12 @@ def gather(
             found, survey = survey_files(context, engine, selection, organisations)
         except Exception:
             # An error that a changed file causes is no fault of the program.
-            changed = location.changed(selection.exports)
+            changed = location.changed(selection.inputs)
             if not changed:
                 raise
         else:
             with survey:
-                changed = location.changed(selection.exports)
+                changed = location.changed(selection.inputs)
                 if not changed:
                     check_ledger(found, survey, is_complete=organisations is None)
                     survey.commit()
@@ -198,9 +200,11 @@ def open_files(
         reads_converted: Use files that were converted before.
     """
     conversions = context.conversions(reads=reads_converted)
-    settings = context.settings
+    settings, digests = context.settings, ContentDigests(context.data / CACHE, context.writes)
     with context.reading.of(selection.files):
-        return opening.read(selection, settings.terms.columns, conversions, settings.limits)
+        return opening.read(
+            selection, settings.terms.columns, conversions, settings.limits, digests
+        )
 
 
 def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:

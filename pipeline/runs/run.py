@@ -110,7 +110,7 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
             others=_others(context, entries, organisations),
             refused_exports=len(inputs.exports.refused),
         )
-        inputs_digest = staleness.inputs_digest(settings, inputs.selection.exports)
+        inputs_digest = staleness.inputs_digest(settings, inputs.selection.inputs)
         nightly_record.add_organisations(catalog, inputs.organisations_by_name)
         forced_by = local_user() if force else BY_API
         results = publish.execute(

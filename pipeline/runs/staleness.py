@@ -55,7 +55,7 @@ def is_fresh(catalog: Catalog, settings: Settings, entry: Entry) -> bool:
         return False
     listed = locations.of(catalog.data, settings.exports.location).list_files()
     selection = select(listed, settings.every_source)
-    return entry.inputs == inputs_digest(settings, selection.exports)
+    return entry.inputs == inputs_digest(settings, selection.inputs)
 
 
 def is_published(catalog: Catalog, record: NightlyRecord, now: datetime) -> bool:

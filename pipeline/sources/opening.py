@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import ExportRefused
 from pipeline.model.states import Format
 from pipeline.settings.limits import DEFAULTS
-from pipeline.sources import parquet
+from pipeline.sources import checksum_lists, parquet
 from pipeline.sources.accepted import Export, Exports
 from pipeline.sources.exports import is_legible
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.model.columns import Column
     from pipeline.settings.limits import LimitSettings
+    from pipeline.sources.content_digests import ContentDigests
     from pipeline.sources.conversion import Conversions
     from pipeline.sources.exports import File
     from pipeline.sources.selection import Selection
@@ -26,6 +27,7 @@ def read(
     columns: Sequence[Column],
     conversions: Conversions,
     limits: LimitSettings = DEFAULTS,
+    digests: ContentDigests | None = None,
 ) -> Exports:
     """Accept or refuse each file; reads no row of a Parquet file.
 
@@ -34,10 +36,11 @@ def read(
         columns: The columns that are read.
         conversions: The converted files of those that are not Parquet.
         limits: The bounds that Parquet files must keep, converted ones too.
+        digests: The digests of contents, to compare with lists of checksums; None compares none.
     """
     accepted: list[Export] = []
-    refused: dict[File, ExportRefused] = {}
-    for file in selection.files:
+    refused = dict(checksum_lists.refusals(selection, digests)) if digests else {}
+    for file in [file for file in selection.files if file not in refused]:
         source = selection.sources[file.name]
         try:
             _refuse_unopened(file)

@@ -32,6 +32,8 @@ _BY_DICTIONARY: Final = frozenset({"PLAIN_DICTIONARY", "RLE_DICTIONARY"})
 _UNCOMPRESSED: Final = "UNCOMPRESSED"
 _TEXTS: Final = 6
 """The physical type of texts, as parquet.thrift numbers it."""
+_WIDTHS: Final = {1: 4, 2: 8, 3: 12, 4: 4, 5: 8, _TEXTS: 4}
+"""The least bytes of a value in a dictionary by physical type; a text has its length before it."""
 
 
 class PageCorrupt(OSError):
@@ -130,6 +132,11 @@ class _Pages:
         if is_spoilt:
             page = f"a page of column {chunk.name}"
             raise PageCorrupt(f"the checksum of {page} is not that of its bytes")
+        if (
+            header.is_dictionary
+            and header.values * _WIDTHS.get(chunk.type, 0) > header.uncompressed
+        ):
+            raise self._corrupt("is a dictionary of more entries than it has room for")
         if chunk.type == _TEXTS and header.values:
             self._refuse_long_texts(at, header)
 

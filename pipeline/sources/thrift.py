@@ -130,7 +130,7 @@ def _struct(content: bytes, at: int, depth: int) -> tuple[dict[int, Any], int]:
         if kind in _INTEGERS:
             number = content[at]
             at += 1
-            if number & 128:
+            if number & _HIGHEST_BIT:
                 number, at = _varint(content, at - 1)
             found[field] = (number >> 1) ^ -(number & 1)
         elif kind == _BINARY and content[at] < _HIGHEST_BIT:
@@ -173,10 +173,26 @@ def _list(content: bytes, at: int, depth: int) -> tuple[list[Any], int]:
     if depth > DEEPEST:
         raise ThriftCorrupt("it has too many lists within each other")
     count, kind, at = _list_head(content, at)
+    if kind in _INTEGERS:
+        return _integers(content, at, count)
     values = []
     for _ in range(count):
-        value, at = _value(content, at, kind, depth)
+        value, at = (
+            _struct(content, at, depth + 1) if kind == _STRUCT else _value(content, at, kind, depth)
+        )
         values.append(value)
+    return values, at
+
+
+def _integers(content: bytes, at: int, count: int) -> tuple[list[int], int]:
+    """Read so many numbers that follow each other; most are one byte."""
+    values = []
+    for _ in range(count):
+        number = content[at]
+        at += 1
+        if number & _HIGHEST_BIT:
+            number, at = _varint(content, at - 1)
+        values.append((number >> 1) ^ -(number & 1))
     return values, at
 
 
