@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.sources.accepted import Export
     from pipeline.sources.exports import File
 
-_SECONDS: Final = 10.0
+_SECONDS: Final = 6.0
 _SECONDS_A_FILE: Final = 0.02
 _SECONDS_A_MEBIBYTE: Final = 5.0
 _SECONDS_A_ROW: Final = 20e-6
