@@ -49,10 +49,11 @@ def find(rows: pl.DataFrame) -> pl.DataFrame:
         rows: Typed rows.
     """
     ids = rows.select(FILE, PARTICIPANT_ID)
-    is_odd = (_ID >= "0") & (_ID < "1")
+    is_odd, form = (_ID >= "0") & (_ID < "1"), _ZEROS
     if not _are_plain(ids.get_column(PARTICIPANT_ID)):
         is_odd |= (_ID.str.len_bytes() != _ID.str.len_chars()) | _ID.str.contains(" ", literal=True)
-    some = ids.filter(is_odd).filter(_ID.str.contains(_ODD)).unique()
+        form = _ODD
+    some = ids.filter(is_odd).filter(_ID.str.contains(form)).unique()
     own = row_hash.text_hash(PARTICIPANT_ID).alias(OWN)
     hashed = some.with_columns(own).with_columns(_plain(some.get_column(PARTICIPANT_ID)))
     looks = row_hash.text_hash(PARTICIPANT_ID).alias(PLAIN)
