@@ -100,3 +100,24 @@ def test_a_code_may_be_mapped_to_itself(data: Path) -> None:
     toml = '[export.categories]\neldre = "eldre"'
     (data / settings.FILE).write_text(toml, encoding="utf-8")
     assert settings.load(data).export.categories == {"eldre": "eldre"}
+
+
+@pytest.mark.parametrize(
+    ("toml", "column"),
+    [
+        ('[breakdowns]\nperson = "participant_id"', "participant_id"),
+        ('[breakdowns]\nperson = "ID"\n[export.columns]\nparticipant_id = "ID"', "ID"),
+        (
+            (
+                '[breakdowns]\nperson = "Nr"\n[[sources]]\nname = "a"\n'
+                'columns = { participant_id = "Nr" }'
+            ),
+            "Nr",
+        ),
+    ],
+)
+def test_a_breakdown_by_participants_is_refused(data: Path, toml: str, column: str) -> None:
+    (data / settings.FILE).write_text(toml, encoding="utf-8")
+    with pytest.raises(InvalidSetting, match=f"'{column}' is the column of participants") as found:
+        settings.load(data)
+    assert found.value.name == "breakdowns.person"

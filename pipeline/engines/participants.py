@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.sources.accepted import Export
 
-SAMPLED_ROWS: Final = 16_384
+SAMPLED_ROWS: Final = 8_192
 """About so many rows of an export are looked at."""
 HASH: Final = "participant_hash"
 KIND: Final = "participant_kind"

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.model import addresses
 from pipeline.model.breakdowns import BY_CATEGORY
+from pipeline.model.columns import PARTICIPANT_ID
 from pipeline.model.states import EngineName
 from pipeline.model.terms import Terms
 from pipeline.settings.limits import LimitSettings
@@ -207,6 +208,19 @@ class Settings(Section):
     runs: RunSettings = RunSettings()
     access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _no_breakdown_names_people(self) -> Self:
+        mappings = [{**self.export.columns, **source.columns} for source in self.sources]
+        people = {mapping.get(PARTICIPANT_ID, PARTICIPANT_ID) for mapping in mappings}
+        for name, column in self.breakdowns.items():
+            if column in people:
+                problem = (
+                    f"{column!r} is the column of participants, and a breakdown would publish each "
+                    "of them; choose another column"
+                )
+                raise conflict(f"breakdowns.{name}", problem)
+        return self
 
     @model_validator(mode="after")
     def _mappings_lead_to_ours(self) -> Self:

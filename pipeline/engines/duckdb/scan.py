@@ -44,6 +44,8 @@ def connect() -> duckdb.DuckDBPyConnection:
     """Open an empty database in memory."""
     connection = duckdb.connect()
     connection.execute("SET enable_progress_bar = false")
+    # Rows that memory has no room for have participants; the key is of this connection only.
+    connection.execute("SET temp_file_encryption = true")
     return connection
 
 

@@ -105,7 +105,7 @@ class DuckDBSurvey:
             f"WHERE {PARTICIPANT_ID} IS NOT NULL"
         )
         people = grouping.frame_of(self.connection.sql(query).to_arrow_table())
-        found = look_alikes.find(people.lazy())
+        found = look_alikes.find(people)
         own = row_hash.text_hash(PARTICIPANT_ID).alias(look_alikes.OWN)
         hashes = people.select(own).to_series()
         plain = found.get_column(look_alikes.PLAIN).unique().implode()

@@ -136,7 +136,7 @@ def aggregate(
         named,
         checksums,
         _participants(splits, validated, drawn),
-        look_alikes.find(typed.lazy()),
+        look_alikes.find(typed),
         own_keys.clone,
         months.agg(pl.col(ROWS).sum()),
         of_single.agg(pl.col(SUMMED).sum()),

@@ -102,7 +102,7 @@ class SparkSurvey:
         """Count, by export, the participants whose ids look like another's."""
         with self._query():
             people = self._collected(plan.odd_ids(self.rows))
-        found = look_alikes.find(people.lazy())
+        found = look_alikes.find(people)
         if found.is_empty():
             return {}
         plain = found.select(
