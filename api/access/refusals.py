@@ -114,7 +114,7 @@ class RefusalLog:
             return
         try:
             await run_sync(self._write, found)
-        except BufdirError as error:
+        except (BufdirError, OSError) as error:
             self._logger.warning("audit_unwritable", problem=str(error))
 
     def _write(self, found: Counter[_Kind]) -> None:
