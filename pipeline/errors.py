@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from pipeline import printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -171,7 +173,10 @@ class Busy(BufdirError):
 
 @dataclass(eq=False)
 class ExportRefused(BufdirError):
-    """One export file that is refused as a whole; the run continues with the others."""
+    """One export file that is refused as a whole; the run continues with the others.
+
+    Its sentence is one line that a terminal can show, whatever the file has in it.
+    """
 
     file: str
     problem: str
@@ -180,7 +185,8 @@ class ExportRefused(BufdirError):
     def __str__(self) -> str:
         noun = "row" if self.rows == 1 else "rows"
         rows = "" if self.rows is None else f" ({self.rows:,} {noun})"
-        return f"export {self.file}{rows} is refused: {self.problem}"
+        file = printable.name(self.file)
+        return printable.sentence(f"export {file}{rows} is refused: {self.problem}")
 
 
 @dataclass(eq=False)
@@ -191,7 +197,8 @@ class NoProposal(BufdirError):
     problem: str
 
     def __str__(self) -> str:
-        return f"no settings can be proposed for {self.file}: {self.problem}"
+        file = printable.name(self.file)
+        return printable.sentence(f"no settings can be proposed for {file}: {self.problem}")
 
 
 @dataclass(eq=False)
@@ -280,6 +287,31 @@ class EngineFailed(BufdirError):
     def public(self) -> str:
         """The sentence without the words of the library."""
         return str(EngineFailed(self.engine, self.problem))
+
+
+@dataclass(eq=False)
+class ReadingDied(BufdirError):
+    """A process that died while it read exports, of which no single one is the cause."""
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"the exports can't be read together: {self.problem}; {self.remedy}"
+
+
+@dataclass(eq=False)
+class ProcessDied(BufdirError):
+    """A process that died at its work, and not because of exports."""
+
+    how: str
+    code: int
+    """The negative number of the signal, or the exit code."""
+
+    def __str__(self) -> str:
+        return (
+            f"the process that did the work died ({self.how}); published numbers stand, try again"
+        )
 
 
 @dataclass(eq=False)

@@ -58,6 +58,8 @@ def propose(path: Path, settings: Settings, exports: Path | None) -> Proposal:
     if not is_legible(path.as_posix()):
         problem = "its path has signs that can't be shown; rename it"
         raise NoProposal(legible(path.as_posix()), problem)
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+        raise NoProposal(path.as_posix(), "it is no regular file; name a file")
     sample = reading.read(path)
     notes = list(sample.notes)
     theirs = dict(_columns(sample, settings, notes))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.runs.context import RunContext
     from pipeline.runs.file_reports import FileReport
     from pipeline.runs.plan import Plan
+    from pipeline.sources.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class CheckResult:
     """How many cells a nightly run would compute, leave, retain, block; empty for named files."""
     blocked: Sequence[BlockedCell]
     """The cells that it would block, by organisation and period; empty for named files."""
+    look_alikes: Mapping[str, int]
+    """By export, the participants whose ids differ from another's only in how they are written."""
     reports: Sequence[FileReport]
     """How each of the named files is read; empty without names."""
 
@@ -99,8 +102,23 @@ def check(
             set_aside=[file.name for file in inputs.selection.set_aside],
             plan=dict(Counter(str(one.action) for one in planned.decisions)),
             blocked=sorted(blocked, key=lambda one: one.key),
+            look_alikes=survey.look_alikes(),
             reports=[] if paths is None else file_reports.reports(context, engine, inputs),
         )
+
+
+def selected(
+    context: RunContext, paths: Sequence[Path] | None = None, source: str | None = None
+) -> Selection:
+    """Select the exports that `check` reads.
+
+    Raises:
+        InvalidValue: There is no source of this name.
+        ExportsMissing, ExportsUnreadable, ExportsUnreachable: The exports can't be listed.
+    """
+    if paths is None:
+        return context.select(context.location.list_files())
+    return context.select_named(NamedFiles(paths).list_files(), source)
 
 
 @contextmanager
@@ -111,8 +129,7 @@ def _gathered(
         with gather.gather(context, engine) as inputs:
             yield inputs
         return
-    location = NamedFiles(paths)
-    selection = context.select_named(location.list_files(), source)
+    location, selection = NamedFiles(paths), selected(context, paths, source)
     found, survey = gather.survey_files(context, engine, selection)
     with survey:
         gather.check_ledger(found, survey, is_complete=True)

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.errors import InvalidValue
+from pipeline.model.states import EngineName
 from pipeline.runs.nightly_warnings import NightlyWarnings
+from pipeline.runs.reading import Reading
 from pipeline.sources import locations
 from pipeline.sources.selection import Selection, select, select_all, select_named
 from pipeline.storage import nightly_record
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.logs import EventSink
     from pipeline.model.blocked import BlockedCell
     from pipeline.model.cells import Cell
-    from pipeline.model.states import EngineName, Outcome, Reason
+    from pipeline.model.states import Outcome, Reason
     from pipeline.settings import Settings
     from pipeline.sources.conversion import Conversions
     from pipeline.sources.exports import File
@@ -47,6 +49,8 @@ class RunContext:
     events: EventSink
     writes: bool = True
     """Whether the data folder may be written."""
+    reading: Reading = field(default_factory=Reading)
+    """The bounds within which exports are read."""
 
     @property
     def location(self) -> Location:
@@ -60,7 +64,7 @@ class RunContext:
 
     def select(self, files: Iterable[File]) -> Selection:
         """Give each file its source, and choose the newest dumps."""
-        return select(files, self.settings.every_source)
+        return select(self.reading.mark(files), self.settings.every_source)
 
     def select_named(self, files: Iterable[File], source: str | None = None) -> Selection:
         """Give each file that is named by its path a source: the one of this name, if any.
@@ -68,7 +72,7 @@ class RunContext:
         Raises:
             InvalidValue: There is no source of this name.
         """
-        sources = self.settings.every_source
+        sources, files = self.settings.every_source, self.reading.mark(files)
         if source is None:
             return select_named(files, sources)
         chosen = next((one for one in sources if one.name == source), None)
@@ -84,9 +88,14 @@ class RunContext:
             reads: Use those that are there; otherwise each file is converted once more.
         """
         from pipeline.sources.conversion import FOLDER, Conversions  # noqa: PLC0415 (as in engine)
+        from pipeline.sources.encryption import KEY_FILE  # noqa: PLC0415
 
-        folder, zone = self.data / CACHE / FOLDER, self.settings.zone
-        return Conversions(folder, zone, self.events, self.writes, reads)
+        folder, key_file, zone = (
+            self.data / CACHE / FOLDER,
+            self.data / KEY_FILE,
+            self.settings.zone,
+        )
+        return Conversions(folder, key_file, zone, self.events, self.writes, reads)
 
     def with_engine(self, name: EngineName) -> Self:
         """Give the same context with another engine than the one of the settings."""
@@ -102,7 +111,9 @@ class RunContext:
         from pipeline import engines  # noqa: PLC0415 (a run that finds nothing new needs none)
 
         access = engines.CacheAccess(self.data / CACHE, reads_cache, writes_cache)
-        return engines.open_engine(self.settings.engine, access, self.events)
+        engine = engines.open_engine(self.settings.engine, access, self.events)
+        is_local = self.settings.engine.name is not EngineName.SPARK
+        return self.reading.limited(engine) if is_local else engine
 
 
 @dataclass(frozen=True, slots=True)

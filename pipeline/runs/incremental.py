@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.model import versions
 from pipeline.model.states import Action, Outcome
 from pipeline.runs import (
+    confined,
     export_changes,
     gather,
     nightly_plan,
@@ -20,7 +21,7 @@ from pipeline.storage import blocked_cells, declarations, nightly_record, versio
 from pipeline.storage.nightly_record import FileRecord, NightlyRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from pipeline.runs.context import Beginning, RunContext, SnapshotResult
     from pipeline.runs.gather import RunInputs
@@ -47,7 +48,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         nightly_record.add_organisations(context.catalog, inputs.organisations_by_name)
         if found.plan.with_action(Action.COMPUTE) or found.waiting or not beginning.is_current:
             _sweep(context)
-        inputs_digest = staleness.inputs_digest(context.settings, inputs.selection.exports)
+        inputs_digest = staleness.inputs_digest(context.settings, inputs.selection.inputs)
         unplaced = inputs.survey.unplaced_rows()
         version_files.write({version_files.unplaced_path(context.data): unplaced})
         executed = publish.execute(context, inputs, found.plan, found.waiting, inputs_digest)
@@ -59,6 +60,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         declarations.end_retirements(context.catalog, back)
         nightly_record.write(context.catalog, record)
         context.conversions().prune(inputs.exports.accepted)
+        confined.prune(context, inputs.selection.exports)
         return NightlyResult(
             changed=True,
             files=len(inputs.exports.files),
@@ -77,6 +79,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
                 left_out=nightly_warnings.left_out(
                     found.published, executed.versions, context.settings.periods[0]
                 ),
+                look_alikes=inputs.survey.look_alikes(),
             ),
         )
 
@@ -114,7 +117,8 @@ def _record(
 ) -> NightlyRecord:
     """Make the record with which the next nightly run compares."""
     settings, now = context.settings, context.clock()
-    files = {**_accepted(inputs), **_refused(inputs, found.of_refused)}
+    listed = {file.name for file in inputs.selection.exports}
+    files = {**_accepted(inputs), **_refused(inputs, listed, found.of_refused)}
     checksums = {name: file.checksum for name, file in files.items()}
     deferred = [one.cell for one in found.plan.with_action(Action.DEFER)]
     ignored = {*beginning.record.ignored_columns, *_newly_ignored(beginning, inputs)}
@@ -122,7 +126,7 @@ def _record(
         run_id=beginning.run_id,
         ended_at=now,
         terms=staleness.settings_digest(settings),
-        inputs=staleness.inputs_digest(settings, inputs.selection.exports),
+        inputs=staleness.inputs_digest(settings, inputs.selection.inputs),
         files=files,
         until=min((cell.period.start(settings.zone) for cell in deferred), default=None),
         ignored_columns=tuple(sorted(ignored)),
@@ -134,6 +138,9 @@ def _record(
         last_new=nightly_warnings.last_new(
             beginning.record, inputs.selection, checksums, settings, now
         ),
+        unlisted={
+            name: problem for name, problem in inputs.exports.problems.items() if name not in listed
+        },
     )
     last = beginning.record
     return export_changes.recorded(record, last, found.guard.changes, found.published)
@@ -153,11 +160,14 @@ def _accepted(inputs: RunInputs) -> dict[str, FileRecord]:
     }
 
 
-def _refused(inputs: RunInputs, of_refused: Mapping[str, Sequence[str]]) -> dict[str, FileRecord]:
-    """Record each refused file with the organisations that are blocked because of it."""
+def _refused(
+    inputs: RunInputs, listed: Collection[str], of_refused: Mapping[str, Sequence[str]]
+) -> dict[str, FileRecord]:
+    """Record each refused export with the organisations that are blocked because of it."""
     return {
         file.name: FileRecord(
             file.fingerprint.values, error.rows, str(error), tuple(of_refused[file.name]), None
         )
         for file, error in inputs.exports.refused.items()
+        if file.name in listed
     }

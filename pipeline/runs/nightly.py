@@ -44,7 +44,8 @@ def run(context: RunContext, *, full: bool = False) -> NightlyResult:
     with run_queue.nightly_run(context.catalog, context.clock) as acquired:
         beginning = _begin(context, acquired.id)
         selection = context.select(context.location.list_files())
-        if beginning.is_current and not full and not _waiting(context):
+        is_due = full or _waiting(context) or context.reading.is_due
+        if beginning.is_current and not is_due:
             quiet = _quiet(context, beginning, selection)
             if quiet is not None:
                 return quiet
@@ -72,7 +73,7 @@ def _quiet(context: RunContext, beginning: Beginning, selection: Selection) -> N
     record, now, files = beginning.record, context.clock(), selection.files
     if not staleness.is_published(context.catalog, record, now):
         return None
-    inputs = staleness.inputs_digest(context.settings, selection.exports)
+    inputs = staleness.inputs_digest(context.settings, selection.inputs)
     if record.inputs != inputs:
         rewritten = staleness.rewritten(record, context.settings, files)
         if not rewritten or not _has_same_content(context, record, selection.of(rewritten)):
@@ -145,12 +146,11 @@ def _result(
     blocked: Sequence[BlockedCell],
 ) -> NightlyResult:
     known = record.files.items()
-    refused: Mapping[str, str] = {
-        name: file.problem for name, file in known if file.problem is not None
-    }
+    problems = {name: file.problem for name, file in known if file.problem is not None}
+    refused: Mapping[str, str] = {**problems, **record.unlisted}
     return NightlyResult(
         changed=False,
-        files=len(files),
+        files=len(files) + len(record.unlisted),
         rows=sum(file.rows or 0 for _, file in known if file.problem is None),
         outcomes=(),
         blocked=blocked,

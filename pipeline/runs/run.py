@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.engines import ScanRequest
 from pipeline.errors import BufdirError
 from pipeline.model import versions
 from pipeline.model.states import Action
@@ -65,12 +64,7 @@ def _named_organisations(context: RunContext) -> list[str]:
     """Find the organisations that any export names, sorted."""
     location = context.location
     selection = context.select(location.list_files())
-    engine, terms = context.engine(), context.settings.terms
-    found, named = gather.read_exports(
-        context,
-        selection,
-        lambda found: engine.organisations(ScanRequest(found.accepted, terms)),
-    )
+    found, named = gather.named_organisations(context, context.engine(), selection)
     location.changed(found.files)  # raises where the location failed meanwhile
     return sorted(named)
 
@@ -114,8 +108,9 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
             now=context.clock(),
             guard=export_changes.guard_of(context, engine, record, inputs),
             others=_others(context, entries, organisations),
+            refused_exports=len(inputs.exports.refused),
         )
-        inputs_digest = staleness.inputs_digest(settings, inputs.selection.exports)
+        inputs_digest = staleness.inputs_digest(settings, inputs.selection.inputs)
         nightly_record.add_organisations(catalog, inputs.organisations_by_name)
         forced_by = local_user() if force else BY_API
         results = publish.execute(

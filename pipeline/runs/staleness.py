@@ -28,7 +28,9 @@ def settings_digest(settings: Settings) -> str:
     """Sum up the settings and definitions that decide what a nightly run publishes."""
     sources = [source.model_dump(mode="json") for source in settings.every_source]
     guard = {"most_fall": settings.guard.most_fall}  # other bounds only warn
-    return digest_of(settings.terms.digest, sources, guard, settings.periods)
+    limits = settings.limits.model_dump(mode="json")
+    privacy = settings.privacy.model_dump(mode="json")
+    return digest_of(settings.terms.digest, sources, guard, limits, privacy, settings.periods)
 
 
 def inputs_digest(settings: Settings, files: Iterable[File]) -> str:
@@ -53,7 +55,7 @@ def is_fresh(catalog: Catalog, settings: Settings, entry: Entry) -> bool:
         return False
     listed = locations.of(catalog.data, settings.exports.location).list_files()
     selection = select(listed, settings.every_source)
-    return entry.inputs == inputs_digest(settings, selection.exports)
+    return entry.inputs == inputs_digest(settings, selection.inputs)
 
 
 def is_published(catalog: Catalog, record: NightlyRecord, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from pipeline.model import addresses
 from pipeline.model.breakdowns import BY_CATEGORY
 from pipeline.model.states import EngineName
 from pipeline.model.terms import Terms
+from pipeline.settings.limits import LimitSettings
 from pipeline.settings.sections import (
     NO_FLAG,
     ColumnName,
@@ -23,7 +24,7 @@ from pipeline.settings.sections import (
     conflict,
     distinct,
 )
-from pipeline.settings.sources import GuardSettings, SourceSettings
+from pipeline.settings.sources import GuardSettings, PrivacySettings, SourceSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -201,6 +202,8 @@ class Settings(Section):
     )
     """The sources of exports, in the order in which files are matched."""
     guard: GuardSettings = GuardSettings()
+    limits: LimitSettings = LimitSettings()
+    privacy: PrivacySettings = PrivacySettings()
     runs: RunSettings = RunSettings()
     access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
@@ -220,6 +223,12 @@ class Settings(Section):
     def with_engine(self, name: EngineName) -> Self:
         """Give the same settings with another engine."""
         return self.model_copy(update={"engine": self.engine.model_copy(update={"name": name})})
+
+    def with_memory(self, memory_mb: int) -> Self:
+        """Give the same settings with another bound on the memory of runs."""
+        return self.model_copy(
+            update={"runs": self.runs.model_copy(update={"memory_mb": memory_mb})}
+        )
 
     def with_log_level(self, level: Level) -> Self:
         """Give the same settings with another level of the log."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from pipeline.errors import ExportRefused
     from pipeline.model.columns import ColumnMapping
+    from pipeline.settings.limits import LimitSettings
     from pipeline.sources.exports import File
 
 
@@ -30,8 +31,8 @@ class Export:
     """Our columns with their names and types."""
     is_exact: bool
     """Whether engines' own readers give every value of it exactly, wherever the file is."""
-    first_page: int | None
-    """The position of the file's first page; None where there is none."""
+    limits: LimitSettings = field(hash=False)
+    """The bounds that its pages must keep."""
     converted: File | None = field(default=None, hash=False)
     """The Parquet file with its rows, where it has another format itself."""
 

@@ -6,10 +6,12 @@ have the same bytes.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from dataclasses import dataclass, field
-from pathlib import Path
+from io import FileIO
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class File:
     """Whether it is a folder, which is refused: a link that leads out of the exports."""
     opener: Callable[[], Opened] | None = field(default=None, compare=False, repr=False)
     """Opens a file that is on another computer; None for a local one."""
+    key: bytes | None = field(default=None, compare=False, repr=False)
+    """The key with which it is encrypted; None where it is not."""
 
     @property
     def is_remote(self) -> bool:
@@ -87,7 +91,12 @@ class File:
         """
         if self.opener is not None:
             return self.opener()
-        return Path(os.fsdecode(_encoded(self.location))).open("rb", buffering=0)
+        # Another process may put a pipe in the place of the file: opening that must not wait.
+        descriptor = os.open(_encoded(self.location), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), self.location)
+        return FileIO(descriptor)
 
     def for_arrow(self) -> str | Opened:
         """Give what Arrow reads: the path of a local file, or a remote file that is open.

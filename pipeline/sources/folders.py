@@ -58,7 +58,7 @@ class Folder:
             path = Path(os.fsdecode(entry.path))
             file = look_at(path, os.fsdecode(os.path.relpath(entry.path, root)))
             if is_out:
-                file = replace(file, problem=_LINK_OUT, is_folder=entry.is_dir())
+                file = replace(file, problem=_LINK_OUT, is_folder=_is_folder(entry))
             files.append(file)
         return tuple(sorted(files, key=attrgetter("name")))
 
@@ -98,10 +98,18 @@ def _walk(root: bytes) -> Iterator[tuple[os.DirEntry[bytes], bool]]:
         seen.add(real)
         for entry in _entries(folder):
             is_out = entry.is_symlink() and _leads_out(entry.path, inside)
-            if entry.is_dir() and not is_out:
+            if not is_out and _is_folder(entry):
                 heappush(waiting, (is_linked or entry.is_symlink(), entry.path))
             else:
                 yield entry, is_out
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    """Return whether an entry is a folder or a link to one; a link that ends nowhere is none."""
+    try:
+        return entry.is_dir()
+    except OSError:  # links in a circle
+        return False
 
 
 def _entries(folder: bytes) -> list[os.DirEntry[bytes]]:

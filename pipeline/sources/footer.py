@@ -9,13 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.sources import footer_bytes, footer_checks, footer_parts
+from pipeline.sources.encryption import open_parquet
+from pipeline.sources.footer_bytes import FooterRefused
 from pipeline.sources.stored_types import (
     FIXED,
     WIDEST_DECIMAL,
@@ -26,9 +30,11 @@ from pipeline.sources.stored_types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from pipeline.sources.exports import Opened
+    from pipeline.settings.limits import LimitSettings
+    from pipeline.sources.exports import File
+    from pipeline.sources.footer_parts import FooterParts
 
 _ARROW_SCHEMA: Final = b"ARROW:schema"
 _EXTENSION: Final = b"ARROW:extension:name"
@@ -87,59 +93,85 @@ class Footer:
     """The columns that were asked for, by name."""
     is_native: bool
     """Whether engines' own readers can open the file in spite of its other columns."""
-    first_page: int | None
-    """The place of the first page; None where there is none."""
     notes: Mapping[bytes, bytes]
     """The key-value metadata of the file."""
 
 
-def read(file: str | Opened, wanted: Collection[str]) -> Footer:
-    """Read a file's footer, and decide the types of these columns.
+def read(file: File, wanted: Collection[str], limits: LimitSettings) -> Footer:
+    """Read a file's footer, hold it against itself, and decide the types of these columns.
+
+    Opens the file for no longer than that, also where it is refused.
 
     Args:
-        file: The path of the file, or the file itself.
+        file: The file.
         wanted: The names of the columns.
+        limits: The bounds that it must keep.
 
     Raises:
+        FooterRefused: It contradicts itself or exceeds a bound; has what to do.
         pyarrow.ArrowException, OSError, ValueError: The file is no Parquet, or can't be opened.
     """
-    with pq.ParquetFile(file) as parquet:
+    size = file.fingerprint.size
+    with closing(file.open()) as opened:
+        content = footer_bytes.read(opened, size, limits)
+    parts = footer_parts.read(content, limits)
+    footer_checks.check(parts, size - footer_bytes.size_with(content), limits)
+    metadata = pq.read_metadata(pa.BufferReader(footer_bytes.as_file(content)))
+    if (metadata.num_rows, metadata.num_columns) != (parts.rows, len(parts.leaves)):
+        raise FooterRefused("its footer is read otherwise by libraries; export or copy it again")
+    return _footer(metadata, parts.names, partial(_stored_as, parts), wanted)
+
+
+def read_encrypted(file: File, wanted: Collection[str]) -> Footer:
+    """Read the footer of a file that this program has written, with its key.
+
+    Raises:
+        pyarrow.ArrowException, OSError, ValueError: It is no such file, or has another key.
+    """
+    with open_parquet(file) as parquet:
         metadata = parquet.metadata
+    names = [metadata.schema.column(n).path for n in range(metadata.num_columns)]
+    return _footer(metadata, names, partial(_stored_by_arrow, metadata), wanted)
+
+
+class _StoredAs(NamedTuple):
+    """The compression and the encodings of a column in one row group."""
+
+    codec: str
+    encodings: frozenset[str]
+
+
+def _stored_as(parts: FooterParts, place: int) -> list[_StoredAs]:
+    chunks = (group.chunks[place] for group in parts.groups)
+    return [_StoredAs(chunk.codec, chunk.encodings) for chunk in chunks]
+
+
+def _stored_by_arrow(metadata: pq.FileMetaData, place: int) -> list[_StoredAs]:
+    chunks = (metadata.row_group(n).column(place) for n in range(metadata.num_row_groups))
+    return [_StoredAs(chunk.compression, frozenset(chunk.encodings)) for chunk in chunks]
+
+
+def _footer(
+    metadata: pq.FileMetaData,
+    names: Sequence[str],
+    stored_as: Callable[[int], Iterable[_StoredAs]],
+    wanted: Collection[str],
+) -> Footer:
     arrow = _arrow_schema((metadata.metadata or {}).get(_ARROW_SCHEMA))
     leaves = [metadata.schema.column(n) for n in range(metadata.num_columns)]
-    paths = [leaf.path for leaf in leaves]
     columns: dict[str, StoredColumn] = {}
-    for place, (leaf, path) in enumerate(zip(leaves, paths, strict=True)):
+    for place, leaf in enumerate(leaves):
+        path = leaf.path
         name = path if path in wanted else path.partition(".")[0]
         if name in wanted and name not in columns:
-            chunks = (metadata.row_group(n).column(place) for n in range(metadata.num_row_groups))
-            columns[name] = _stored(leaf, name, arrow.fields.get(name), chunks)
+            columns[name] = _stored(leaf, name, arrow.fields.get(name), stored_as(place))
     return Footer(
         metadata.num_rows,
-        _top_level(paths),
+        names,
         columns,
         arrow.is_known and _is_open_to_all(metadata, leaves),
-        _first_page(metadata),
         metadata.metadata or {},
     )
-
-
-def _first_page(metadata: pq.FileMetaData) -> int | None:
-    if not metadata.num_row_groups or not metadata.num_columns:
-        return None
-    chunk = metadata.row_group(0).column(0)
-    first: int = chunk.dictionary_page_offset or chunk.data_page_offset
-    return first
-
-
-def _top_level(paths: Iterable[str]) -> list[str]:
-    """List the top-level columns of these leaves; nested columns have several leaves."""
-    names: list[str] = []
-    for path in paths:
-        name, _, inner = path.partition(".")
-        if not inner or not names or names[-1] != name:
-            names.append(name)
-    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +201,7 @@ def _stored(
     leaf: pq.ColumnSchema,
     name: str,
     field: pa.Field | None,
-    chunks: Iterable[pq.ColumnChunkMetaData],
+    chunks: Iterable[_StoredAs],
 ) -> StoredColumn:
     arrow = None if field is None else field.type
     if leaf.path != name or leaf.max_repetition_level:
@@ -185,10 +217,8 @@ def _stored(
     return StoredColumn(name, values, is_native, written)
 
 
-def _are_known(chunks: Iterable[pq.ColumnChunkMetaData], encodings: frozenset[str]) -> bool:
-    return all(
-        chunk.compression in _CODECS and encodings.issuperset(chunk.encodings) for chunk in chunks
-    )
+def _are_known(chunks: Iterable[_StoredAs], encodings: frozenset[str]) -> bool:
+    return all(chunk.codec in _CODECS and chunk.encodings <= encodings for chunk in chunks)
 
 
 def _is_open_to_all(metadata: pq.FileMetaData, leaves: Iterable[pq.ColumnSchema]) -> bool:

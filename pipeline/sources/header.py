@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from pipeline import printable
 from pipeline.errors import ExportRefused
 
 if TYPE_CHECKING:
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from pipeline.model.columns import Column
     from pipeline.settings import SourceSettings
     from pipeline.sources.exports import File
+
+_NAMED: Final = 12
+"""So many columns are named in a message."""
+_LONGEST: Final = 32
+"""So many signs of each are in it."""
 
 
 def names_of(source: SourceSettings, columns: Iterable[Column]) -> Mapping[str, str]:
@@ -79,19 +85,27 @@ class Header:
                 f"has none of our columns in row {self.row}: {wanted}. Set the header_row with the "
                 "names of columns, or name theirs in the columns of its source"
             )
+        known = set(self.names)
         for column in columns:
-            if column.required and theirs[column.name] not in self.names:
+            if column.required and theirs[column.name] not in known:
                 other_row = f"set another header_row than {self.row}" if self.row else ""
                 advice = self.advice or other_row
                 raise self._refused(
                     f"lacks the required column {shown(theirs, column)}; it has "
-                    f"{', '.join(self.names) or 'none'}. Export the column, name theirs in the "
+                    f"{_some(self.names)}. Export the column, name theirs in the "
                     "columns of its source or in [export.columns]"
                     f"{', or ' if advice else ''}{advice}"
                 )
 
     def _refused(self, problem: str) -> ExportRefused:
         return ExportRefused(self.file.name, f"{self.subject} {problem}", self.rows)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name the columns of a file, or the first ones of many."""
+    first = ", ".join(printable.shortened(name, _LONGEST) for name in names[:_NAMED])
+    more = len(names) - _NAMED
+    return (first or "none") + (f" and {more:,} more" if more > 0 else "")
 
 
 def shown(names: Mapping[str, str], column: Column) -> str:

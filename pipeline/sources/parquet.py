@@ -11,35 +11,45 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from pipeline import redaction
 from pipeline.errors import ExportRefused
 from pipeline.model.columns import UNREADABLE, Column, ColumnMapping, Kind
+from pipeline.settings.limits import DEFAULTS
 from pipeline.sources import footer, header
 from pipeline.sources.accepted import Export
 from pipeline.sources.exports import os_problem
+from pipeline.sources.footer_bytes import FooterRefused
 from pipeline.sources.formats.converted_file import note_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pipeline.settings import SourceSettings
+    from pipeline.settings.limits import LimitSettings
     from pipeline.sources.exports import File
     from pipeline.sources.footer import Footer, StoredColumn
 
 
-def accept(file: File, source: SourceSettings, columns: Sequence[Column]) -> Export:
+def accept(
+    file: File,
+    source: SourceSettings,
+    columns: Sequence[Column],
+    limits: LimitSettings = DEFAULTS,
+) -> Export:
     """Read the footer of a file.
 
     Args:
         file: The file to open.
         source: Its source, with the names of our columns and categories in it.
         columns: The columns that are read.
+        limits: The bounds that the file must keep.
 
     Raises:
         ExportRefused: The file is refused.
     """
     names = header.names_of(source, columns)
     try:
-        found = footer.read(file.for_arrow(), set(names.values()))
+        found = footer.read(file, set(names.values()), limits)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ExportRefused(file.name, _read_problem(file, error)) from error
     header.Header(file, found.names, found.rows).refuse_ambiguous(names.values())
@@ -53,11 +63,15 @@ def accept(file: File, source: SourceSettings, columns: Sequence[Column]) -> Exp
     for column, one in stored.items():
         _refuse_other_type(file, found, names, column, one)
     by_name = {column.name: theirs for column, theirs in stored.items()}
-    return _export(file, found, by_name, source.categories)
+    return _export(file, found, by_name, source.categories, limits)
 
 
 def accept_converted(
-    file: File, converted: File, source: SourceSettings, columns: Sequence[Column]
+    file: File,
+    converted: File,
+    source: SourceSettings,
+    columns: Sequence[Column],
+    limits: LimitSettings,
 ) -> Export:
     """Read the footer of the Parquet file to which a file was converted.
 
@@ -66,14 +80,15 @@ def accept_converted(
         converted: The Parquet file, with our names of columns.
         source: Its source, with the names of our categories in it.
         columns: The columns that are read.
+        limits: The bounds that the Parquet file must keep.
 
     Raises:
         pyarrow.ArrowException, OSError, ValueError: The Parquet file can't be read.
     """
-    found = footer.read(converted.location, {*(column.name for column in columns), UNREADABLE})
+    found = footer.read_encrypted(converted, {*(column.name for column in columns), UNREADABLE})
     note = note_of(found.notes)
     stored = {name: found.columns[name] for name in (*note.columns, UNREADABLE)}
-    export = _export(file, found, stored, source.categories)
+    export = _export(file, found, stored, source.categories, limits)
     return replace(export, converted=converted, ignored=note.ignored)
 
 
@@ -82,6 +97,7 @@ def _export(
     found: Footer,
     stored: Mapping[str, StoredColumn],
     categories: Mapping[str, str],
+    limits: LimitSettings,
 ) -> Export:
     theirs = {column.name for column in stored.values()}
     return Export(
@@ -100,7 +116,7 @@ def _export(
         tuple(sorted(set(found.names) - theirs)),
         tuple((ours, column.name, *column.written) for ours, column in stored.items()),
         found.is_native and all(column.is_native for column in stored.values()),
-        found.first_page,
+        limits,
     )
 
 
@@ -144,6 +160,8 @@ def _fits(kind: Kind, dtype: pa.DataType | None) -> bool:
 
 
 def _read_problem(file: File, error: Exception) -> str:
+    if isinstance(error, FooterRefused):
+        return str(error)
     if isinstance(error, OSError) and error.errno is not None:
         return os_problem(error)
     if file.fingerprint.size == 0:
@@ -152,4 +170,4 @@ def _read_problem(file: File, error: Exception) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    return str(error).splitlines()[0].split(". ")[0].rstrip(".") if str(error) else repr(error)
+    return redaction.summary(error).split(". ")[0].rstrip(".")

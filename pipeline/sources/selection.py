@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from wcmatch import glob
 
 from pipeline.model.states import Mode
-from pipeline.sources import dumps, formats
+from pipeline.sources import checksum_lists, dumps, formats
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,15 +39,27 @@ class Selection:
     """By the dump that counts, another one of the same date that is set aside."""
     others: tuple[str, ...] = ()
     """The names of files that are the export of no source."""
+    lists: tuple[File, ...] = ()
+    """The lists of checksums, which are no exports."""
 
     def of(self, files: Iterable[File]) -> Selection:
         """Select only these of the files."""
-        return Selection(tuple(files), self.sources)
+        return replace(self, files=tuple(files), set_aside=())
 
     @property
     def exports(self) -> tuple[File, ...]:
         """All exports, those that are set aside too."""
         return (*self.files, *self.set_aside)
+
+    @property
+    def inputs(self) -> tuple[File, ...]:
+        """All files that decide what is published."""
+        return (*self.exports, *self.lists)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all files that were listed."""
+        return frozenset((*self.sources, *self.others, *(file.name for file in self.lists)))
 
 
 def select(files: Iterable[File], sources: Sequence[SourceSettings]) -> Selection:
@@ -60,7 +72,11 @@ def select(files: Iterable[File], sources: Sequence[SourceSettings]) -> Selectio
     of_source: dict[str, list[File]] = {source.name: [] for source in sources}
     found: dict[str, SourceSettings] = {}
     others: list[str] = []
+    lists: list[File] = []
     for file in files:
+        if checksum_lists.is_list(file):
+            lists.append(file)
+            continue
         source = source_of(file, sources)
         if source is None:
             others.append(file.name)
@@ -86,6 +102,7 @@ def select(files: Iterable[File], sources: Sequence[SourceSettings]) -> Selectio
         tuple(sorted(set_aside, key=by_name)),
         same_date,
         tuple(sorted(others)),
+        tuple(lists),
     )
 
 

@@ -18,6 +18,7 @@ from pipeline.storage import (
     followed_exports,
     migrations,
     nightly_record,
+    permissions,
     version_files,
 )
 from pipeline.storage.database import BUSY_SECONDS, text_of
@@ -81,6 +82,7 @@ class Catalog(EntryReads):
             StoreTooNew: A newer release wrote it.
         """
         data.mkdir(parents=True, exist_ok=True)
+        permissions.restrict_existing(data)
         catalog = cls(database.connect(data / FILE, busy_seconds=busy_seconds), data, caller)
         try:
             catalog.flush_writes()

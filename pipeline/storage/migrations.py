@@ -107,6 +107,15 @@ _GUARD: Final = (
     )
     """,
 )
+_FATAL_EXPORTS: Final = (
+    """CREATE TABLE IF NOT EXISTS fatal_exports (
+        name TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        problem TEXT NOT NULL,
+        conditions TEXT NOT NULL
+    )
+    """,
+)
 _ACCESS: Final = (
     """CREATE TABLE IF NOT EXISTS tokens (
         name TEXT PRIMARY KEY,
@@ -178,7 +187,7 @@ def mark_complete(database: Database) -> None:
 
 
 def _create(database: Database) -> None:
-    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_ACCESS):
+    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_FATAL_EXPORTS, *_ACCESS):
         database.execute(statement)
 
 
@@ -245,8 +254,8 @@ def _from_2(database: Database) -> None:
 
 
 def _from_3(database: Database) -> None:
-    """Add the tokens, the outbox of the audit log, and who asked for each run."""
-    for statement in _ACCESS:
+    """Add tokens, the outbox of the audit log, who asked for runs, and fatal exports."""
+    for statement in (*_FATAL_EXPORTS, *_ACCESS):
         database.execute(statement)
     database.execute("ALTER TABLE runs ADD COLUMN asked_by TEXT")
 

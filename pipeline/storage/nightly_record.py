@@ -62,6 +62,9 @@ class NightlyRecord(msgspec.Struct, frozen=True):
     """The exports of older dumps that a nightly run has named so far."""
     last_new: dict[str, datetime] = {}
     """By source, the instant at which an export of a new name or content was last found."""
+    unlisted: dict[str, str] = {}
+    """By name, the problem of each refused file that is no export: a list of checksums, or a file
+    that a list has and the location has not."""
 
 
 EMPTY: Final = NightlyRecord(0, datetime.fromtimestamp(0, UTC), "", "", {}, None, ())

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pipeline import redaction
 from pipeline.errors import Busy
 from pipeline.model import versions
 from pipeline.model.access import Caller, Role
@@ -161,10 +162,14 @@ def nightly_run(
             _wait_for_others(catalog)
             yield NightlyRun(run.id, owner)
         except (Exception, KeyboardInterrupt) as error:
-            problem = str(error) or f"it was ended by {type(error).__name__}"
-            end(catalog, run.id, clock(), problem)
+            end(catalog, run.id, clock(), _problem(error))
             raise
         end(catalog, run.id, clock())
+
+
+def _problem(error: BaseException) -> str:
+    """Give the reason for which a run ended."""
+    return redaction.summary(error) if str(error) else f"it was ended by {type(error).__name__}"
 
 
 def _wait_for_others(catalog: Catalog) -> None:

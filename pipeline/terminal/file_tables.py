@@ -8,7 +8,8 @@ from rich.console import Group
 from rich.text import Text
 
 from pipeline.model.ledger import COUNTED
-from pipeline.terminal.layout import escaped, properties, table
+from pipeline.printable import escaped
+from pipeline.terminal.layout import properties, table
 from pipeline.terminal.tables import ledger, placed
 
 if TYPE_CHECKING:

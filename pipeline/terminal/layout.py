@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.model.metrics import METRICS, SECONDS
+from pipeline.printable import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -77,11 +78,6 @@ def properties(values: Mapping[str, str]) -> Table:
     for name, value in values.items():
         grid.add_row(name, Text(escaped(value)))
     return grid
-
-
-def escaped(text: str) -> str:
-    """Write signs that a terminal would obey or not show by their numbers, as Python does."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def _text(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline import printable
 from pipeline.model.ledger import COUNTED
 from pipeline.model.states import Outcome
 from pipeline.terminal import sentences
@@ -85,6 +86,10 @@ def _warnings(found: NightlyWarnings) -> Iterator[Warned]:
         yield Warned("source_silent", _silent(source, since), [source])
     for one in found.left_out:
         yield Warned("rows_left_out", _left_out(one), one.organisations)
+    if found.look_alikes:
+        yield Warned(
+            "look_alikes", sentences.look_alikes(found.look_alikes), list(found.look_alikes)
+        )
 
 
 def _silent(source: str, since: datetime) -> str:
@@ -129,10 +134,10 @@ def _deferred(cells: Sequence[Cell]) -> Iterator[Diagnostic]:
 def _ignored(columns: Mapping[str, Sequence[str]]) -> Iterator[Diagnostic]:
     if columns:
         names = [
-            f"{column} (in {counted(len(files), 'export')})"
+            f"{printable.name(column)} (in {counted(len(files), 'export')})"
             for column, files in sorted(columns.items())
         ]
-        sentence = f"columns that are ignored: {', '.join(names)}"
+        sentence = f"columns that are ignored: {some(names)}"
         yield Diagnostic("columns_ignored", sentence, Severity.INFO)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from pipeline import printable
 from pipeline.errors import InvalidSetting
 from pipeline.terminal import crashes
 from pipeline.terminal.command_result import Diagnostic, Severity
@@ -80,7 +81,7 @@ class Reporter:
             write = getattr(self.json_log, diagnostic.severity)
             write(diagnostic.event, detail=diagnostic.message)
         elif not (self.is_quiet and diagnostic.severity is Severity.INFO):
-            typer.echo(f"{PROGRAM}: {diagnostic.message}", err=True)
+            typer.echo(f"{PROGRAM}: {printable.escaped(diagnostic.message)}", err=True)
 
     def report_crash(self, error: BaseException, now: datetime) -> str:
         """Write the message of a crash, with its traceback in the log or in a file.

@@ -91,6 +91,22 @@ def diagnostics_of_missing_columns(missing: Mapping[str, str]) -> list[Diagnosti
     ]
 
 
+def diagnostics_of_look_alikes(found: Mapping[str, int]) -> Iterator[Diagnostic]:
+    """Report participants whose ids look alike, if there are any."""
+    if found:
+        yield Diagnostic("look_alikes", look_alikes(found))
+
+
+def look_alikes(found: Mapping[str, int]) -> str:
+    """Write a sentence about participants whose ids look alike, by export."""
+    ids = counted(sum(found.values()), "participant id")
+    return (
+        f"{ids} in {some(list(found))} differ from another one only in spaces, signs that no one "
+        "sees, the way letters are composed or leading zeros; each counts as a person of its own, "
+        "so write the ids alike in the systems that export them"
+    )
+
+
 def diagnostics_of_set_aside(names: Sequence[str]) -> Iterator[Diagnostic]:
     """Name the exports of older dumps, if there are any."""
     if names:

@@ -12,8 +12,9 @@ from pipeline.model.breakdowns import BY_CATEGORY
 from pipeline.model.ledger import COUNTED, REASONS
 from pipeline.model.metrics import SECONDS, complete
 from pipeline.model.states import SnapshotStatus
+from pipeline.printable import escaped
 from pipeline.storage.database import text_of
-from pipeline.terminal.layout import HOURS, METRIC_HEADINGS, escaped, properties, table
+from pipeline.terminal.layout import HOURS, METRIC_HEADINGS, properties, table
 from pipeline.terminal.sentences import counted
 
 if TYPE_CHECKING:

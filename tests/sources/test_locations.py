@@ -12,7 +12,7 @@ from pyarrow import fs
 from pipeline.errors import ExportsMissing, ExportsUnreachable
 from pipeline.model import addresses
 from pipeline.model.columns import COLUMNS
-from pipeline.sources import checksums, locations, opening
+from pipeline.sources import locations, opening, pages
 from pipeline.sources.arrow_file_systems import FileSystem
 from tests.given import (
     CELL,
@@ -127,7 +127,7 @@ def test_a_file_system_of_arrow_opens_files_for_footers_and_checksums(
     assert {file.name for file in found.refused} == {"torn.parquet", "two\\nlines.parquet"}
     (accepted,) = found.accepted
     assert (accepted.rows, accepted.is_exact, accepted.is_native) == (3, True, False)
-    checksums.verify(accepted, 0, 3)
+    pages.verify(accepted, 0, 3)
 
 
 def test_a_file_system_of_arrow_reports_changed_files(arrow: FileSystem, tmp_path: Path) -> None:

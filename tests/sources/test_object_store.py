@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.engines import UnreadableExports
-from pipeline.sources import checksums, locations
-from pipeline.sources.checksums import PageCorrupt
+from pipeline.sources import locations, pages
+from pipeline.sources.pages import PageCorrupt
 from tests.given import (
     CELL,
     cached_survey,
@@ -213,12 +213,12 @@ def test_pages_are_compared_with_their_checksums(
 ) -> None:
     content = bucket.put([row(hours=4.5)], write_page_checksum=True, **PLAIN)
     (accepted,) = read(data, chosen(bucket)).accepted
-    checksums.verify(accepted, 0, 1)
+    pages.verify(accepted, 0, 1)
     hours = struct.pack("<d", 4.5)
     assert content.count(hours) == 1
     bucket.put_bytes(content.replace(hours, struct.pack("<d", 23.5)), "a.parquet")
     (accepted,) = read(data, chosen(bucket)).accepted
     with pytest.raises(PageCorrupt):
-        checksums.verify(accepted, 0, 1)
+        pages.verify(accepted, 0, 1)
     with pytest.raises(UnreadableExports):
         survey_of(data, chosen(bucket), local_engine)

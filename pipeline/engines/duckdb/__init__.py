@@ -7,17 +7,18 @@ them, `survey` answers from the validated rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pipeline.engines.duckdb import scan, tables
 from pipeline.model.states import EngineName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipeline.engines import CacheAccess, ScanRequest
     from pipeline.engines.duckdb.survey import DuckDBSurvey
+    from pipeline.engines.participants import Participants
     from pipeline.logs import EventSink
     from pipeline.settings import EngineSettings
 
@@ -41,7 +42,8 @@ class DuckDB:
             return tables.survey(connection, request)
         except scan.READ_ERRORS as error:
             connection.close()
-            raise scan.unreadable(request, error) from error
+            scan.refuse_unreadable(request, error)
+            return self.survey(replace(request, one_by_one=True))
         except BaseException:
             connection.close()
             raise
@@ -50,6 +52,11 @@ class DuckDB:
         """Find the valid organisations that any row names."""
         with self.survey(request) as found:
             return frozenset(org_id for named in found.organisations_by_file for org_id in named)
+
+    def participants(self, request: ScanRequest) -> Sequence[Participants]:
+        """Read a sample of the participants of each export."""
+        with self.survey(request) as found:
+            return found.participants
 
     def content_checksums(self, request: ScanRequest) -> Mapping[str, str]:
         """Read the exports, and give the content checksum of each by name."""

@@ -16,10 +16,10 @@ from pipeline.model.columns import (
     ColumnMapping,
     Unit,
 )
-from pipeline.sources import batches, checksums
+from pipeline.sources import batches, pages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from pipeline.definitions.dialect import Frame
     from pipeline.errors import ExportRefused
@@ -56,11 +56,11 @@ def scan(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> Frame:
         duckdb.Error, OSError: A file can't be read to its end, or a page differs from its checksum.
     """
     for export in request.exports:
-        checksums.verify(export, 0, export.rows)
+        pages.verify(export, 0, export.rows)
     _relation(_nothing(connection, request)).create(SCANNED)
     # Wrong statistics of row groups would leave out rows, or decide conditions.
     connection.execute("SET disabled_optimizers = 'filter_pushdown,statistics_propagation'")
-    for group in _alike(request.exports):
+    for group in _alike(request):
         try:
             _relation(_typed(request, _open(connection, group), group)).insert_into(SCANNED)
         except duckdb.Error:
@@ -74,8 +74,13 @@ def scan(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> Frame:
     return nw.from_native(connection.table(SCANNED))
 
 
-def unreadable(request: ScanRequest, error: Exception) -> Exception:
-    """Find the exports that can't be read, by reading each alone; return the error if all can."""
+def refuse_unreadable(request: ScanRequest, error: Exception) -> None:
+    """Find the exports that can't be read, by reading each alone.
+
+    Raises:
+        UnreadableExports: There are some.
+        Exception: The error itself, where each was asked for alone already.
+    """
     refused: dict[Export, ExportRefused] = {}
     for export in request.exports:
         with connect() as connection:
@@ -85,7 +90,10 @@ def unreadable(request: ScanRequest, error: Exception) -> Exception:
                     pass
             except READ_ERRORS as found:
                 refused[export] = refusal(export, found)
-    return UnreadableExports(refused) if refused else error
+    if refused:
+        raise UnreadableExports(refused) from error
+    if request.one_by_one:
+        raise error
 
 
 def _relation(rows: Frame) -> duckdb.DuckDBPyRelation:
@@ -106,21 +114,26 @@ def _typed(
     return typed(nw.from_native(raw), mapping, request.clock, request.terms.columns)
 
 
-def _alike(exports: Sequence[Export]) -> list[dict[int, Export]]:
-    """Group the exports, by position, that one scan can read.
+def _alike(request: ScanRequest) -> list[dict[int, Export]]:
+    """Group the exports, by position, that one scan can read; each alone where that is asked for.
 
     DuckDB can't plan a union of thousands of scans, one for each file.
     """
     groups: dict[object, dict[int, Export]] = {}
-    for place, export in enumerate(exports):
-        groups.setdefault(export.read_as if _is_native(export) else place, {})[place] = export
+    for place, export in enumerate(request.exports):
+        is_alone = request.one_by_one or not _is_native(export)
+        groups.setdefault(place if is_alone else export.read_as, {})[place] = export
     return list(groups.values())
 
 
 def _is_native(export: Export) -> bool:
-    """Return whether DuckDB's own reader gives every value exactly; milliseconds it does not."""
+    """Return whether DuckDB's own reader gives every value exactly; milliseconds it does not.
+
+    DuckDB encrypts Parquet in a way of its own, so it can't read what Arrow has encrypted.
+    """
     units = (ticks.unit for ticks in export.mapping.instants.values())
-    return export.is_native and Unit.MILLISECONDS not in units
+    is_encrypted = export.parquet.key is not None
+    return export.is_native and not is_encrypted and Unit.MILLISECONDS not in units
 
 
 def _open(

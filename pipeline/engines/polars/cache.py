@@ -44,7 +44,7 @@ from pipeline.engines.polars.batch_files import (
 
 FOLDER: Final = "polars"
 """The folder of this engine in the cache folder."""
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 9
 """Raised whenever a partial aggregate has other members; older caches are then ignored."""
 _AT_ONCE: Final = 2
 """Files that are read at a time."""
@@ -103,7 +103,9 @@ class Cache:
             if self._is_reported:
                 return
             self._is_reported = True
-        self._events("cache_unusable", folder=str(self._folder), problem=str(error))
+        self._events(
+            "cache_unusable", folder=str(self._folder), problem=str(error) or type(error).__name__
+        )
 
     def find(self, exports: Iterable[Export]) -> Cached:
         """Load the batches that are still valid, and the keys of the others.

@@ -23,7 +23,7 @@ from pipeline.engines import refusal
 from pipeline.engines.spark import stored
 from pipeline.engines.spark.dialect import SparkDialect
 from pipeline.model.columns import FILE, ROW, ColumnMapping, Ticks, Unit
-from pipeline.sources import batches, checksums
+from pipeline.sources import batches, pages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -157,7 +157,7 @@ def _path() -> Column:
 
 def _sent(spark: SparkSession, place: int, export: Export) -> tuple[DataFrame, ColumnMapping]:
     """Read the raw rows of one file here, and send them to the cluster."""
-    checksums.verify(export, 0, export.rows)
+    pages.verify(export, 0, export.rows)
     frames = [spark.createDataFrame(table) for table in _tables(export)]
     rows = reduce(DataFrame.unionByName, frames).withColumn(FILE, F.lit(place))
     instants = dict(export.mapping.instants)
@@ -221,7 +221,7 @@ def examine(
     refused: dict[Export, ExportRefused] = {}
     for export in [*short, *of.single.values()]:
         try:
-            checksums.verify(export, 0, export.rows)
+            pages.verify(export, 0, export.rows)
             for _ in batches.read(export):
                 pass
         except READ_ERRORS as error:

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.sources import checksums
-from pipeline.sources.checksums import PageCorrupt
+from pipeline.sources import pages
+from pipeline.sources.pages import PageCorrupt
 from tests.given import DataFolder, export, ledger, people, read, row, table, write
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_sound_files_pass_however_they_are_written(
         row_group_size=1100,
     )
     (accepted,) = read(data).accepted
-    checksums.verify(accepted, 0, accepted.rows)
+    pages.verify(accepted, 0, accepted.rows)
 
 
 def test_only_the_row_groups_in_question_are_looked_at(data: Path) -> None:
@@ -71,29 +71,29 @@ def test_only_the_row_groups_in_question_are_looked_at(data: Path) -> None:
     path = export(data, rows, write_page_checksum=True, row_group_size=10, **PLAIN)
     spoilt(path, 55 / 8, 1000.5)
     (accepted,) = read(data).accepted
-    checksums.verify(accepted, 0, 50)
-    checksums.verify(accepted, 60, 40)
+    pages.verify(accepted, 0, 50)
+    pages.verify(accepted, 60, 40)
     for first, count in ((50, 10), (59, 1), (0, 51), (0, 100)):
         with pytest.raises(PageCorrupt):
-            checksums.verify(accepted, first, count)
+            pages.verify(accepted, first, count)
 
 
 def test_a_file_without_checksums_says_nothing(data: Path) -> None:
     path = export(data, [row(hours=4.5)], **PLAIN)
     spoilt(path, 4.5, 23.5)
     (accepted,) = read(data).accepted
-    checksums.verify(accepted, 0, 1)
+    pages.verify(accepted, 0, 1)
 
 
 def test_long_statistics_in_the_header_of_a_page_are_passed_over(data: Path) -> None:
     rows = [row(activity_id="a" * 4000), row(activity_id="b" * 4000)]
     export(data, rows, write_page_checksum=True, use_dictionary=False)
     (accepted,) = read(data).accepted
-    checksums.verify(accepted, 0, 2)
+    pages.verify(accepted, 0, 2)
 
 
 def test_an_empty_file_has_no_pages(data: Path) -> None:
     pq.write_table(table([row()]).slice(0, 0), data / "exports" / "a.parquet")
     (accepted,) = read(data).accepted
-    checksums.verify(accepted, 0, 0)
+    pages.verify(accepted, 0, 0)
     assert isinstance(accepted.types["hours"], pa.DataType)
