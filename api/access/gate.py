@@ -43,17 +43,17 @@ class Gate:
         Raises:
             StoreUnusable, StoreDamaged, StoreTooNew: The catalog can't be read.
         """
-        anonymous = Caller(ANONYMOUS, _address(scope), frozenset(), Role.READ)
+        address = _address(scope)
         if scope["path"] in _PUBLIC:
-            return Admission(anonymous)
+            return Admission(_blind(address))
         known = await self.tokens.current()
         try:
-            caller = self._caller(scope, known, anonymous)
+            caller = self._caller(scope, known, address)
         except BufdirError as error:
-            return Admission(anonymous, error)
+            return Admission(_blind(address), error)
         return Admission(caller, self._refusal(scope, caller))
 
-    def _caller(self, scope: HTTPScope, known: Tokens, anonymous: Caller) -> Caller:
+    def _caller(self, scope: HTTPScope, known: Tokens, address: str | None) -> Caller:
         """Find the caller by the token that the request shows.
 
         Raises:
@@ -62,16 +62,16 @@ class Gate:
         """
         is_public = self.settings.reads == "public"
         if not self.tokens.are_made and is_public and self.may_be_public:
-            return Caller(ANONYMOUS, anonymous.address, None, Role.WRITE)
+            return Caller(ANONYMOUS, address, None, Role.WRITE)
         shown = _shown_token(scope)
         if shown is not None:
             grant = known.get(digest_of(shown))
             if grant is None or not grant.is_valid(datetime.now(UTC)):
                 raise TokenInvalid
-            return caller_of(grant, anonymous.address)
+            return caller_of(grant, address)
         if not is_public:
             raise TokenNeeded
-        return Caller(ANONYMOUS, anonymous.address, None, Role.READ)
+        return Caller(ANONYMOUS, address, None, Role.READ)
 
     def _refusal(self, scope: HTTPScope, caller: Caller) -> BufdirError | None:
         """Decide whether a caller may do what the method asks for, and as often."""
@@ -85,6 +85,11 @@ class Gate:
         return TooManyWrites(self.settings.writes_per_minute, wait) if wait else None
 
 
+def _blind(address: str | None) -> Caller:
+    """Give the caller without a token who sees no organisation."""
+    return Caller(ANONYMOUS, address, frozenset(), Role.READ)
+
+
 def _address(scope: HTTPScope) -> str | None:
     client = scope.get("client")
     return None if client is None else client[0]
@@ -96,7 +101,7 @@ def _shown_token(scope: HTTPScope) -> str | None:
     Raises:
         TokenInvalid: It has several, or one that is no text.
     """
-    given = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(given) > 1:
         raise TokenInvalid
     scheme, _, token = given[0].partition(b" ") if given else (b"", b"", b"")

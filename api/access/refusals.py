@@ -44,15 +44,25 @@ class _Kind:
 class RefusalLog:
     """Counts refusals, and records them for the audit log while it runs."""
 
-    def __init__(self, data: Path, logger: FilteringBoundLogger) -> None:
-        """Record nothing yet."""
+    def __init__(
+        self, data: Path, logger: FilteringBoundLogger, period_seconds: float = _PERIOD_SECONDS
+    ) -> None:
+        """Record nothing yet.
+
+        Args:
+            data: The data folder.
+            logger: The log, for an audit log that can't be written.
+            period_seconds: The time for which equal refusals are added up.
+        """
         self._data = data
         self._logger = logger
+        self._period_seconds = period_seconds
         self._first: list[_Kind] = []
         """Those that are still to be recorded at once."""
         self._further: Counter[_Kind] = Counter()
         """The number of equal ones that followed, in this period."""
         self._awake = asyncio.Event()
+        self._is_ending = False
 
     def add(self, caller: Caller, method: str, problem: str) -> None:
         """Count one refusal; call it in the event loop's thread.
@@ -79,20 +89,21 @@ class RefusalLog:
         try:
             yield
         finally:
-            recording.cancel()
-            await asyncio.gather(recording, return_exceptions=True)
+            self._is_ending = True
+            self._awake.set()
+            await recording  # not cancelled: it may be writing
             await self._record(Counter(self._first) + self._further)
 
     async def _record_all(self) -> None:
-        end = monotonic() + _PERIOD_SECONDS
-        while True:
+        end = monotonic() + self._period_seconds
+        while not self._is_ending:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0, end - monotonic())):
                     await self._awake.wait()
             self._awake.clear()
             found, self._first = Counter(self._first), []
             if monotonic() >= end:
-                end = monotonic() + _PERIOD_SECONDS
+                end = monotonic() + self._period_seconds
                 found += self._further
                 # A caller who goes on is recorded at the end of the next period, not at once.
                 self._further = Counter({kind: 0 for kind, more in self._further.items() if more})
@@ -103,7 +114,7 @@ class RefusalLog:
             return
         try:
             await run_sync(self._write, found)
-        except BufdirError as error:
+        except (BufdirError, OSError) as error:
             self._logger.warning("audit_unwritable", problem=str(error))
 
     def _write(self, found: Counter[_Kind]) -> None:

@@ -224,3 +224,17 @@ def test_each_write_is_a_line_of_the_audit_log_under_the_name_of_its_token(tmp_p
         ("run", "agg-003", "done"),
     ]
     assert {one["from"] for one in audit_lines(data) if one["act"] == "refresh"} == {"127.0.0.1"}
+
+
+def test_a_write_is_done_and_logged_while_the_audit_log_can_not_be_written(tmp_path: Path) -> None:
+    data = published(tmp_path)
+    (data / "audit.jsonl").unlink()
+    (data / "audit.jsonl").mkdir()
+    with serving(data) as server, server.client() as client:
+        assert client.delete(ONE).status_code == 200
+        (event,) = wait_for(lambda: server.events("audit_unwritable"))
+        assert event["problem"] == "audit.jsonl can't be written (Is a directory)"
+        (data / "audit.jsonl").rmdir()
+        assert client.delete(f"{BASE}/agg-002").status_code == 200
+    whats = [one["what"] for one in audit_lines(data) if one["act"] == "delete"]
+    assert whats == ["agg-001: a in rp-2024-q1", "agg-002: b in rp-2024-q1"]
