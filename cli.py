@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from pipeline import errors
-from pipeline.model.states import Verdict
+from pipeline.model.states import EngineName, Verdict
 from pipeline.terminal import confirmation, options, program
 from pipeline.terminal.command_result import CommandResult, Diagnostic, Severity
 from pipeline.terminal.data_folder import HERE
@@ -29,9 +29,16 @@ from pipeline.terminal.global_options import (
 from pipeline.terminal.reporter import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from pipeline.proposals.proposal import Proposal
+    from pipeline.runs.context import RunContext
+    from pipeline.runs.reading import Reading
+    from pipeline.sources.selection import Selection
     from pipeline.storage.catalog import Entry
+
+_LOCAL_ENGINES: Final = (EngineName.POLARS, EngineName.DUCKDB)
+"""The engines by which `verify` may read."""
 
 app: Final = typer.Typer(
     no_args_is_help=True,
@@ -47,6 +54,7 @@ def main() -> None:
     gc.freeze()
     # A command loads many more modules and leaves few cycles: searching less often is enough.
     gc.set_threshold(300_000, 50, 100)
+    program.open_standard_files()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that can't be encoded is shown
@@ -183,7 +191,15 @@ def check(
 
     if source is not None and not files:
         raise typer.BadParameter("name a FILE that the source is to read", param_hint="--source")
-    with session.run_context(reporter, data, engine=engine, read_only=True) as context:
+
+    def select(context: RunContext) -> Selection:
+        from pipeline.runs import check as checking
+
+        return checking.selected(context, files or None, source)
+
+    with session.run_context(
+        reporter, data, select=select, engine=engine, read_only=True
+    ) as context:
         from pipeline.runs import check as checking
 
         checked = checking.check(context, files or None, source)
@@ -211,13 +227,20 @@ def init(reporter: Reporter, file: options.ProposedFile, data: Data = HERE) -> C
     $ bufdir init delivery/clubs.csv
     $ bufdir init delivery/clubs.csv > clubs.toml
     """
-    from pipeline.proposals import proposing, toml
-    from pipeline.sources import locations
+    from pipeline.runs.confined import Confined
     from pipeline.terminal import session
 
     chosen = session.load_settings(reporter, data)
-    exports = locations.folder_of(data, chosen.exports.location)
-    proposal = proposing.propose(file, chosen, exports)
+
+    def propose(bounds: Reading, _: Collection[str] = ()) -> Proposal:
+        from pipeline.runs import propose as proposing
+
+        return proposing.propose(bounds, file, chosen, data)
+
+    with session.confined(reporter, Confined(chosen, propose)) as bounds:
+        proposal = propose(bounds)
+    from pipeline.proposals import toml
+
     return CommandResult(
         text=lambda: toml.as_toml(proposal),
         body=lambda: {
@@ -328,7 +351,8 @@ def verify(
     """
     from pipeline.terminal import sentences, session, tables
 
-    with session.run_context(reporter, data, read_only=True) as context:
+    probed = _LOCAL_ENGINES if engine is None else (engine,)
+    with session.run_context(reporter, data, probed=probed, read_only=True) as context:
         from pipeline.runs import verify as verifying
 
         verified = verifying.verify(context, ids or None, engine)

@@ -251,6 +251,31 @@ class EngineFailed(BufdirError):
 
 
 @dataclass(eq=False)
+class ReadingDied(BufdirError):
+    """A process that died while it read exports, of which no single one is the cause."""
+
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"the exports can't be read together: {self.problem}; {self.remedy}"
+
+
+@dataclass(eq=False)
+class ProcessDied(BufdirError):
+    """A process that died at its work, and not because of exports."""
+
+    how: str
+    code: int
+    """The negative number of the signal, or the exit code."""
+
+    def __str__(self) -> str:
+        return (
+            f"the process that did the work died ({self.how}); published numbers stand, try again"
+        )
+
+
+@dataclass(eq=False)
 class RunFailed(BufdirError):
     """A run of one cell that published no version and changed none."""
 

@@ -7,18 +7,27 @@ acquired while this process lives, even if the dispatcher dies. The exit code re
 from __future__ import annotations
 
 import argparse
-import resource
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
 
 from api.jobs import endings
 from pipeline import logs, settings
-from pipeline.errors import BufdirError
+from pipeline.confinement.endings import EXIT_BROKEN
+from pipeline.errors import BufdirError, ProcessDied
+from pipeline.logs import EventSink
 from pipeline.model.states import Outcome
+from pipeline.runs import confined
 from pipeline.runs.context import RunContext
+from pipeline.runs.reading import Reading
+from pipeline.settings import Settings
 from pipeline.storage import run_queue
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.run_queue import Run
@@ -27,9 +36,17 @@ from pipeline.storage.run_queue import Run
 def main(arguments: Sequence[str] | None = None) -> int:
     """Execute one acquired run; return the exit code."""
     given = _parse(arguments)
-    _limit(given.memory_mb, given.seconds)
-    with Catalog.open(given.data) as catalog:
-        return _execute(catalog, run_queue.find(catalog, given.run))
+    signal.alarm(given.seconds)  # ends this process, and the system then ends its child
+    logger = logs.configure("text", "info")
+    try:
+        chosen = settings.load(given.data).with_memory(given.memory_mb)
+        opened = partial(_context, given.data, chosen, events=_drop, writes=False)
+        bounds = confined.over_exports(given.data, chosen, opened).enter()
+    except ProcessDied as error:
+        return _die_like(error)
+    except BufdirError as error:
+        return _fail(given, error, logger.bind(run=given.run))
+    return _execute(given, chosen, bounds)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -41,37 +58,53 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _limit(memory_mb: int, seconds: int) -> None:
-    """Have the system end this process after its time, and limit its memory.
-
-    The limit is on private writable memory (RLIMIT_DATA), not on address space (RLIMIT_AS). Arrow
-    and Polars reserve, and map from files, far more than they use.
-    """
-    signal.alarm(seconds)
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = memory_mb * 1024 * 1024
-    limit = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+@contextmanager
+def _context(
+    data: Path, chosen: Settings, bounds: Reading, events: EventSink, *, writes: bool
+) -> Iterator[RunContext]:
+    open_catalog = Catalog.open if writes else Catalog.open_read_only
+    with open_catalog(data) as catalog:
+        known = confined.with_known(bounds, catalog, chosen)
+        yield RunContext(data, chosen, catalog, _now, events, writes, known)
 
 
-def _execute(catalog: Catalog, run: Run) -> int:
-    logger = logs.configure("text", "info")
+def _execute(given: argparse.Namespace, chosen: Settings, bounds: Reading) -> int:
+    logger = logs.configure(chosen.log.format, chosen.log.level).bind(run=given.run)
+    logger.info("run_started")
     try:
-        chosen = settings.load(catalog.data)
-        logger = logs.configure(chosen.log.format, chosen.log.level).bind(run=run.id)
-        logger.info("run_started")
-        outcome = _compute(RunContext(catalog.data, chosen, catalog, _now, logger.info), run)
+        with _context(given.data, chosen, bounds, logger.info, writes=True) as context:
+            outcome = _compute(context, run_queue.find(context.catalog, given.run))
     except BufdirError as error:
-        logger.warning("run_failed", problem=str(error))
-        run_queue.end(catalog, run.id, _now(), error.public)
-        return endings.EXIT_FAILED
-    except MemoryError:
-        return endings.EXIT_OUT_OF_MEMORY
-    except BaseException:
+        return _fail(given, error, logger)
+    except BaseException as error:
+        if bounds.is_broken_by(error):
+            return EXIT_BROKEN
+        if isinstance(error, MemoryError):
+            return endings.EXIT_OUT_OF_MEMORY
         logger.exception("run_crashed")
         return endings.EXIT_CRASHED
     is_failed = outcome in {Outcome.FAILED, Outcome.BLOCKED}
     return endings.EXIT_FAILED if is_failed else endings.EXIT_SUCCEEDED
+
+
+def _fail(given: argparse.Namespace, error: BufdirError, logger: FilteringBoundLogger) -> int:
+    """Record why the run has failed; return the exit code."""
+    logger.warning("run_failed", problem=str(error))
+    with Catalog.open(given.data) as catalog:
+        run_queue.end(catalog, given.run, _now(), error.public)
+    return endings.EXIT_FAILED
+
+
+def _die_like(error: ProcessDied) -> int:
+    """End as the child has ended, for the supervisor to see."""
+    if error.code < 0:
+        signal.signal(-error.code, signal.SIG_DFL)
+        os.kill(os.getpid(), -error.code)
+    return error.code
+
+
+def _drop(event: str, **fields: object) -> None:
+    """Drop the events of probes."""
 
 
 def _compute(context: RunContext, run: Run) -> Outcome:

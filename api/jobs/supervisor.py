@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
@@ -27,13 +26,6 @@ from pipeline.storage.run_queue import Run
 
 GRACE_SECONDS: Final = 5
 """A run process ends itself when its time is over; after this much more it is killed."""
-
-_VARIABLES: Final = {
-    # Where memory runs out, Rust aborts at once instead of allocating more for a backtrace.
-    "RUST_BACKTRACE": "0",
-    # NumPy comes with Arrow and computes nothing here; its threads would take memory.
-    "OPENBLAS_NUM_THREADS": "1",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +56,6 @@ class Supervisor:
             *("-m", run_process.__name__, "--data", str(self.data), "--run", str(run.id)),
             *("--memory-mb", str(self.limits.memory_mb), "--seconds", str(self.limits.seconds)),
             stdin=DEVNULL,
-            env={**os.environ, **_VARIABLES},
             # The run stays acquired while its process lives, even if this one does not.
             pass_fds=[owner.descriptor],
             # The terminal's Ctrl-C is for the server, which ends its run processes itself.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pipeline.runs.context import RunContext
     from pipeline.runs.file_reports import FileReport
     from pipeline.runs.plan import Plan
+    from pipeline.sources.selection import Selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,20 @@ def check(
         )
 
 
+def selected(
+    context: RunContext, paths: Sequence[Path] | None = None, source: str | None = None
+) -> Selection:
+    """Select the exports that `check` reads.
+
+    Raises:
+        InvalidValue: There is no source of this name.
+        ExportsMissing, ExportsUnreadable, ExportsUnreachable: The exports can't be listed.
+    """
+    if paths is None:
+        return context.select(context.location.list_files())
+    return context.select_named(NamedFiles(paths).list_files(), source)
+
+
 @contextmanager
 def _gathered(
     context: RunContext, engine: Engine, paths: Sequence[Path] | None, source: str | None
@@ -111,8 +126,7 @@ def _gathered(
         with gather.gather(context, engine) as inputs:
             yield inputs
         return
-    location = NamedFiles(paths)
-    selection = context.select_named(location.list_files(), source)
+    location, selection = NamedFiles(paths), selected(context, paths, source)
     found, survey = gather.survey_files(context, engine, selection)
     with survey:
         gather.check_ledger(found, survey, is_complete=True)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.errors import InvalidValue
+from pipeline.model.states import EngineName
 from pipeline.runs.nightly_warnings import NightlyWarnings
+from pipeline.runs.reading import Reading
 from pipeline.sources import locations
 from pipeline.sources.selection import Selection, select, select_all, select_named
 from pipeline.storage import nightly_record
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.logs import EventSink
     from pipeline.model.blocked import BlockedCell
     from pipeline.model.cells import Cell
-    from pipeline.model.states import EngineName, Outcome, Reason
+    from pipeline.model.states import Outcome, Reason
     from pipeline.settings import Settings
     from pipeline.sources.conversion import Conversions
     from pipeline.sources.exports import File
@@ -57,6 +59,8 @@ class RunContext:
     events: EventSink
     writes: bool = True
     """Whether the data folder may be written."""
+    reading: Reading = field(default_factory=Reading)
+    """The bounds within which exports are read."""
 
     @property
     def location(self) -> Location:
@@ -70,7 +74,7 @@ class RunContext:
 
     def select(self, files: Iterable[File]) -> Selection:
         """Give each file its source, and choose the newest dumps."""
-        return select(files, self.settings.every_source)
+        return select(self.reading.mark(files), self.settings.every_source)
 
     def select_named(self, files: Iterable[File], source: str | None = None) -> Selection:
         """Give each file that is named by its path a source: the one of this name, if any.
@@ -78,7 +82,7 @@ class RunContext:
         Raises:
             InvalidValue: There is no source of this name.
         """
-        sources = self.settings.every_source
+        sources, files = self.settings.every_source, self.reading.mark(files)
         if source is None:
             return select_named(files, sources)
         chosen = next((one for one in sources if one.name == source), None)
@@ -112,7 +116,9 @@ class RunContext:
         from pipeline import engines  # noqa: PLC0415 (a run that finds nothing new needs none)
 
         access = engines.CacheAccess(self.data / CACHE, reads_cache, writes_cache)
-        return engines.open_engine(self.settings.engine, access, self.events)
+        engine = engines.open_engine(self.settings.engine, access, self.events)
+        is_local = self.settings.engine.name is not EngineName.SPARK
+        return self.reading.limited(engine) if is_local else engine
 
 
 @dataclass(frozen=True, slots=True)

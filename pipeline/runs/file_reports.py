@@ -89,8 +89,9 @@ def _accepted(context: RunContext, engine: Engine, inputs: RunInputs, export: Ex
     file = export.file
     source = inputs.selection.sources[file.name]
     try:
-        rows = first_rows.read(export, context.settings.terms, _FIRST_ROWS)
-        unreadable = unreadable_rows.find(export, _PLACES)
+        with context.reading.of([file], export.rows):
+            rows = first_rows.read(export, context.settings.terms, _FIRST_ROWS)
+            unreadable = unreadable_rows.find(export, _PLACES)
         ledger = _ledger_of(context, engine, inputs, file)
     except (pa.ArrowException, OSError) as error:  # it was read to its end a moment ago
         problem = f"it can't be read any longer ({error}); check it again"

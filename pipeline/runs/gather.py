@@ -165,7 +165,9 @@ def open_files(
     """
     conversions = context.conversions(reads=reads_converted)
     settings, digests = context.settings, ContentDigests(context.data / CACHE, context.writes)
-    return opening.read(selection, settings.terms.columns, conversions, settings.limits, digests)
+    terms, limits = settings.terms, settings.limits
+    with context.reading.of(selection.files):
+        return opening.read(selection, terms.columns, conversions, limits, digests)
 
 
 def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:

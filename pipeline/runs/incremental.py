@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.model import versions
 from pipeline.model.states import Action, Outcome
 from pipeline.runs import (
+    confined,
     export_changes,
     gather,
     nightly_plan,
@@ -59,6 +60,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
         declarations.end_retirements(context.catalog, back)
         nightly_record.write(context.catalog, record)
         context.conversions().prune(inputs.exports.accepted)
+        confined.prune(context, inputs.selection.exports)
         return NightlyResult(
             changed=True,
             files=len(inputs.exports.files),

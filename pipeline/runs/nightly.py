@@ -44,7 +44,8 @@ def run(context: RunContext, *, full: bool = False) -> NightlyResult:
     with run_queue.nightly_run(context.catalog, context.clock) as acquired:
         beginning = _begin(context, acquired.id)
         selection = context.select(context.location.list_files())
-        if beginning.is_current and not full and not _waiting(context):
+        is_due = full or _waiting(context) or context.reading.is_due
+        if beginning.is_current and not is_due:
             quiet = _quiet(context, beginning, selection)
             if quiet is not None:
                 return quiet

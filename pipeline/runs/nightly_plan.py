@@ -67,6 +67,7 @@ def make(
         now=context.clock(),
         guard=guard,
         kinds=context.settings.periods,
+        refused_exports=len(inputs.exports.refused),
         force=full,
     )
     return NightlyPlan(planned, published, waiting, of_refused, guard)

@@ -50,6 +50,8 @@ class Decision:
     """The acts of operators without which it would not be computed by itself."""
     followed: Mapping[str, int] | None = None
     """The rows of its version by export under the names of now, where it stays and these differ."""
+    refused_exports: int = 0
+    """The number of exports that are refused, any of which may name its organisation."""
     overridden: Reason | None = None
     """The reason for which it would be blocked or retained, if the run of it were not forced."""
 
@@ -72,7 +74,15 @@ class Decision:
                     "restore an older backup"
                 )
             case _:
-                return f"no export names {self.cell.org_id}"
+                return f"no export names {self.cell.org_id}{self._doubt}"
+
+    @property
+    def _doubt(self) -> str:
+        if not self.refused_exports:
+            return ""
+        is_one = self.refused_exports == 1
+        who = "1 export is" if is_one else f"{self.refused_exports:,} exports are"
+        return f", but {who} refused and may do so; bufdir check names what is wrong"
 
     @property
     def exports(self) -> tuple[str, ...]:
@@ -125,6 +135,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     guard: Guard,
     kinds: Collection[str] = (),
     others: Mapping[Cell, Published] | None = None,
+    refused_exports: int = 0,
     force: bool = False,
 ) -> Plan:
     """Decide about every cell that has a snapshot here, and every cell of these kinds with rows.
@@ -141,6 +152,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
         kinds: Kinds of period of which every cell with rows is wanted.
         others: Other snapshots of these organisations. They are not decided, but a first version
             is blocked while one of its months is.
+        refused_exports: The number of exports that are refused.
         force: Compute what is up to date, too.
     """
     known = {**(others or {}), **entries}
@@ -151,7 +163,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     named = {org_id for of_file in survey.organisations_by_file for org_id in of_file}
     wanted = {*entries, *(cell for kind in kinds for cell in contents[kind])}
     guarded = guarded_cells.judge(survey, known, contents, guard)
-    decide = _Rules(named, blocked, guarded, terms, now, force=force)
+    decide = _Rules(named, blocked, guarded, terms, now, refused_exports, force=force)
     decisions = [
         decision
         for cell in sorted(wanted, key=_newest_first)
@@ -185,6 +197,7 @@ class _Rules:
     guarded: GuardedCells
     terms: Terms
     now: datetime
+    refused_exports: int
     force: bool
 
     def __call__(
@@ -200,7 +213,17 @@ class _Rules:
         action, reason = self._decide(cell, content, published, asked, fall)
         if action is not Action.COMPUTE:
             followed = self.guarded.followed.get(cell)
-            yield Decision(cell, action, reason, entry, content, refused, fall, followed=followed)
+            yield Decision(
+                cell,
+                action,
+                reason,
+                entry,
+                content,
+                refused,
+                fall,
+                followed=followed,
+                refused_exports=self.refused_exports,
+            )
             return
         declared = self.guarded.declared.get(cell, ())
         by_fall = None if fall is None else fall.reason

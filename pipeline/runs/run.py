@@ -113,6 +113,7 @@ def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunRes
             now=context.clock(),
             guard=export_changes.guard_of(context, engine, record, inputs),
             others=_others(context, entries, organisations),
+            refused_exports=len(inputs.exports.refused),
         )
         inputs_digest = staleness.inputs_digest(settings, inputs.selection.inputs)
         nightly_record.add_organisations(catalog, inputs.organisations_by_name)

@@ -211,6 +211,12 @@ class Settings(Section):
         """Give the same settings with another engine."""
         return self.model_copy(update={"engine": self.engine.model_copy(update={"name": name})})
 
+    def with_memory(self, memory_mb: int) -> Self:
+        """Give the same settings with another bound on the memory of runs."""
+        return self.model_copy(
+            update={"runs": self.runs.model_copy(update={"memory_mb": memory_mb})}
+        )
+
     def with_log_level(self, level: Level) -> Self:
         """Give the same settings with another level of the log."""
         return self.model_copy(update={"log": self.log.model_copy(update={"level": level})})

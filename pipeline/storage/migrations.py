@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.storage.database import Database
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Raised whenever a table changes; `MIGRATIONS` then gains a step from the version before."""
 _FIRST_MARKED: Final = 2
 _MARK: Final = 0x4266_0000
@@ -106,6 +106,15 @@ _GUARD: Final = (
     )
     """,
 )
+_FATAL_EXPORTS: Final = (
+    """CREATE TABLE IF NOT EXISTS fatal_exports (
+        name TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        problem TEXT NOT NULL,
+        conditions TEXT NOT NULL
+    )
+    """,
+)
 
 
 def schema_version(database: Database) -> int:
@@ -154,7 +163,7 @@ def mark_complete(database: Database) -> None:
 
 
 def _create(database: Database) -> None:
-    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD):
+    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_FATAL_EXPORTS):
         database.execute(statement)
 
 
@@ -220,5 +229,11 @@ def _from_2(database: Database) -> None:
         database.execute(statement)
 
 
-MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {1: _from_1, 2: _from_2}
+def _from_3(database: Database) -> None:
+    """Add what later releases know of exports that end their reader."""
+    for statement in _FATAL_EXPORTS:
+        database.execute(statement)
+
+
+MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {1: _from_1, 2: _from_2, 3: _from_3}
 """By schema version, the step to the next one. A step is never changed once it is released."""

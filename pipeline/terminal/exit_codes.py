@@ -51,6 +51,8 @@ FAILURES: Final[Mapping[type[Exception], Failure]] = {
     errors.NoProposal: Failure(ExitCode.REFUSED_OR_FAILED, "no-proposal"),
     errors.ExportsChanged: Failure(ExitCode.REFUSED_OR_FAILED, "exports-changed"),
     errors.EngineFailed: Failure(ExitCode.REFUSED_OR_FAILED, "engine-failed"),
+    errors.ReadingDied: Failure(ExitCode.REFUSED_OR_FAILED, "reading-died"),
+    errors.ProcessDied: Failure(ExitCode.CRASHED, "process-died"),
     errors.RunFailed: Failure(ExitCode.REFUSED_OR_FAILED, "run-failed"),
     errors.LedgerBroken: Failure(ExitCode.CRASHED, "ledger-broken"),
     errors.StoreDamaged: Failure(ExitCode.CRASHED, "store-damaged"),

@@ -40,6 +40,18 @@ def asks_for_json(arguments: Sequence[str]) -> bool:
     return "--json" in options
 
 
+def open_standard_files() -> None:
+    """Open those of stdin, stdout and stderr that are closed, so that no other file is theirs."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest descriptor that is free
+    # Python has none for a descriptor that was closed when it began.
+    sys.stdout = sys.stdout or os.fdopen(os.dup(1), "w")
+    sys.stderr = sys.stderr or os.fdopen(os.dup(2), "w")
+
+
 def run(app: typer.Typer, reporter: Reporter) -> int:
     """Run the command that the arguments of this process name; return the exit code."""
     begun = now()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pipeline.terminal.reporter import Reporter
 
 
-_STDERR: Final = 2
 _WARNINGS: Final = {
     "cache_unusable": "the cache can't be used, which costs time and changes no number",
 }
@@ -37,7 +36,7 @@ class Advance(Protocol):
 def bar(reporter: Reporter, title: str, total: int | None = None) -> Iterator[Advance]:
     """Show a bar while the block lasts; without a total it only shows that work goes on."""
     is_wanted = reporter.has_progress and not reporter.is_quiet and reporter.log is None
-    if not is_wanted or not os.isatty(_STDERR):
+    if not is_wanted or not sys.stderr.isatty():
         yield _ignore
         return
     from rich.console import Console

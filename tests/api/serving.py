@@ -164,6 +164,19 @@ def run_process_of(server: Server) -> int:
     return wait_for(lambda: [pid for pid in map(_computing, server.workers()) if pid])[0]
 
 
+def pause(process: int) -> None:
+    """Stop a run process, and then its child, which it can no longer fork."""
+    os.kill(process, signal.SIGSTOP)
+    for child in children_of(process):
+        os.kill(child, signal.SIGSTOP)
+
+
+def resume(process: int) -> None:
+    """Let a run process and its child continue."""
+    for pid in (process, *children_of(process)):
+        os.kill(pid, signal.SIGCONT)
+
+
 def _computing(worker: int) -> int | None:
     """Return a worker's run process, once it executes its program.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ from tests.api.serving import (
     export,
     is_there,
     nightly_run,
+    pause,
     run_beside,
     run_process_of,
     runs,
@@ -216,7 +215,7 @@ def test_a_refresh_that_is_waited_for_does_not_hold_up_the_end_of_the_server(dat
     with serving(data) as server, server.client() as client, server.client() as other:
         snapshot_id = create(client, "patient")
         process = run_process_of(server)
-        os.kill(process, signal.SIGSTOP)
+        pause(process)
 
         reply = run_beside(lambda: other.put(f"{BASE}/{snapshot_id}"), server.stop)
 

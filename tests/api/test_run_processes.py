@@ -20,6 +20,8 @@ from tests.api.serving import (
     create,
     export,
     is_there,
+    pause,
+    resume,
     run_beside,
     run_process_of,
     runs,
@@ -97,7 +99,7 @@ def test_a_run_whose_processes_are_killed_again_and_again_fails(data: Path) -> N
         assert body["error"] == "its process was killed 3 times"
 
 
-def test_a_run_that_needs_too_much_memory_fails_and_the_server_goes_on(data: Path) -> None:
+def test_a_run_whose_export_needs_too_much_memory_fails_and_the_server_goes_on(data: Path) -> None:
     export_many(data, "huge")
     with serving(data, RUNS__MEMORY_MB=256) as server, server.client() as client:
         snapshot_id = create(client, "huge")
@@ -105,7 +107,10 @@ def test_a_run_that_needs_too_much_memory_fails_and_the_server_goes_on(data: Pat
         body = settled(client, snapshot_id)
 
         assert body["status"] == "failed"
-        assert body["error"] == "it needed more than runs.memory_mb = 256 MB"
+        assert body["error"] == (
+            "no export names huge, but 1 export is refused and may do so; "
+            "bufdir check names what is wrong"
+        )
         assert answers(client)
         assert client.put(f"{BASE}/{snapshot_id}").json()["title"] == "Refresh failed"
         assert len(runs(data)) == 2  # it is not tried again by itself
@@ -129,7 +134,7 @@ def test_a_run_process_that_does_not_end_itself_is_killed(data: Path) -> None:
     with serving(data, RUNS__SECONDS=1) as server, server.client() as client:
         snapshot_id = create(client, "stuck")
         process = run_process_of(server)
-        os.kill(process, signal.SIGSTOP)  # a stopped process does not hear its alarm
+        pause(process)  # a stopped process does not hear its alarm
 
         body = settled(client, snapshot_id)
 
@@ -204,7 +209,7 @@ def stopped_mid_run(server: Server) -> int:
     with server.client() as client:
         create(client, "interrupted")
     process = run_process_of(server)
-    os.kill(process, signal.SIGSTOP)
+    pause(process)
     server.stop()
     return process
 
@@ -246,13 +251,13 @@ def test_the_requests_of_a_killed_worker_are_not_in_progress_any_longer(data: Pa
     with serving(data) as server, server.client() as client, server.client() as other:
         snapshot_id = create(client, "cut-off")
         process = run_process_of(server)
-        os.kill(process, signal.SIGSTOP)
+        pause(process)
         (worker,) = server.workers()
         with pytest.raises(httpx.TransportError):
             run_beside(
                 lambda: other.put(f"{BASE}/{snapshot_id}"), lambda: os.kill(worker, signal.SIGKILL)
             )
-        os.kill(process, signal.SIGCONT)
+        resume(process)
         with server.client() as another:
             wait_for(lambda: reaches(another))
             lines = another.get("/metrics").text.splitlines()
@@ -288,3 +293,19 @@ def test_no_dead_run_process_is_left_as_a_zombie(data: Path) -> None:
 
         wait_for(lambda: not children_of(worker))
         assert list((data / ".locks").iterdir()) == list((data / ".locks").glob(f"{worker}-*"))
+
+
+def test_an_export_that_ends_its_reader_costs_its_own_organisation_only(data: Path) -> None:
+    export(data, "fine", 3)
+    export_many(data, "huge")
+    with serving(data, RUNS__MEMORY_MB=256) as server, server.client() as client:
+        first = settled(client, create(client, "fine"))
+        began = len(server.events("run_started"))
+        export(data, "fine", 4)
+
+        reply = client.put(f"{BASE}/{first['id']}", json={"force_refresh": True})
+        second = client.get(f"{BASE}/{first['id']}").json()
+
+        assert reply.status_code == 200, reply.text
+        assert (first["participant_count"], second["participant_count"]) == (3, 4)
+        assert len(server.events("run_started")) == began + 1  # the huge one was not read again

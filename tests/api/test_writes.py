@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from typing import TYPE_CHECKING, Any
 
 from tests.api.serving import (
@@ -12,6 +10,8 @@ from tests.api.serving import (
     create,
     export,
     nightly_run,
+    pause,
+    resume,
     run_beside,
     run_process_of,
     runs,
@@ -319,9 +319,9 @@ def test_a_refresh_is_not_served_by_a_run_that_had_begun_before(data: Path) -> N
     with serving(data) as server, server.client() as client, server.client() as other:
         snapshot_id = create(client, "racing")
         process = run_process_of(server)
-        os.kill(process, signal.SIGSTOP)
+        pause(process)
         request = other.build_request("PUT", f"{BASE}/{snapshot_id}", json={"force_refresh": True})
-        reply = run_beside(lambda: other.send(request), lambda: os.kill(process, signal.SIGCONT))
+        reply = run_beside(lambda: other.send(request), lambda: resume(process))
 
         assert reply.status_code == 200, reply.text
         assert versions(server, snapshot_id)[-1] == "v2.json"
@@ -357,9 +357,9 @@ def test_a_snapshot_deleted_while_its_run_goes_on_stays_deleted(data: Path) -> N
     with serving(data) as server, server.client() as client:
         snapshot_id = create(client, "fleeting")
         process = run_process_of(server)
-        os.kill(process, signal.SIGSTOP)
+        pause(process)
         assert client.delete(f"{BASE}/{snapshot_id}").status_code == 200
-        os.kill(process, signal.SIGCONT)
+        resume(process)
         wait_for(lambda: runs(data)[0]["state"] in {"done", "failed"})
 
         assert client.get(f"{BASE}/{snapshot_id}").status_code == 404
@@ -372,11 +372,11 @@ def test_a_refresh_of_a_snapshot_deleted_meanwhile_is_404(data: Path) -> None:
     with serving(data) as server, server.client() as client, server.client() as other:
         snapshot_id = create(client, "doomed")
         process = run_process_of(server)
-        os.kill(process, signal.SIGSTOP)
+        pause(process)
 
         def delete_and_go_on() -> None:
             client.delete(f"{BASE}/{snapshot_id}")
-            os.kill(process, signal.SIGCONT)
+            resume(process)
 
         reply = run_beside(lambda: other.put(f"{BASE}/{snapshot_id}"), delete_and_go_on)
 

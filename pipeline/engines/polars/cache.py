@@ -103,7 +103,9 @@ class Cache:
             if self._is_reported:
                 return
             self._is_reported = True
-        self._events("cache_unusable", folder=str(self._folder), problem=str(error))
+        self._events(
+            "cache_unusable", folder=str(self._folder), problem=str(error) or type(error).__name__
+        )
 
     def find(self, exports: Iterable[Export]) -> Cached:
         """Load the batches that are still valid, and the keys of the others.

@@ -1,0 +1,1 @@
+"""Confinement: work that a hostile file can end is done in child processes with bounds."""
