@@ -14,6 +14,9 @@ pip := $(bin)/python $(install)
 packages := .venv/.packages-of-$(subst /,-,$(PYTHON))
 environment := .venv/.ready
 peers := .venv/.peers
+tools := .venv-tools/.ready
+locks := requirements.lock benchmarks/requirements.lock tests/spark/requirements.lock deploy/spark.lock \
+	deploy/spark-client.lock .ci/tools.lock
 # Spark's packages are in environments of their own: two of them install the same folder.
 with_spark := TEST_SPARK='local[1]' TEST_SPARK_CLIENT=.venv-spark-client/bin/python \
 	.venv-spark/bin/python
@@ -26,7 +29,7 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --gene
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-spark check bench bench-spark lock clean
+.PHONY: help demo serve test test-spark check audit sbom bench bench-spark lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -50,6 +53,13 @@ check: $(environment) ## check format, lint, types, import layers, dependencies 
 	$(bin)/python -m pip check
 	@sh .ci/check-names
 
+audit: $(tools) ## look up known vulnerabilities of all locked packages; ends with 69 without a network
+	@.venv-tools/bin/python .ci/audit.py $(locks)
+
+sbom: $(tools) ## print the software bill of materials of requirements.lock, as CycloneDX JSON
+	@.venv-tools/bin/cyclonedx-py requirements --output-reproducible --output-format JSON \
+	    --pyproject pyproject.toml --mc-type application requirements.lock
+
 bench: $(peers) ## compare everything with its peers: half an hour, 30 GB, needs wrk (ARGS="--scale 0.05")
 	$(bin)/python -m benchmarks $(ARGS)
 
@@ -71,9 +81,10 @@ lock: $(environment) ## write the locks again from pyproject.toml (ARGS=--upgrad
 	    --output-file deploy/spark.lock pyproject.toml
 	$(compile) --extra spark-client --constraint tests/spark/requirements.lock \
 	    --output-file deploy/spark-client.lock pyproject.toml
+	$(compile) --output-file .ci/tools.lock .ci/tools.in
 
 clean: ## remove the environment and what the tools left; never anything in data/
-	rm -rf .venv .venv-spark .venv-spark-client build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis \
+	rm -rf .venv .venv-spark .venv-spark-client .venv-tools build dist *.egg-info .coverage .coverage.* htmlcov .hypothesis \
 	    .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -96,6 +107,12 @@ $(on_spark) $(on_spark_client):
 	@$(PYTHON) -m venv --clear '$(@D)'
 	@'$(@D)/bin/python' $(install) --require-hashes --requirement '$<'
 	@echo '$(CURDIR)' >"$$('$(@D)/bin/python' -c 'import site; print(site.getsitepackages()[0])')/bufdir.pth"
+	@touch '$@'
+
+$(tools): .ci/tools.lock
+	@echo 'Setting up $(@D) from $<; the first time takes a minute ...' >&2
+	@$(PYTHON) -m venv --clear '$(@D)'
+	@'$(@D)/bin/python' $(install) --require-hashes --requirement '$<'
 	@touch '$@'
 
 $(environment): pyproject.toml $(packages)

@@ -14,6 +14,7 @@ import typer
 
 from pipeline import errors
 from pipeline.model.states import EngineName, Verdict
+from pipeline.storage import permissions
 from pipeline.terminal import confirmation, options, program
 from pipeline.terminal.command_result import CommandResult, Diagnostic, Severity
 from pipeline.terminal.data_folder import HERE
@@ -48,8 +49,13 @@ app: Final = typer.Typer(
 )
 
 
+tokens_app: Final = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+app.add_typer(tokens_app, name="token", help="Make, list and revoke the tokens of the API.")
+
+
 def main() -> None:
     """Run the command that the arguments name, and exit with its code."""
+    permissions.restrict_new_files()
     # Objects loaded by now are never freed; searching them for garbage would slow short commands.
     gc.freeze()
     # A command loads many more modules and leaves few cycles: searching less often is enough.
@@ -91,6 +97,9 @@ def _program(
     context.default_map = {
         str(registered.name): {"data": folder.path} for registered in app.registered_commands
     }
+    context.default_map["token"] = {
+        str(registered.name): {"data": folder.path} for registered in tokens_app.registered_commands
+    }
     return None
 
 
@@ -115,7 +124,7 @@ def nightly(
     $ bufdir --data /srv/bufdir nightly --full
     """
     from pipeline.runs import nightly as nightly_run
-    from pipeline.terminal import nightly_sentences, session
+    from pipeline.terminal import access_tables, nightly_sentences, session
 
     with session.run_context(reporter, data, engine=engine) as context:
         result = nightly_run.run(context, full=full)
@@ -124,7 +133,10 @@ def nightly(
     return CommandResult(
         text=lambda: nightly_sentences.summary(result, current),
         body=lambda: nightly_sentences.body(result, current),
-        diagnostics=nightly_sentences.diagnostics(result),
+        diagnostics=[
+            *nightly_sentences.diagnostics(result),
+            *access_tables.diagnostics_of_unwritable(context.catalog.audit_problem),
+        ],
         exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,
         is_confirmation=True,
     )
@@ -210,6 +222,7 @@ def check(
         diagnostics=[
             *sentences.diagnostics_of_blocked(checked.blocked),
             *sentences.diagnostics_of_missing_columns(checked.missing),
+            *sentences.diagnostics_of_look_alikes(checked.look_alikes),
             *sentences.diagnostics_of_set_aside(checked.set_aside),
         ],
         exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,
@@ -542,9 +555,114 @@ def reindex(reporter: Reporter, data: Data = HERE) -> CommandResult:
     return CommandResult(
         text=lambda: sentences.reindexed(result),
         body=lambda: result,
-        diagnostics=[Diagnostic("version_damaged", sentence) for sentence in result.damaged],
+        diagnostics=[
+            *(Diagnostic("version_damaged", sentence) for sentence in result.damaged),
+            *sentences.diagnostics_of_lost_tokens(result.lost_tokens),
+        ],
         exit_code=ExitCode.REFUSED_OR_FAILED if result.damaged else ExitCode.DONE,
         is_confirmation=True,
+    )
+
+
+@command(tokens_app, "create")
+def create_token(
+    reporter: Reporter,
+    name: options.TokenName,
+    *,
+    can: options.Can,
+    org: options.TokenOrganisations = None,
+    every: options.AllOrganisations = False,
+    expires: options.Expires = None,
+    data: Data = HERE,
+) -> CommandResult:
+    """Make a token, and print it once: only a hash of it is kept.
+
+    From the first token on, writes need one. A token of some organisations sees
+    only theirs. Roles: read; write, which is read and POST, PUT and DELETE; admin,
+    which is write, and POST for organisations that no export names.
+
+    [bold]Examples[/]
+    $ bufdir token create dashboard --org org-bufdir-42 --can read
+    $ bufdir token create operator --all --can admin --expires 2027-12-31
+    """
+    from pipeline.runs import access
+    from pipeline.storage.catalog import Catalog
+    from pipeline.terminal import session
+
+    if bool(org) == every:
+        raise typer.BadParameter("give one of --org and --all")
+    zone = session.load_settings(reporter, data).zone
+    end = None if expires is None else access.end_of(expires.date(), zone)
+    grant = access.grant(name, org, can, program.now(), end)
+    with Catalog.open(data) as catalog:
+        token = access.create_token(catalog, grant)
+    return CommandResult(text=lambda: token, body=lambda: {"token": token, "grant": grant})
+
+
+@command(tokens_app, "list")
+def list_tokens(data: Data = HERE) -> CommandResult:
+    """List all tokens that were ever made, without their text.
+
+    [bold]Examples[/]
+    $ bufdir token list
+    """
+    from pipeline.storage import tokens
+    from pipeline.storage.catalog import Catalog
+    from pipeline.terminal import access_tables
+
+    with Catalog.open_read_only(data) as catalog:
+        grants = tokens.grants(catalog)
+    return CommandResult(
+        text=lambda: access_tables.tokens(grants, program.now()), body=lambda: {"tokens": grants}
+    )
+
+
+@command(tokens_app, "revoke")
+def revoke_token(name: options.TokenName, data: Data = HERE) -> CommandResult:
+    """Revoke a token: servers refuse it from the next request on.
+
+    After the last one is revoked, writes still need a token.
+
+    [bold]Examples[/]
+    $ bufdir token revoke dashboard
+    """
+    from pipeline.runs import access
+    from pipeline.storage.catalog import Catalog
+
+    with Catalog.open(data) as catalog:
+        access.revoke_token(catalog, name, program.now())
+    return CommandResult(
+        text=lambda: f"{name} is revoked", body=lambda: {"revoked": name}, is_confirmation=True
+    )
+
+
+@command(app, "audit")
+def audit(
+    *,
+    verify: options.VerifyAudit = False,
+    limit: options.AuditLimit = None,
+    data: Data = HERE,
+) -> CommandResult:
+    """Show who did what: writes, refusals, tokens, declarations and runs.
+
+    With --verify it checks the chain of hashes: a line that was changed, removed
+    or moved is named by its number, with exit code 3. Writes nothing.
+
+    [bold]Examples[/]
+    $ bufdir audit --limit 20
+    $ bufdir audit --verify
+    """
+    from pipeline.runs import access
+    from pipeline.storage.catalog import Catalog
+    from pipeline.terminal import access_tables
+
+    with Catalog.open_read_only(data) as catalog:
+        log = access.read_audit_log(catalog, verify=verify, limit=limit)
+    return CommandResult(
+        text=lambda: access_tables.audit_log(log),
+        body=lambda: log,
+        diagnostics=access_tables.diagnostics_of_audit(log),
+        exit_code=ExitCode.REFUSED_OR_FAILED if log.problems else ExitCode.DONE,
     )
 
 
@@ -555,9 +673,13 @@ def serve(
     host: options.Host = "127.0.0.1",
     port: options.Port = 8000,
     workers: options.Workers = 1,
+    public: options.Public = False,
     data: Data = HERE,
 ) -> None:
     """Serve the API until interrupted.
+
+    On an address that other computers reach, it starts only once a token was
+    made, or with --public.
 
     [bold]Examples[/]
     $ bufdir serve
@@ -568,7 +690,7 @@ def serve(
 
     chosen = session.load_settings(reporter, data)
     chosen = chosen.with_log_level(reporter.level(chosen))
-    server.serve(data, chosen, host, port, workers)
+    server.serve(data, chosen, host, port, workers, is_public=public)
 
 
 @command(app, "sample")

@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import structlog
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.di import Provide
 from litestar.logging.config import LoggingConfig, StructLoggingConfig
 from litestar.plugins.problem_details import ProblemDetailsConfig, ProblemDetailsPlugin
@@ -20,6 +21,10 @@ from litestar.plugins.structlog import StructlogConfig, StructlogPlugin
 from litestar.types import ASGIApp, Logger
 
 from api import health, prometheus
+from api.access.gate import Gate
+from api.access.known_tokens import KnownTokens
+from api.access.refusals import RefusalLog
+from api.access.write_limits import WriteLimits
 from api.docs import page
 from api.http import parsing, problems
 from api.http.caching import CachedResponse, CachingMiddleware
@@ -31,21 +36,38 @@ from api.snapshots import handlers
 from api.snapshots.service import Service
 from api.snapshots.sorted_ids import SortedIdCache
 from pipeline import logs, settings
-from pipeline.errors import StoreDamaged, StoreTooNew, StoreUnusable
+from pipeline.model.access import Caller
 from pipeline.settings import DATA_VARIABLE, Settings
 
 
 def create_app(
-    data: Path, chosen: Settings, is_stopping: Callable[[], bool] = lambda: False
+    data: Path,
+    chosen: Settings,
+    is_stopping: Callable[[], bool] = lambda: False,
+    *background: Callable[[], AbstractAsyncContextManager[None]],
 ) -> Litestar:
-    """Build the API over a data folder; while it runs, it starts the runs that are queued there."""
+    """Build the API over a data folder; while it runs, it starts the runs that are queued there.
+
+    Each request must come with its caller, as the gate sets it.
+
+    Args:
+        data: The data folder.
+        chosen: The settings.
+        is_stopping: Whether the server is about to stop.
+        background: What goes on while the application runs, in addition to the dispatcher.
+    """
     dispatcher = Dispatcher(data, chosen.runs, structlog.get_logger())
     sorted_ids = SortedIdCache(CatalogChangeCounter(data).state)
-    service = Service(data, chosen, dispatcher.wake, is_stopping, sorted_ids)
+
+    def service(request: Request[Caller, Any, Any]) -> Service:
+        logger = structlog.get_logger()
+        return Service(data, chosen, dispatcher.wake, is_stopping, sorted_ids, request.user, logger)
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with dispatcher.running():
+        async with AsyncExitStack() as stack:
+            for running in (*background, dispatcher.running):
+                await stack.enter_async_context(running())
             yield
 
     return Litestar(
@@ -55,7 +77,7 @@ def create_app(
             *page.ROUTES,
             prometheus.route(data),
         ],
-        dependencies={"service": Provide(lambda: service, sync_to_thread=False)},
+        dependencies={"service": Provide(service, sync_to_thread=False)},
         lifespan=[lifespan],
         middleware=[prometheus.REQUESTS.middleware],
         plugins=[_logging(chosen), _problems()],
@@ -64,18 +86,34 @@ def create_app(
     )
 
 
-def from_environment(is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp:
+def from_environment(
+    is_stopping: Callable[[], bool] = lambda: False, *, may_be_public: bool = True
+) -> ASGIApp:
     """Build the application of a worker, over the data folder that `BUFDIR_DATA` names.
+
+    Args:
+        is_stopping: Whether the server is about to stop.
+        may_be_public: Whether everybody may write while no token was made.
 
     Raises:
         InvalidSetting: A setting is wrong.
     """
     data = Path(os.environ[DATA_VARIABLE])
     chosen = settings.load(data)
-    app = create_app(data, chosen, is_stopping)
-    cache = ResponseCache[CachedResponse](once_per_iteration(CatalogChangeCounter(data).state))
-    access_log = logs.to(BatchedFile(sys.stderr), chosen.log.format, chosen.log.level)
-    return CachingMiddleware(app, handlers.BASE, cache, prometheus.cached_requests(app), access_log)
+    state = once_per_iteration(CatalogChangeCounter(data).state)
+    refusals = RefusalLog(data, structlog.get_logger())
+    app = create_app(data, chosen, is_stopping, refusals.running)
+    limits = WriteLimits(data, chosen.access.writes_per_minute)
+    gate = Gate(KnownTokens(data, state), limits, chosen.access, may_be_public)
+    return CachingMiddleware(
+        app,
+        handlers.BASE,
+        ResponseCache[CachedResponse](state),
+        prometheus.cached_requests(app),
+        logs.to(BatchedFile(sys.stderr), chosen.log.format, chosen.log.level),
+        gate.admit,
+        refusals.add,
+    )
 
 
 def _logging(chosen: Settings) -> StructlogPlugin:
@@ -92,11 +130,7 @@ def _logging(chosen: Settings) -> StructlogPlugin:
 
 def _log_failure(logger: Logger, *_: object) -> None:
     """Log a traceback for faults of the program, and one line for data that can't be used."""
-    error = sys.exception()
-    if isinstance(error, StoreUnusable | StoreTooNew):
-        logger.warning("store_unusable", problem=str(error))
-    elif error is None or isinstance(error, StoreDamaged) or not problems.is_expected(error):
-        logger.error("unhandled_exception", exc_info=error)
+    problems.log(logger, sys.exception())
 
 
 def _problems() -> ProblemDetailsPlugin:

@@ -96,3 +96,46 @@ class SnapshotBlocked(BufdirError):
             f"{self.snapshot_id} is blocked, and stays as it is: {self.problem}; "
             "force_refresh counts what is there all the same"
         )
+
+
+@dataclass(eq=False)
+class TokenNeeded(BufdirError):
+    """A request without a token that needs one."""
+
+    def __str__(self) -> str:
+        return (
+            "this needs a token; send one that bufdir token create has made, in the header "
+            "Authorization: Bearer TOKEN"
+        )
+
+
+@dataclass(eq=False)
+class TokenInvalid(BufdirError):
+    """A token that was never made, has expired or is revoked."""
+
+    def __str__(self) -> str:
+        return "the token is unknown, revoked or over; send one that is valid, or none"
+
+
+@dataclass(eq=False)
+class NotAllowed(BufdirError):
+    """A request that its token has no right to."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.problem}; use another token"
+
+
+@dataclass(eq=False)
+class TooManyWrites(BufdirError):
+    """A write beyond the most that one caller may ask for in a minute."""
+
+    most: int
+    seconds: int
+    """The time after which the next write is accepted."""
+
+    def __str__(self) -> str:
+        return (
+            f"one caller may write {self.most} times a minute; try again in {self.seconds} seconds"
+        )

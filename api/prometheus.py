@@ -13,9 +13,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Final
+from typing import Any, Final
 
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.plugins.prometheus import PrometheusConfig, PrometheusMiddleware
 from litestar.status_codes import HTTP_200_OK
@@ -31,8 +31,10 @@ from prometheus_client import (
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from api.errors import NotAllowed
 from api.http.caching import CountRequests
 from pipeline.errors import StoreDamaged, StoreTooNew, StoreUnusable
+from pipeline.model.access import Caller
 from pipeline.model.states import EngineName
 from pipeline.storage import blocked_cells, run_queue
 from pipeline.storage.catalog import Catalog
@@ -126,8 +128,15 @@ def route(data: Path) -> HTTPRouteHandler:
     """Return the handler of `/metrics` over a data folder."""
 
     @get("/metrics", sync_to_thread=True)
-    def metrics() -> Response[bytes]:
-        """Return every metric as Prometheus reads it."""
+    def metrics(request: Request[Caller, Any, Any]) -> Response[bytes]:
+        """Return every metric as Prometheus reads it.
+
+        Raises:
+            NotAllowed: The caller may not see all organisations, of which the metrics are sums.
+        """
+        if request.user.organisations is not None:
+            problem = "metrics are of all organisations, and this token is for some"
+            raise NotAllowed(problem)
         registry = CollectorRegistry()
         if MULTIPROCESS_VARIABLE in os.environ:
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

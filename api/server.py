@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import multiprocessing
 import os
 import signal
@@ -31,12 +32,17 @@ from structlog.typing import FilteringBoundLogger
 from pipeline import logs
 from pipeline.errors import InvalidValue
 from pipeline.settings import DATA_VARIABLE, LOG_LEVEL_VARIABLE, Settings
+from pipeline.storage import tokens
 from pipeline.storage.catalog import Catalog
 
 STOP_SECONDS: Final = 15
 """The time in which workers may finish their requests; then they are killed."""
 HEADER_SECONDS: Final = 10
 """The longest time that a client may take to send a request's head."""
+_OPEN_TO_ALL: Final = (
+    "other computers reach this address, and no token was made, so everybody could write; make one "
+    "with bufdir token create, or give --public"
+)
 _START_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
 _WATCH_SECONDS: Final = 0.5
@@ -44,24 +50,39 @@ _METRICS_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 """As `api.prometheus` names it, which must not be imported before the variable is set."""
 
 
-def serve(data: Path, chosen: Settings, host: str, port: int, workers: int) -> None:
+def serve(  # noqa: PLR0913 (one argument an option)
+    data: Path, chosen: Settings, host: str, port: int, workers: int, *, is_public: bool = False
+) -> None:
     """Serve until SIGTERM or SIGINT. Port 0 means any free one; the log names it.
 
+    Args:
+        data: The data folder.
+        chosen: The settings.
+        host: The address to listen on.
+        port: The port.
+        workers: The number of processes that answer requests.
+        is_public: Serve on an address that other computers reach, even if no token was made.
+
     Raises:
-        InvalidValue: Nothing can listen on this host and port.
+        InvalidValue: Nothing can listen on this host and port, or no token was made and other
+            computers could reach the server.
         StoreDamaged: The catalog is damaged.
         StoreUnusable: The catalog can't be opened at the moment.
     """
     logger = logs.configure(chosen.log.format, chosen.log.level)
     data = data.resolve()
-    Catalog.open(data).close()
+    with Catalog.open(data) as catalog:
+        has_tokens = tokens.are_made(catalog)
     host, port = _check_free(host, port)
+    may_be_public = is_public or ipaddress.ip_address(host).is_loopback
+    if not has_tokens and not may_be_public:
+        raise InvalidValue("host", host, _OPEN_TO_ALL)
     with tempfile.TemporaryDirectory(prefix="bufdir-metrics-") as folder:
         # Workers inherit the data folder, the level of the log, and the folder of metrics.
         os.environ[DATA_VARIABLE] = str(data)
         os.environ[LOG_LEVEL_VARIABLE] = chosen.log.level
         os.environ[_METRICS_VARIABLE] = folder
-        _Server(chosen, host, port, workers, logger).run()
+        _Server(chosen, host, port, workers, logger).run(may_be_public=may_be_public)
 
 
 def _check_free(host: str, port: int) -> tuple[str, int]:
@@ -108,9 +129,10 @@ class _Server(MPServer):
         self._logger = logger
         self._stopping = multiprocessing.Event()
 
-    def run(self) -> None:
+    def run(self, *, may_be_public: bool) -> None:
         """Serve until a signal."""
-        self.serve(target_loader=partial(_load, self._stopping, os.getpid()), wrap_loader=False)
+        load = partial(_load, self._stopping, os.getpid(), may_be_public=may_be_public)
+        self.serve(target_loader=load, wrap_loader=False)
 
     def startup(self, spawn_target: object, target_loader: object) -> None:
         """Start the workers, and log their address as soon as they answer."""
@@ -137,7 +159,7 @@ def _answers(host: str, port: int) -> bool:
     return True
 
 
-def _load(stopping: Event, first: int) -> ASGIApp:
+def _load(stopping: Event, first: int, *, may_be_public: bool) -> ASGIApp:
     """Build the application in a worker."""
     from prometheus_client import values  # noqa: PLC0415 (once the folder for metrics is known)
 
@@ -149,7 +171,9 @@ def _load(stopping: Event, first: int) -> ASGIApp:
     _forget_dead_workers(Path(os.environ[_METRICS_VARIABLE]))
     # The terminal's Ctrl-C is for the first process, which signals each worker once.
     os.setsid()
-    return _Worker(app.from_environment(stopping.is_set), stopping, first)
+    return _Worker(
+        app.from_environment(stopping.is_set, may_be_public=may_be_public), stopping, first
+    )
 
 
 def _forget_dead_workers(folder: Path) -> None:

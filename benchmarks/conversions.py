@@ -101,7 +101,7 @@ def _convert(path: Path, encoding: str, folder: Path) -> None:
     options = {"delimiter": ";", "decimal": ",", "dates": _DATES, "encoding": encoding}
     source = {"name": "csv", "format": "csv", "csv": options}
     settings = Settings.model_validate({"sources": [source]})
-    conversions = Conversions(folder, settings.zone, _ignore)
+    conversions = Conversions(folder, folder / "cache.key", settings.zone, _ignore)
     (only,) = settings.every_source
     conversions.accept(look_at(path, path.name), only, settings.terms.columns)
 

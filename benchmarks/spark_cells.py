@@ -64,7 +64,7 @@ def count(exports: Path, remote: str) -> int:
     engine = EngineSettings(name=EngineName.SPARK, spark_remote=remote)
     settings = Settings(engine=engine)
     selection = select(locations.of(exports, str(exports)).list_files(), settings.every_source)
-    conversions = Conversions(exports / "converted", settings.zone, _ignore)
+    conversions = Conversions(exports / "converted", exports / "cache.key", settings.zone, _ignore)
     accepted = opening.read(selection, settings.terms.columns, conversions).accepted
     request = ScanRequest(accepted, settings.terms)
     counted = 0

@@ -106,6 +106,45 @@ class SnapshotNotReady(BufdirError):
 
 
 @dataclass(eq=False)
+class OrganisationUnknown(BufdirError):
+    """A request for the first run of an organisation that no export names."""
+
+    org_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"no export names {self.org_id}; a snapshot of it can be made once an export does, or "
+            "with a token that names it"
+        )
+
+
+@dataclass(eq=False)
+class TooManyOpenRuns(BufdirError):
+    """A request for one more first run than may be open."""
+
+    most: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.most} runs are open, the most by the setting access.most_open_runs; try again "
+            "when some have ended"
+        )
+
+
+@dataclass(eq=False)
+class TooManyFailed(BufdirError):
+    """A request for one more snapshot while many have failed and have no version."""
+
+    most: int
+
+    def __str__(self) -> str:
+        return (
+            f"the first runs of {self.most} snapshots have failed, the most by the setting "
+            "access.most_open_runs; delete those that were not meant"
+        )
+
+
+@dataclass(eq=False)
 class CellMismatch(BufdirError):
     """A refresh that names another organisation or period than the snapshot's own."""
 

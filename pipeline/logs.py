@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TextIO, cast
 
 import structlog
 
+from pipeline import redaction
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from io import TextIOBase
 
-    from structlog.typing import EventDict, FilteringBoundLogger, Processor
+    from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor
 
 Format = Literal["text", "json"]
 Level = Literal["debug", "info", "warning"]
@@ -90,14 +92,23 @@ def _processors(form: Format) -> Sequence[Processor]:
         return (
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(_traceback),
             structlog.processors.JSONRenderer(),
         )
     return (_line,)
 
 
+def _traceback(exc_info: ExcInfo) -> str:
+    """Format an exception without values of exports."""
+    return redaction.traceback_of(exc_info[1]).rstrip("\n")
+
+
+def _write_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    out.write("\n" + _traceback(exc_info))
+
+
 _CONSOLE: Final = structlog.dev.ConsoleRenderer(
-    colors=False, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+    colors=False, sort_keys=False, exception_formatter=_write_traceback
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from pipeline.model.columns import UNREADABLE
+from pipeline.sources.encryption import open_parquet
 from pipeline.sources.folders import look_at
 from pipeline.sources.formats.converted_file import PLACE
 from tests.given import conversions, settings
@@ -57,7 +58,8 @@ def converted(path: Path, chosen: Settings) -> Converted:
     export = conversions(path.parent, chosen).accept(
         look_at(path, path.name), source, chosen.terms.columns
     )
-    frame = pl.read_parquet(export.parquet.location)
+    with open_parquet(export.parquet) as parquet:
+        frame = pl.DataFrame(parquet.read())
     assert len(frame) == export.rows
     ours = [name for name in export.mapping.sources if name != UNREADABLE]
     instants = pl.col(pl.Datetime).dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ")

@@ -188,7 +188,9 @@ def read(data: Path, chosen: Settings | None = None) -> Exports:
 
 def conversions(data: Path, chosen: Settings | None = None) -> Conversions:
     """Give the converted files of a data folder."""
-    return Conversions(data / "cache" / "converted", (chosen or defaults()).zone, no_events)
+    return Conversions(
+        data / "cache" / "converted", data / "cache.key", (chosen or defaults()).zone, no_events
+    )
 
 
 def scan_request(

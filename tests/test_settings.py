@@ -21,26 +21,19 @@ timezone = "Europe/Stockholm"
 periods = ["quarter", "year"]
 categories = ["ungdom", "eldre"]
 max_hours = 12.5
-
 [breakdowns]
 age_band = "Aldersgruppe"
-
 [engine]
 name = "duckdb"
 spark_remote = "sc://cluster:15002"
-
 [engine.spark_options]
 "spark.executor.memory" = "8g"
-
 [exports]
 location = "/mnt/exports"
-
 [export.columns]
 participant_id = "PersonalID"
-
 [export.categories]
 "Åpen barnehage" = "ungdom"
-
 [[sources]]
 name = "members"
 files = "members/**"
@@ -52,13 +45,17 @@ most_fall = 0.25
 most_silent_days = 14
 [limits]
 text_kb = 8
-
+[privacy]
+most_identity_numbers = 0.5
 [runs]
 at_once = 3
 memory_mb = 512
 seconds = 60
 wait_seconds = 0.5
-
+[access]
+reads = "token"
+writes_per_minute = 10
+most_open_runs = 5
 [log]
 format = "json"
 level = "warning"
@@ -93,7 +90,9 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "sources": ({"name": "exports", "files": "**", **PARQUET},),
         "guard": {"most_fall": 0.1, "most_silent_days": None},
         "limits": LIMITS,
+        "privacy": {"most_identity_numbers": 0.02},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
+        "access": {"reads": "public", "writes_per_minute": 120, "most_open_runs": 100},
         "log": {"format": "text", "level": "info"},
     }
 
@@ -128,7 +127,9 @@ def test_every_line_is_read(data: Path) -> None:
         ),
         "guard": {"most_fall": 0.25, "most_silent_days": 14},
         "limits": {**LIMITS, "text_kb": 8},
+        "privacy": {"most_identity_numbers": 0.5},
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
+        "access": {"reads": "token", "writes_per_minute": 10, "most_open_runs": 5},
         "log": {"format": "json", "level": "warning"},
     }
 
@@ -206,9 +207,7 @@ def test_an_unknown_variable_is_refused_with_those_that_are_known(
     refusal = refused(data)
     assert refusal.name == variable
     assert refusal.source == "the environment"
-    assert (
-        "is unknown; it may be BUFDIR_BREAKDOWNS, BUFDIR_CATEGORIES, BUFDIR_DATA" in refusal.problem
-    )
+    assert "is unknown; it may be BUFDIR_ACCESS, " in refusal.problem
     assert "BUFDIR_RUNS__AT_ONCE" in refusal.problem
 
 
@@ -216,7 +215,7 @@ def test_an_unknown_variable_is_refused_with_those_that_are_known(
     ("toml", "name", "problem"),
     [
         ("max_hour = 12", "max_hour", r"is unknown; it may be timezone, periods, categories"),
-        ("[run]\nat_once = 1", "run", r"is unknown; it may be .*runs, log"),
+        ("[run]\nat_once = 1", "run", r"is unknown; it may be .*runs, access, log"),
         ("[runs]\natonce = 1", "runs.atonce", r"is unknown; it may be at_once, memory_mb"),
         ("[log]\ncolour = 1", "log.colour", r"is unknown; it may be format, level"),
         ("[export]\ncolumn = 1", "export.column", r"is unknown; it may be columns, categories"),

@@ -94,3 +94,9 @@ def test_a_variable_may_give_all_sources(data: Path, monkeypatch: pytest.MonkeyP
         "sources.register.name": "BUFDIR_SOURCES",
         "sources.register.mode": "BUFDIR_SOURCES",
     }
+
+
+def test_a_code_may_be_mapped_to_itself(data: Path) -> None:
+    toml = '[export.categories]\neldre = "eldre"'
+    (data / settings.FILE).write_text(toml, encoding="utf-8")
+    assert settings.load(data).export.categories == {"eldre": "eldre"}

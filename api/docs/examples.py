@@ -121,6 +121,13 @@ FAILURES: Final[Mapping[type[Exception], Exception]] = {
             "export 2024/q4.parquet is gone, and 0 of 1,842 rows are left; put it back, or declare "
             "why: bufdir retire 2024/q4.parquet --keep (or --retract)",
         ),
+        errors.OrganisationUnknown("org-bufdir-7"),
+        errors.TooManyOpenRuns(100),
+        errors.TooManyFailed(100),
+        api_errors.TokenNeeded(),
+        api_errors.TokenInvalid(),
+        api_errors.NotAllowed("this token may only read"),
+        api_errors.TooManyWrites(120, 1),
         errors.StoreUnusable("catalog.sqlite", "database is locked"),
         api_errors.RunCrashed("agg-001"),
         api_errors.NotReady(),

@@ -45,7 +45,7 @@ def document() -> Mapping[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": _schemas(), "securitySchemes": {_BEARER: _SCHEME}},
     }
 
 
@@ -62,6 +62,7 @@ def _described(method: str, operation: Operation) -> Mapping[str, Any]:
         "operationId": operation.id,
         "summary": operation.summary,
         "description": operation.description,
+        "security": [] if operation.needs is None else [{}, {_BEARER: []}],
         "parameters": [*([_ID] if operation.of_snapshot else []), *_parameters(operation.query)],
         "responses": {
             **{str(status): _reply(reply) for status, reply in operation.replies.items()},
@@ -76,6 +77,16 @@ def _described(method: str, operation: Operation) -> Mapping[str, Any]:
         described["requestBody"] = {"required": operation.needs_body, "content": content}
     return described
 
+
+_BEARER: Final = "token"
+"""The name of the scheme by which callers show a token."""
+_SCHEME: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token that bufdir token create has made. Writes need one from the first "
+    "token on, and reads where the operator has set that. A token of some organisations sees only "
+    "theirs: snapshots of others are missing to it.",
+}
 
 _ID: Final = {
     "name": "id",
@@ -129,6 +140,22 @@ def _content(
     }
 
 
+_FAILURE_HEADERS: Final = {
+    "WWW-Authenticate": "The way to show a token, after RFC 6750.",
+    "Retry-After": "The seconds after which to try again.",
+}
+
+
+def _failure_headers(operation: Operation, status: int) -> Mapping[str, Any]:
+    of_status = (failure for failure in operation.failures if KINDS[failure].status == status)
+    names = {name for one in of_status for name in problems.headers(examples.FAILURES[one]) or {}}
+    return {
+        name: {"description": meaning, "schema": {"type": "string"}}
+        for name, meaning in _FAILURE_HEADERS.items()
+        if name in names
+    }
+
+
 def _failures(operation: Operation) -> Mapping[str, Any]:
     """Return the error replies by status; kinds of the same status share one."""
     found: dict[str, dict[str, Problem]] = {}
@@ -139,6 +166,7 @@ def _failures(operation: Operation) -> Mapping[str, Any]:
     return {
         status: {
             "description": "; ".join(shown),
+            "headers": _failure_headers(operation, int(status)),
             "content": _content(Problem, shown, problems.MEDIA_TYPE),
         }
         for status, shown in found.items()

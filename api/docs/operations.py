@@ -15,16 +15,23 @@ from api.errors import (
     BodyTimeout,
     InvalidRequest,
     MalformedBody,
+    NotAllowed,
     NotReady,
     RunCrashed,
     SnapshotBlocked,
+    TokenInvalid,
+    TokenNeeded,
+    TooManyWrites,
     UnsupportedMediaType,
 )
 from api.snapshots import replies, requests
 from api.snapshots.handlers import BASE, RETRY_SECONDS
 from pipeline import errors
+from pipeline.model.access import Role
 
 _STORE: Final = (RunCrashed, errors.StoreUnusable)
+_READ: Final = (TokenNeeded, TokenInvalid)
+_WRITE: Final = (*_READ, NotAllowed, TooManyWrites)
 _NO_BODY: Final = (InvalidRequest, *_STORE)
 _WITH_BODY: Final = (
     MalformedBody,
@@ -64,6 +71,8 @@ class Operation:
     body: type[Struct] | None = None
     example: object = None
     needs_body: bool = False
+    needs: Role | None = None
+    """The right that its caller needs; None where everybody may call it."""
 
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
@@ -72,7 +81,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "List the snapshots",
         "Filtered, sorted and in pages. A page behind the last one is empty.",
         {200: Reply("One page.", replies.Page, {"page": examples.PAGE}, _TAG)},
+        failures=(*_READ, *_NO_BODY),
         query=requests.ListQuery,
+        needs=Role.READ,
     ),
     (BASE, "post"): Operation(
         "createSnapshot",
@@ -80,7 +91,16 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "While the cell is being computed, the same snapshot is returned again. Once it has "
         "numbers, it is refreshed with PUT. Where its first run failed, this starts a new one.",
         {202: Reply("It has started.", replies.Started, {"started": examples.STARTED}, _POLLING)},
-        failures=(errors.SnapshotExists, errors.PeriodNotBegun, *_WITH_BODY),
+        failures=(
+            errors.SnapshotExists,
+            errors.PeriodNotBegun,
+            errors.OrganisationUnknown,
+            errors.TooManyOpenRuns,
+            errors.TooManyFailed,
+            *_WRITE,
+            *_WITH_BODY,
+        ),
+        needs=Role.WRITE,
         body=requests.CreateBody,
         example=examples.CREATE,
         needs_body=True,
@@ -97,8 +117,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 _TAG,
             )
         },
-        failures=(errors.SnapshotNotFound, *_NO_BODY),
+        failures=(errors.SnapshotNotFound, *_READ, *_NO_BODY),
         of_snapshot=True,
+        needs=Role.READ,
     ),
     (f"{BASE}/{{id}}", "put"): Operation(
         "refreshSnapshot",
@@ -121,8 +142,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             errors.CellMismatch,
             errors.RunFailed,
             SnapshotBlocked,
+            *_WRITE,
             *_WITH_BODY,
         ),
+        needs=Role.WRITE,
         of_snapshot=True,
         body=requests.RefreshBody,
         example=examples.REFRESH,
@@ -132,16 +155,18 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Delete a snapshot and its files",
         "The next nightly run makes a new one, with a new id, if exports still contain its cell.",
         {200: Reply("It is deleted.", replies.Deleted, {"deleted": examples.DELETED}, {})},
-        failures=(errors.SnapshotNotFound, *_NO_BODY),
+        failures=(errors.SnapshotNotFound, *_WRITE, *_NO_BODY),
         of_snapshot=True,
+        needs=Role.WRITE,
     ),
     (f"{BASE}/{{id}}/metrics", "get"): Operation(
         "getMetrics",
         "Every number of one snapshot",
         "Different people are counted once in the total and once in each category.",
         {200: Reply("The numbers.", replies.Metrics, {"metrics": examples.METRICS}, _TAG)},
-        failures=(errors.SnapshotNotFound, errors.SnapshotNotReady, *_NO_BODY),
+        failures=(errors.SnapshotNotFound, errors.SnapshotNotReady, *_READ, *_NO_BODY),
         of_snapshot=True,
+        needs=Role.READ,
     ),
     ("/livez", "get"): Operation(
         "isAlive",
@@ -160,8 +185,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("/metrics", "get"): Operation(
         "getServerMetrics",
         "Metrics of the server, for Prometheus",
-        "Added up over all worker processes.",
+        "Added up over all worker processes. A token must be for all organisations.",
         {200: Reply("Text as Prometheus reads it.", None, {}, _TAG)},
-        failures=(RunCrashed,),
+        failures=(*_READ, NotAllowed, RunCrashed),
+        needs=Role.READ,
     ),
 }

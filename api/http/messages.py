@@ -18,7 +18,13 @@ from litestar.types import HTTPScope, Message, Receive, ReceiveMessage, Send
 ETAG: Final = b"etag"
 REVALIDATE: Final = (b"cache-control", b"no-cache")
 """Clients must ask whether a reply is still valid: numbers change, and ids are deleted."""
+PRIVATE: Final = (b"cache-control", b"private, no-cache")
+"""As `REVALIDATE`, and only the client itself may store the reply."""
+NOT_STORED: Final = (b"cache-control", b"no-store")
+VARY: Final = (b"vary", b"Authorization")
+"""The same address has another reply for another caller."""
 _NOT_MODIFIED: Final = 304
+_KEPT_BY_304: Final[tuple[bytes, ...]] = (ETAG, REVALIDATE[0], VARY[0])
 _TAG: Final = re.compile(rb'"[^"]*"')
 _MAX_DRAINED_BYTES: Final = 1024 * 1024
 _MAX_DRAIN_SECONDS: Final = 1
@@ -48,9 +54,11 @@ class BufferedResponse:
         """
         tag = self.headers.get(ETAG)
         if tag is not None and _matches(tag, scope):
-            status, headers, body = _NOT_MODIFIED, [(ETAG, tag), REVALIDATE], b""
+            names = [name for name in _KEPT_BY_304 if name in self.headers]
+            status, body = _NOT_MODIFIED, b""
         else:
-            status, headers, body = self.status, list(self.headers.items()), self.body
+            names, status, body = list(self.headers), self.status, self.body
+        headers = [(name, self.headers[name]) for name in names]
         if scope["method"] == HttpMethod.HEAD:
             body = b""  # Content-Length still gives the size of the body that is left out
         await send({"type": "http.response.start", "status": status, "headers": headers})

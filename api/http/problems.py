@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Final
 
+import msgspec
 from litestar.exceptions import (
     ClientException,
     HTTPException,
@@ -19,7 +20,9 @@ from litestar.exceptions import (
 )
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.plugins.problem_details import ProblemDetailsException
+from litestar.types import Logger
 from msgspec import Meta, Struct
+from structlog.typing import FilteringBoundLogger
 
 from api import errors as api_errors
 from api.errors import FieldProblem
@@ -27,6 +30,14 @@ from api.http.parsing import MAX_BODY_BYTES
 from pipeline import errors
 
 MEDIA_TYPE: Final = "application/problem+json"
+_CHALLENGES: Final[Mapping[type[Exception], str]] = {
+    api_errors.TokenNeeded: 'Bearer realm="bufdir"',
+    api_errors.TokenInvalid: 'Bearer realm="bufdir", error="invalid_token"',
+    api_errors.NotAllowed: 'Bearer realm="bufdir", error="insufficient_scope"',
+}
+"""The way to show a token, after RFC 6750."""
+_OPEN_RUNS_SECONDS: Final = 10
+"""The time after which some runs have probably ended."""
 DOCUMENTATION: Final = "/schema"
 """The page that describes every type."""
 
@@ -88,6 +99,21 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     api_errors.SnapshotBlocked: Kind(
         HTTPStatus.CONFLICT, "snapshot-blocked", "Snapshot is blocked"
     ),
+    api_errors.TokenNeeded: Kind(HTTPStatus.UNAUTHORIZED, "token-needed", "Token needed"),
+    api_errors.TokenInvalid: Kind(HTTPStatus.UNAUTHORIZED, "token-invalid", "Token is not valid"),
+    api_errors.NotAllowed: Kind(HTTPStatus.FORBIDDEN, "not-allowed", "Not allowed"),
+    api_errors.TooManyWrites: Kind(
+        HTTPStatus.TOO_MANY_REQUESTS, "too-many-writes", "Too many writes"
+    ),
+    errors.TooManyOpenRuns: Kind(
+        HTTPStatus.TOO_MANY_REQUESTS, "too-many-open-runs", "Too many open runs"
+    ),
+    errors.TooManyFailed: Kind(
+        HTTPStatus.CONFLICT, "too-many-failed-snapshots", "Too many failed snapshots"
+    ),
+    errors.OrganisationUnknown: Kind(
+        HTTPStatus.CONFLICT, "organisation-unknown", "Organisation is unknown"
+    ),
     RequestEntityTooLarge: Kind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body-too-large", "Content Too Large"
     ),
@@ -107,6 +133,23 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     api_errors.NotReady: _NOT_READY,
 }
 """The kind of each expected failure, found by its nearest class. Any other failure is INTERNAL."""
+
+_REFUSALS: Final = frozenset(
+    KINDS[kind].slug
+    for kind in (
+        api_errors.TokenNeeded,
+        api_errors.TokenInvalid,
+        api_errors.NotAllowed,
+        api_errors.TooManyWrites,
+        errors.TooManyOpenRuns,
+        errors.TooManyFailed,
+        errors.OrganisationUnknown,
+    )
+)
+"""The kinds by which a caller is refused, not a request."""
+_REFUSAL_STATUSES: Final = frozenset(
+    int(kind.status) for kind in KINDS.values() if kind.slug in _REFUSALS
+)
 
 _DETAILS: Final[Mapping[type[Exception], str]] = {
     ClientException: "the request can't be read; send it as HTTP/1.1 requires",
@@ -139,7 +182,7 @@ def of(error: Exception) -> ProblemDetailsException:
         title=problem.title,
         detail=problem.detail,
         extra={"errors": problem.errors} if problem.errors else None,
-        headers=error.headers if isinstance(error, HTTPException) else None,
+        headers=headers(error),
     )
 
 
@@ -150,6 +193,22 @@ def body(error: Exception) -> Problem:
         return INTERNAL_PROBLEM
     detail = errors.lookup(_DETAILS, error) or str(error)
     return Problem(int(kind.status), kind.type, kind.title, detail, _fields(error))
+
+
+def headers(error: Exception) -> dict[str, str] | None:
+    """Return the headers that a failure has in addition to its problem; None without any."""
+    challenge = errors.lookup(_CHALLENGES, error)
+    if challenge is not None:
+        return {"WWW-Authenticate": challenge}
+    match error:
+        case api_errors.TooManyWrites():
+            return {"Retry-After": str(error.seconds)}
+        case errors.TooManyOpenRuns():
+            return {"Retry-After": str(_OPEN_RUNS_SECONDS)}
+        case HTTPException():
+            return error.headers
+        case _:
+            return None
 
 
 def is_expected(error: BaseException) -> bool:
@@ -167,3 +226,27 @@ def _fields(error: Exception) -> tuple[FieldProblem, ...]:
             return (FieldProblem("reporting_period_id", str(error)),)
         case _:
             return ()
+
+
+def slug_of(error: Exception) -> str:
+    """Return the name of a failure's kind."""
+    return (errors.lookup(KINDS, error) or INTERNAL).slug
+
+
+def refusal_slug(status: int, body: bytes) -> str | None:
+    """Return the name of the problem of a reply that refuses a caller; None for other replies."""
+    if status not in _REFUSAL_STATUSES:
+        return None
+    try:
+        slug = msgspec.json.decode(body, type=Problem).type.partition("#")[2]
+    except msgspec.DecodeError:
+        return None
+    return slug if slug in _REFUSALS else None
+
+
+def log(logger: FilteringBoundLogger | Logger, error: BaseException | None) -> None:
+    """Log a traceback for faults of the program, and one line for data that can't be used."""
+    if isinstance(error, errors.StoreUnusable | errors.StoreTooNew):
+        logger.warning("store_unusable", problem=str(error))
+    elif error is None or isinstance(error, errors.StoreDamaged) or not is_expected(error):
+        logger.error("unhandled_exception", exc_info=error)

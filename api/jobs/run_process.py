@@ -28,7 +28,7 @@ from pipeline.runs import confined
 from pipeline.runs.context import RunContext
 from pipeline.runs.reading import Reading
 from pipeline.settings import Settings
-from pipeline.storage import run_queue
+from pipeline.storage import permissions, run_queue
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.run_queue import Run
 
@@ -36,6 +36,7 @@ from pipeline.storage.run_queue import Run
 def main(arguments: Sequence[str] | None = None) -> int:
     """Execute one acquired run; return the exit code."""
     given = _parse(arguments)
+    permissions.restrict_new_files()
     signal.alarm(given.seconds)  # ends this process, and the system then ends its child
     logger = logs.configure("text", "info")
     try:

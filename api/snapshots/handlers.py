@@ -20,7 +20,7 @@ from api.snapshots import replies, requests
 from api.snapshots.refresh import refresh
 from api.snapshots.service import Service
 from pipeline.model.listing import Listing
-from pipeline.runs import lifecycle
+from pipeline.runs import lifecycle, new_cells
 
 BASE: Final = "/api/v1/bufdir-aggregations"
 DOUBLED: Final = f"{BASE}{BASE}"
@@ -67,8 +67,14 @@ async def create_snapshot(request: AnyRequest, service: Service) -> Response[rep
 def _create(service: Service, body: requests.CreateBody) -> replies.Started:
     now = service.now()
     period = lifecycle.check(body.org_id, body.reporting_period_id, service.settings.zone, now)
-    with service.catalog() as catalog:
-        return replies.Started.of(lifecycle.create(catalog, body.org_id, period, now))
+    service.check_covers(body.org_id)
+    with service.writing() as catalog:
+        if catalog.of_cell(body.org_id, period.id) is None:
+            new_cells.check_known(catalog, body.org_id, now)
+        with catalog.transaction():
+            most = service.settings.access.most_open_runs
+            new_cells.check_room(catalog, body.org_id, period, most)
+            return replies.Started.of(lifecycle.create(catalog, body.org_id, period, now))
 
 
 @get("/{id:str}", sync_to_thread=True)
@@ -111,7 +117,7 @@ def delete_snapshot(
 ) -> replies.Deleted:
     """Remove a snapshot from every read, with its files."""
     parsing.query(request, requests.NoQuery)
-    with service.catalog() as catalog:
+    with service.writing() as catalog:
         entry = lifecycle.delete(catalog, snapshot_id)
     return replies.Deleted(deleted=True, id=entry.id)
 

@@ -21,9 +21,10 @@ from api.snapshots.requests import RefreshBody
 from api.snapshots.service import Service
 from pipeline import settings
 from pipeline.errors import BufdirError, RunFailed
+from pipeline.model.audit import Act
 from pipeline.model.states import RunState
 from pipeline.runs import lifecycle, staleness
-from pipeline.storage import blocked_cells, run_queue
+from pipeline.storage import audit, blocked_cells, run_queue
 from pipeline.storage.catalog import Catalog, Entry
 from pipeline.storage.run_queue import Run
 
@@ -72,11 +73,13 @@ async def refresh(service: Service, snapshot_id: str, body: RefreshBody) -> tupl
 
 
 def _fresh(service: Service, snapshot_id: str, body: RefreshBody) -> Entry | None:
-    """Return the snapshot where a run is neither forced nor needed."""
-    with service.catalog() as catalog:
+    """Record the request, and return the snapshot where a run is neither forced nor needed."""
+    with service.writing() as catalog:
         entry = catalog.get(snapshot_id)
         lifecycle.check_same(entry, _optional(body.org_id), _optional(body.reporting_period_id))
         fresh = not body.force_refresh and _is_fresh(service, catalog, entry)
+        what = f"{entry.id}, forced" if body.force_refresh else entry.id
+        catalog.record(Act.REFRESH, what, audit.UNCHANGED if fresh else audit.QUEUED)
     return entry if fresh else None
 
 

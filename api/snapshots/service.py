@@ -1,19 +1,24 @@
-"""The context of every handler: the data folder, the settings, the clock and the dispatcher.
+"""The context of every handler: the data folder, the settings, the clock and the caller.
 
 Each request opens the catalog for itself, so that it never sees an older state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 
+from structlog.typing import FilteringBoundLogger
+
+from api.errors import NotAllowed
 from api.snapshots.sorted_ids import SortedIdCache
 from pipeline.errors import SnapshotNotReady, StoreDamaged
 from pipeline.model import addresses
+from pipeline.model.access import Caller
 from pipeline.model.versions import Version
 from pipeline.settings import Settings
 from pipeline.storage import version_files
@@ -31,10 +36,30 @@ class Service:
     is_stopping: Callable[[], bool]
     """Whether the server is about to stop, so that requests may not wait."""
     sorted_ids: SortedIdCache
+    caller: Caller
+    """The caller on whose behalf the catalog is opened, who sees the snapshots there."""
+    logger: FilteringBoundLogger
 
     def catalog(self, busy_seconds: float = BUSY_SECONDS) -> Catalog:
-        """Open the catalog for one request; the caller closes it."""
-        return Catalog.open(self.data, busy_seconds=busy_seconds)
+        """Open the catalog for one request; its user closes it."""
+        return Catalog.open(self.data, busy_seconds=busy_seconds, caller=self.caller)
+
+    @contextmanager
+    def writing(self) -> Iterator[Catalog]:
+        """Open the catalog for a request that records an act; log where the audit log is behind."""
+        with self.catalog() as catalog:
+            yield catalog
+        if catalog.audit_problem:
+            self.logger.warning("audit_unwritable", problem=catalog.audit_problem)
+
+    def check_covers(self, org_id: str) -> None:
+        """Check that the caller may ask for snapshots of an organisation.
+
+        Raises:
+            NotAllowed: The caller's token is for others.
+        """
+        if not self.caller.covers(org_id):
+            raise NotAllowed(f"this token is not for {org_id}")
 
     def now(self) -> datetime:
         """Return the present instant."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
+from pipeline import redaction
 from pipeline.errors import ExportRefused
 from pipeline.model.clock import Calendar, wall_clock
 from pipeline.model.periods import month_starts_us
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pipeline.engines.participants import Participants
     from pipeline.logs import EventSink
     from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.clock import WallClock
@@ -39,11 +41,13 @@ _FACTORIES: Final[Mapping[EngineName, str]] = {
 
 
 class UnreadableExports(Exception):
-    """Exports that an engine cannot read to their end; the others can be surveyed without them."""
+    """Exports that cannot be used as a whole; the others can be surveyed without them."""
 
-    def __init__(self, refused: Mapping[Export, ExportRefused]) -> None:
+    def __init__(self, refused: Mapping[Export, ExportRefused], *, is_damaged: bool = True) -> None:
         super().__init__(", ".join(export.file.name for export in refused))
         self.refused = refused
+        self.is_damaged = is_damaged
+        """Whether they can't be read; otherwise they are refused for what they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,8 @@ class ScanRequest:
 class Survey(Protocol):
     """All rows of a request, each with its cell and its verdict.
 
-    With `organisations` in the request, everything but `rows_by_file` is of these only.
+    With `organisations` in the request, everything is of these only, except `rows_by_file` and
+    `participants`.
     """
 
     @property
@@ -100,6 +105,10 @@ class Survey(Protocol):
         """The valid organisations that the rows of each export name, sorted."""
 
     @property
+    def participants(self) -> Sequence[Participants]:
+        """A sample of the participants of each export, of all organisations."""
+
+    @property
     def checksums(self) -> Mapping[str, str]:
         """The content checksum of each export by name: equal for equal rows in any order."""
 
@@ -117,6 +126,9 @@ class Survey(Protocol):
 
     def unplaced_rows(self) -> bytes:
         """Give the rows that are in no cell for quarantine, as `rejected_rows`."""
+
+    def look_alikes(self) -> Mapping[str, int]:
+        """Count, by export, the participants whose ids look like another's; none are left out."""
 
     def commit(self) -> None:
         """Commit the cache for later surveys; call it only if no export has changed meanwhile."""
@@ -149,6 +161,13 @@ class Engine(Protocol):
             UnreadableExports: As `survey`.
         """
 
+    def participants(self, request: ScanRequest) -> Sequence[Participants]:
+        """Read a sample of the participants of each export.
+
+        Raises:
+            UnreadableExports: As `survey`.
+        """
+
     def content_checksums(self, request: ScanRequest) -> Mapping[str, str]:
         """Read the exports, and give the content checksum of each by name.
 
@@ -176,6 +195,6 @@ def open_engine(settings: EngineSettings, cache: CacheAccess | None, events: Eve
 
 def refusal(export: Export, error: Exception) -> ExportRefused:
     """Refuse an export that raises an error when it is read to its end."""
-    reason = next(iter(str(error).splitlines()), "") or repr(error)
+    reason = redaction.summary(error)
     problem = f"it can't be read to its end ({reason}); export or copy it again"
     return ExportRefused(export.file.name, problem, export.rows)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import narwhals as nw
 import numpy as np
 import polars as pl
-import pyarrow.parquet as pq
 
 from pipeline.definitions.participations import typed
 from pipeline.model.clock import wall_clock
 from pipeline.model.columns import FILE, PARTICIPANT_ID, ROW, Kind
 from pipeline.sources import batches
+from pipeline.sources.encryption import open_parquet
 from pipeline.sources.formats.converted_file import SOURCE_ROW, SOURCE_SHEET
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _places(export: Export, count: int) -> list[_Place]:
     """Find the first rows: a converted file has unreadable rows after the others of their block."""
     if export.converted is None:
         return [_Place(position, position, None) for position in range(min(count, export.rows))]
-    with pq.ParquetFile(export.converted.location) as parquet:
+    with open_parquet(export.converted) as parquet:
         batch = next(parquet.iter_batches(_BLOCK, columns=[SOURCE_ROW, SOURCE_SHEET]), None)
     if batch is None:
         return []

@@ -13,6 +13,7 @@ import polars as pl
 from pipeline.definitions.steps import MONTH, REASON
 from pipeline.model.columns import FILE, ORG_ID, PARTICIPANT_ID, ROW, Kind
 from pipeline.model.ledger import LEDGER, LINE_NUMBERS, QUARANTINED
+from pipeline.sources.encryption import open_parquet
 from pipeline.sources.formats.converted_file import SOURCE_COLUMNS, SOURCE_ROW, SOURCE_SHEET
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def _with_places(rows: pl.DataFrame, request: ScanRequest) -> pl.DataFrame:
     places = pl.DataFrame(schema={FILE: pl.Int32, ROW: pl.Int64, **_PLACE})
     files = rows.get_column(FILE).unique()
     for number in files.filter(files.is_in(_converted(request))):
-        path = request.exports[number].parquet.location
-        found = pl.read_parquet(path, columns=list(_PLACE), row_index_name=ROW, glob=False)
+        with open_parquet(request.exports[number].parquet) as parquet:
+            found = pl.DataFrame(parquet.read(columns=list(_PLACE))).with_row_index(ROW)
         of_file = pl.lit(number, pl.Int32).alias(FILE)
         places.extend(found.select(of_file, pl.col(ROW).cast(pl.Int64), *_PLACE))
     placed = rows.join(places, on=(FILE, ROW), how="left", maintain_order="left")

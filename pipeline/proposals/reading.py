@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import python_calamine as calamine
 
+from pipeline import redaction
 from pipeline.errors import NoProposal
 from pipeline.model.states import Format
 from pipeline.proposals import names
@@ -156,7 +157,8 @@ def _workbook(path: Path) -> Sample:
             count = len(book.sheet_names)
             others = [name for name in book.sheet_names if name not in tables]
     except (calamine.CalamineError, ValueError) as error:
-        problem = f"it can't be read as an Excel workbook ({error}); save it again as .xlsx"
+        reason = redaction.summary(error)
+        problem = f"it can't be read as an Excel workbook ({reason}); save it again as .xlsx"
         raise NoProposal(path.as_posix(), problem) from error
     if not tables:
         raise no_header(path.as_posix())
@@ -244,7 +246,7 @@ def _parquet(path: Path) -> Sample:
             batches = parquet.iter_batches(MOST_ROWS, columns=flat)
             columns = {one: _values(batch[one]) for batch in islice(batches, 1) for one in flat}
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else repr(error)
+        reason = redaction.summary(error).rstrip(".")
         problem = f"it can't be read as Parquet ({reason}); export or copy it again"
         raise NoProposal(path.as_posix(), problem) from error
     return Sample(Format.PARQUET, found, columns, min(rows, MOST_ROWS), rows <= MOST_ROWS)

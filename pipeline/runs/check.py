@@ -58,6 +58,8 @@ class CheckResult:
     """How many cells a nightly run would compute, leave, retain, block; empty for named files."""
     blocked: Sequence[BlockedCell]
     """The cells that it would block, by organisation and period; empty for named files."""
+    look_alikes: Mapping[str, int]
+    """By export, the participants whose ids differ from another's only in how they are written."""
     reports: Sequence[FileReport]
     """How each of the named files is read; empty without names."""
 
@@ -100,6 +102,7 @@ def check(
             set_aside=[file.name for file in inputs.selection.set_aside],
             plan=dict(Counter(str(one.action) for one in planned.decisions)),
             blocked=sorted(blocked, key=lambda one: one.key),
+            look_alikes=survey.look_alikes(),
             reports=[] if paths is None else file_reports.reports(context, engine, inputs),
         )
 

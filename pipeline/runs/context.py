@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Self
 
@@ -38,14 +36,6 @@ CACHE: Final = "cache"
 
 BY_API: Final = "api"
 """The name of who forces a run by the API."""
-
-
-def local_user() -> str:
-    """Name the user of this computer, as declarations have it."""
-    try:
-        return f"local:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container may run as a number that is no user
-        return f"local:{os.getuid()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +88,14 @@ class RunContext:
             reads: Use those that are there; otherwise each file is converted once more.
         """
         from pipeline.sources.conversion import FOLDER, Conversions  # noqa: PLC0415 (as in engine)
+        from pipeline.sources.encryption import KEY_FILE  # noqa: PLC0415
 
-        folder, zone = self.data / CACHE / FOLDER, self.settings.zone
-        return Conversions(folder, zone, self.events, self.writes, reads)
+        folder, key_file, zone = (
+            self.data / CACHE / FOLDER,
+            self.data / KEY_FILE,
+            self.settings.zone,
+        )
+        return Conversions(folder, key_file, zone, self.events, self.writes, reads)
 
     def with_engine(self, name: EngineName) -> Self:
         """Give the same context with another engine than the one of the settings."""

@@ -9,11 +9,12 @@ from wcmatch import glob
 
 from pipeline.errors import InvalidValue
 from pipeline.model import versions
+from pipeline.model.audit import Act
 from pipeline.model.blocked import remedy
 from pipeline.model.states import Reason, Retirement
 from pipeline.runs import export_changes
-from pipeline.runs.context import local_user
 from pipeline.storage import blocked_cells, declarations, nightly_record
+from pipeline.storage.actors import local_user
 from pipeline.storage.declarations import AcceptedFall, RetiredExport
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ def retire(
     names = list(dict.fromkeys(names))
     now, by = context.clock(), local_user()
     declared = [RetiredExport(name, retirement, now, by, note) for name in names]
-    declarations.retire(context.catalog, declared)
+    with context.catalog.transaction():
+        declarations.retire(context.catalog, declared)
+        for name in names:
+            context.catalog.record(Act.RETIRE, f"{name} ({retirement})")
     return Retired(names, retirement, _blocked_by(context.catalog, names))
 
 
@@ -90,7 +94,10 @@ def unretire(catalog: Catalog, patterns: Iterable[str]) -> Retired:
         if not found:
             raise InvalidValue("FILE", pattern, "no such export is retired")
         names += found
-    declarations.unretire(catalog, names)
+    with catalog.transaction():
+        declarations.unretire(catalog, names)
+        for name in names:
+            catalog.record(Act.UNRETIRE, name)
     return Retired(names, None, ())
 
 
@@ -124,6 +131,8 @@ def accept(
     falls = [AcceptedFall(number, cell.rows_now, keep, now, by, note) for number, cell in cells]
     with catalog.transaction():
         declarations.accept(catalog, falls)
+        for _, cell in cells:
+            catalog.record(Act.ACCEPT, f"{cell.id} (keep)" if keep else str(cell.id))
         if keep:
             blocked_cells.write(catalog, [], [cell.key for _, cell in cells])
     return [cell for _, cell in cells]
@@ -141,7 +150,10 @@ def unaccept(catalog: Catalog, ids: Iterable[str]) -> Sequence[str]:
         if number not in accepted:
             problem = "no fall of it is accepted, or it is published by now"
             raise InvalidValue("ID", snapshot_id, problem)
-    declarations.unaccept(catalog, numbers)
+    with catalog.transaction():
+        declarations.unaccept(catalog, numbers)
+        for snapshot_id in numbers.values():
+            catalog.record(Act.UNACCEPT, snapshot_id)
     return list(numbers.values())
 
 

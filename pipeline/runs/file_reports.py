@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from pipeline import redaction
 from pipeline.engines import first_rows
 from pipeline.errors import ExportRefused
 from pipeline.runs import gather
@@ -94,7 +95,7 @@ def _accepted(context: RunContext, engine: Engine, inputs: RunInputs, export: Ex
             unreadable = unreadable_rows.find(export, _PLACES)
         ledger = _ledger_of(context, engine, inputs, file)
     except (pa.ArrowException, OSError) as error:  # it was read to its end a moment ago
-        problem = f"it can't be read any longer ({error}); check it again"
+        problem = f"it can't be read any longer ({redaction.summary(error)}); check it again"
         return _refused(inputs, file, ExportRefused(file.name, problem))
     return FileReport(
         file.name,

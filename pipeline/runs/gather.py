@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pipeline.engines import ScanRequest, UnreadableExports
 from pipeline.errors import ExportsChanged, LedgerBroken
 from pipeline.model.ledger import QUARANTINED
+from pipeline.runs import identity_guard
 from pipeline.runs.context import CACHE
 from pipeline.runs.published import Published, cell_of
 from pipeline.sources import opening
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.engines import Engine, Survey
+    from pipeline.engines.participants import Participants
     from pipeline.model.cells import Cell
     from pipeline.runs.context import RunContext
     from pipeline.settings import Settings
@@ -119,13 +121,46 @@ def survey_files(
     selection: Selection,
     organisations: Collection[str] | None = None,
 ) -> tuple[Exports, Survey]:
-    """Survey these files; refuse the damaged ones and continue with the others."""
+    """Survey these files; refuse those that are damaged or name people, and use the others."""
     terms = context.settings.terms
-    return read_exports(
-        context,
-        selection,
-        lambda found: engine.survey(ScanRequest(found.accepted, terms, organisations)),
-    )
+
+    def read(found: Exports) -> Survey:
+        survey = engine.survey(ScanRequest(found.accepted, terms, organisations))
+        try:
+            _refuse_identity_numbers(context, found, survey.participants)
+        except UnreadableExports:
+            survey.__exit__(None, None, None)
+            raise
+        return survey
+
+    return read_exports(context, selection, read)
+
+
+def named_organisations(
+    context: RunContext, engine: Engine, selection: Selection
+) -> tuple[Exports, Collection[str]]:
+    """Find the organisations that any of these files names, except those that are refused."""
+    terms = context.settings.terms
+
+    def read(found: Exports) -> Collection[str]:
+        request = ScanRequest(found.accepted, terms)
+        _refuse_identity_numbers(context, found, engine.participants(request))
+        return engine.organisations(request)
+
+    return read_exports(context, selection, read)
+
+
+def _refuse_identity_numbers(
+    context: RunContext, found: Exports, participants: Sequence[Participants]
+) -> None:
+    """Refuse the exports that name people by identity numbers.
+
+    Raises:
+        UnreadableExports: There are any.
+    """
+    most = context.settings.privacy.most_identity_numbers
+    if refused := identity_guard.refused(found.accepted, participants, most):
+        raise UnreadableExports(refused, is_damaged=False)
 
 
 def read_exports(
@@ -146,7 +181,8 @@ def read_exports(
         try:
             return found, read(found)
         except UnreadableExports as error:
-            if not is_converted_again and any(one.converted for one in error.refused):
+            is_cached = error.is_damaged and any(one.converted for one in error.refused)
+            if is_cached and not is_converted_again:
                 is_converted_again = True
                 found = open_files(context, selection, reads_converted=False)
             else:
@@ -165,9 +201,10 @@ def open_files(
     """
     conversions = context.conversions(reads=reads_converted)
     settings, digests = context.settings, ContentDigests(context.data / CACHE, context.writes)
-    terms, limits = settings.terms, settings.limits
     with context.reading.of(selection.files):
-        return opening.read(selection, terms.columns, conversions, limits, digests)
+        return opening.read(
+            selection, settings.terms.columns, conversions, settings.limits, digests
+        )
 
 
 def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:

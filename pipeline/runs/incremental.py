@@ -79,6 +79,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
                 left_out=nightly_warnings.left_out(
                     found.published, executed.versions, context.settings.periods[0]
                 ),
+                look_alikes=inputs.survey.look_alikes(),
             ),
         )
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import CellMismatch, PeriodNotBegun, SnapshotExists
 from pipeline.model import periods, versions
-from pipeline.storage import run_queue, version_files
+from pipeline.model.audit import Act
+from pipeline.storage import audit, run_queue, version_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -74,6 +75,7 @@ def create(catalog: Catalog, org_id: str, period: Period, now: datetime) -> Entr
         if entry.version:
             raise SnapshotExists(entry.id, org_id, period.id)
         run_queue.enqueue(catalog, entry.number, forced=False, now=now)
+        catalog.record(Act.CREATE, f"{entry.id}: {org_id} in {period.id}", audit.QUEUED)
         return catalog.get(entry.id)
 
 
@@ -105,5 +107,7 @@ def delete(catalog: Catalog, snapshot_id: str) -> Entry:
     with catalog.transaction():
         entry = catalog.get(snapshot_id)
         catalog.delete(entry.number)
+        cell = f"{entry.org_id} in {entry.reporting_period_id}"
+        catalog.record(Act.DELETE, f"{entry.id}: {cell}")
     version_files.remove(catalog.data, entry.number)
     return entry

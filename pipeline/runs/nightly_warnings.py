@@ -54,6 +54,8 @@ class NightlyWarnings:
     """The sources from which nothing new has come for too long, and when something last did."""
     left_out: Sequence[LedgerJump] = ()
     """The reasons that leave out many rows of the new versions, and few of those before."""
+    look_alikes: Mapping[str, int] = field(default_factory=dict)
+    """By export, the participants whose ids differ from another's only in how they are written."""
 
 
 def last_new(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.confinement.child import Note
     from pipeline.engines import Engine, RejectedRows, ScanRequest, Survey
+    from pipeline.engines.participants import Participants
     from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.states import EngineName
     from pipeline.sources.accepted import Export
@@ -139,6 +140,11 @@ class LimitedEngine:
         with _Bounds.of(self.reading, request.exports)():
             return self.engine.organisations(request)
 
+    def participants(self, request: ScanRequest) -> Sequence[Participants]:
+        """Read a sample of the participants of each export, as `Engine.participants`."""
+        with _Bounds.of(self.reading, request.exports)():
+            return self.engine.participants(request)
+
     def content_checksums(self, request: ScanRequest) -> Mapping[str, str]:
         """Give content checksums, as `Engine.content_checksums`."""
         with _Bounds.of(self.reading, request.exports)():
@@ -195,6 +201,12 @@ class LimitedSurvey:
             return self.survey.organisations_by_file
 
     @property
+    def participants(self) -> Sequence[Participants]:
+        """A sample of the participants of each export."""
+        with self.bounds():
+            return self.survey.participants
+
+    @property
     def checksums(self) -> Mapping[str, str]:
         """The content checksum of each export by name."""
         with self.bounds():
@@ -229,6 +241,11 @@ class LimitedSurvey:
         """Give the rows that are in no cell for quarantine."""
         with self.bounds():
             return self.survey.unplaced_rows()
+
+    def look_alikes(self) -> Mapping[str, int]:
+        """Count, by export, the participants whose ids look like another's."""
+        with self.bounds():
+            return self.survey.look_alikes()
 
     def commit(self) -> None:
         """Commit the cache for later surveys."""

@@ -25,6 +25,8 @@ class Reindexed:
     """Version files that can't be read; an older version of the snapshot is current, if any."""
     set_aside: str | None
     """The new path of the old catalog, if it could not be repaired in place."""
+    lost_tokens: Sequence[str] = ()
+    """The tokens that were lost with the old catalog, and are revoked now."""
 
 
 def run(data: Path, now: datetime) -> Reindexed:
@@ -34,8 +36,8 @@ def run(data: Path, now: datetime) -> Reindexed:
         Busy: A nightly run is going on.
     """
     newest, damaged = _newest(data)
-    set_aside = rebuild.rebuild(data, newest, now)
-    return Reindexed(len(newest), damaged, set_aside)
+    rebuilt = rebuild.rebuild(data, newest, now)
+    return Reindexed(len(newest), damaged, rebuilt.set_aside, rebuilt.lost_tokens)
 
 
 def _newest(data: Path) -> tuple[list[Version], list[str]]:

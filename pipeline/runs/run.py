@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.engines import ScanRequest
 from pipeline.errors import BufdirError
 from pipeline.model import versions
 from pipeline.model.states import Action
 from pipeline.runs import blocking, export_changes, gather, lifecycle, publish, staleness
-from pipeline.runs.context import BY_API, RunResult, local_user
+from pipeline.runs.context import BY_API, RunResult
 from pipeline.runs.plan import plan
 from pipeline.storage import nightly_record, owners, run_queue, version_files
+from pipeline.storage.actors import local_user
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -64,12 +64,7 @@ def _named_organisations(context: RunContext) -> list[str]:
     """Find the organisations that any export names, sorted."""
     location = context.location
     selection = context.select(location.list_files())
-    engine, terms = context.engine(), context.settings.terms
-    found, named = gather.read_exports(
-        context,
-        selection,
-        lambda found: engine.organisations(ScanRequest(found.accepted, terms)),
-    )
+    found, named = gather.named_organisations(context, context.engine(), selection)
     location.changed(found.files)  # raises where the location failed meanwhile
     return sorted(named)
 

@@ -29,7 +29,8 @@ def settings_digest(settings: Settings) -> str:
     sources = [source.model_dump(mode="json") for source in settings.every_source]
     guard = {"most_fall": settings.guard.most_fall}  # other bounds only warn
     limits = settings.limits.model_dump(mode="json")
-    return digest_of(settings.terms.digest, sources, guard, limits, settings.periods)
+    privacy = settings.privacy.model_dump(mode="json")
+    return digest_of(settings.terms.digest, sources, guard, limits, privacy, settings.periods)
 
 
 def inputs_digest(settings: Settings, files: Iterable[File]) -> str:

@@ -6,6 +6,7 @@ Read once, when a command starts, and passed on as a value. Refuses what it does
 from pipeline.settings.provenance import EffectiveSetting, SettingSource, effective
 from pipeline.settings.reading import DATA_VARIABLE, FILE, LOG_LEVEL_VARIABLE, PREFIX, load
 from pipeline.settings.schema import (
+    AccessSettings,
     EngineSettings,
     ExportSettings,
     ExportsSettings,
@@ -21,6 +22,7 @@ __all__ = [
     "FILE",
     "LOG_LEVEL_VARIABLE",
     "PREFIX",
+    "AccessSettings",
     "EffectiveSetting",
     "EngineSettings",
     "ExportSettings",

@@ -24,7 +24,7 @@ from pipeline.settings.sections import (
     conflict,
     distinct,
 )
-from pipeline.settings.sources import GuardSettings, SourceSettings
+from pipeline.settings.sources import GuardSettings, PrivacySettings, SourceSettings
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -115,6 +115,17 @@ class RunSettings(Section):
     """Seconds that a PUT waits for its run."""
 
 
+class AccessSettings(Section):
+    """The rights of callers without a token, and the bounds of what callers may ask for."""
+
+    reads: Literal["public", "token"] = "public"
+    """Whether reads need a token, once there is one or this is `token`."""
+    writes_per_minute: Annotated[int, Field(ge=1, le=1_000_000), NO_FLAG] = 120
+    """Writes of one token, or of one address without a token."""
+    most_open_runs: Annotated[int, Field(ge=1, le=1_000_000), NO_FLAG] = 100
+    """Open runs, and snapshots without a version, beyond which no first run is started."""
+
+
 class LogSettings(Section):
     """The form of logs on stderr, and how much is logged."""
 
@@ -192,7 +203,9 @@ class Settings(Section):
     """The sources of exports, in the order in which files are matched."""
     guard: GuardSettings = GuardSettings()
     limits: LimitSettings = LimitSettings()
+    privacy: PrivacySettings = PrivacySettings()
     runs: RunSettings = RunSettings()
+    access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

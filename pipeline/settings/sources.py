@@ -88,3 +88,10 @@ class GuardSettings(Section):
     """The share of a snapshot's rows that files written again or a newer dump may take."""
     most_silent_days: Annotated[int | None, Field(ge=1), NO_FLAG] = None
     """The days without a new export of a source after which nightly runs warn; None is never."""
+
+
+class PrivacySettings(Section):
+    """The bounds of what exports may reveal about people."""
+
+    most_identity_numbers: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), NO_FLAG] = 0.02
+    """The share of an export's different participants that may be national identity numbers."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.model.columns import NANOSECONDS_OF, Unit
+from pipeline.sources.encryption import open_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,7 +57,7 @@ def read(export: Export, first: int = 0, rows: int | None = None) -> Iterator[pa
 
 def _row_groups(export: Export, first: int, rows: int) -> tuple[list[int], int]:
     """Find the row groups with these rows, and the number of other rows before in the first."""
-    with pq.ParquetFile(export.parquet.for_arrow()) as parquet:
+    with open_parquet(export.parquet) as parquet:
         counts = [
             parquet.metadata.row_group(n).num_rows for n in range(parquet.metadata.num_row_groups)
         ]
@@ -80,7 +80,7 @@ def _reader(
     export: Export, groups: Sequence[int], columns: Sequence[str], unit: str
 ) -> Iterator[pa.RecordBatch]:
     options = {"coerce_int96_timestamp_unit": unit, "arrow_extensions_enabled": False}
-    with pq.ParquetFile(export.parquet.for_arrow(), **options) as parquet:
+    with open_parquet(export.parquet, **options) as parquet:
         for batch in parquet.iter_batches(_ROWS, row_groups=groups, columns=columns):
             names = [f"{name}\0{unit}" for name in batch.schema.names]
             yield batch.rename_columns(names)

@@ -2,7 +2,7 @@
 
 Converted files are in the cache, named by the content and by all that decides how it is read. They
 follow from exports and may be deleted at any time. Where the cache can't be written, or a command
-may write nothing, they are in a temporary folder of this process.
+may write nothing, they are in a temporary folder of this process. Either way they are encrypted.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import tempfile
 import time
 import uuid
 from contextlib import closing, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from pipeline import redaction
 from pipeline.errors import ExportRefused
 from pipeline.model.terms import digest_of
 from pipeline.settings.limits import DEFAULTS
-from pipeline.sources import formats, header, parquet
+from pipeline.sources import encryption, formats, header, parquet
 from pipeline.sources.folders import look_at
 from pipeline.sources.footer_bytes import FooterRefused
 from pipeline.sources.formats import converting
@@ -47,8 +48,20 @@ _UNFINISHED: Final = "."
 """The beginning of the names of files that are being written."""
 _A_DAY: Final = 86_400
 """Seconds after which an unfinished file is one that was left behind."""
-_TEMPORARY: Final[dict[Path, Path]] = {}
+_TEMPORARY: Final[dict[Path, _Place]] = {}
 """The temporary folder of each folder that could or must not be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A folder of converted files, and the key of these files."""
+
+    folder: Path
+    key: bytes = field(repr=False)
+
+    def file(self, name: str) -> File:
+        """Look at the converted file of this name."""
+        return replace(look_at(self.folder / name, name), key=self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,8 @@ class Conversions:
 
     folder: Path
     """The folder in the cache."""
+    key_file: Path
+    """The file with their key."""
     zone: ZoneInfo
     """The zone of times without one."""
     events: EventSink
@@ -105,10 +120,12 @@ class Conversions:
 
     def _known(self, original: _Original) -> Iterator[File]:
         """Find the converted file of a file: by its fingerprint, else by its content."""
-        folders = [self.folder] if self.reads else []
-        folders += [_TEMPORARY[self.folder]] if self.folder in _TEMPORARY else []
+        key = encryption.read_key(self.key_file) if self.reads else None
+        places = [] if key is None else [_Place(self.folder, key)]
+        places += [_TEMPORARY[self.folder]] if self.folder in _TEMPORARY else []
         name = None
-        for folder in folders:
+        for place in places:
+            folder = place.folder
             link = folder / original.link
             if link.is_file():
                 name = str(link.readlink())
@@ -117,16 +134,17 @@ class Conversions:
             if name is not None and (folder / name).is_file():
                 if self.writes:
                     original.link_to(name, folder)
-                yield look_at(folder / name, name)
+                yield place.file(name)
 
     def _convert(self, original: _Original) -> File:
         """Convert a file, in the cache if that is possible."""
         if self.writes:
             try:
-                return original.convert_in(self.folder)
+                key = encryption.make_key(self.key_file)
+                return original.convert_in(_Place(self.folder, key))
             except OSError as error:
                 name = original.file.name
-                self.events("conversion_not_cached", file=name, problem=str(error))
+                self.events("conversion_not_cached", file=name, problem=redaction.summary(error))
         try:
             return original.convert_in(_temporary(self.folder))
         except OSError as error:
@@ -175,30 +193,33 @@ class _Original:
         with suppress(OSError):
             (folder / self.link).symlink_to(name)
 
-    def convert_in(self, folder: Path) -> File:
+    def convert_in(self, place: _Place) -> File:
         """Convert the file in this folder.
 
         Raises:
             ExportRefused: It is refused.
             OSError: The folder can't be written.
         """
+        folder = place.folder
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
         try:
-            content = converting.write(unfinished, self.file, self.source, self.columns, self.zone)
+            target = encryption.EncryptedFile(unfinished, place.key)
+            content = converting.write(target, self.file, self.source, self.columns, self.zone)
             name = self.name(content)
             unfinished.replace(folder / name)
         finally:
             unfinished.unlink(missing_ok=True)
         self.link_to(name, folder)
-        return look_at(folder / name, name)
+        return place.file(name)
 
 
-def _temporary(folder: Path) -> Path:
-    """Give a folder that is used in place of this one, until the process ends."""
+def _temporary(folder: Path) -> _Place:
+    """Give a folder that is used in place of this one, until the process ends; so is its key."""
     if folder not in _TEMPORARY:
-        _TEMPORARY[folder] = Path(tempfile.mkdtemp(prefix="bufdir-"))
-        atexit.register(shutil.rmtree, _TEMPORARY[folder], ignore_errors=True)
+        temporary = Path(tempfile.mkdtemp(prefix="bufdir-"))
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        _TEMPORARY[folder] = _Place(temporary, encryption.new_key())
     return _TEMPORARY[folder]
 
 

@@ -75,6 +75,8 @@ class File:
     """Whether it is a folder, which is refused: a link that leads out of the exports."""
     opener: Callable[[], Opened] | None = field(default=None, compare=False, repr=False)
     """Opens a file that is on another computer; None for a local one."""
+    key: bytes | None = field(default=None, compare=False, repr=False)
+    """The key with which it is encrypted; None where it is not."""
 
     @property
     def is_remote(self) -> bool:

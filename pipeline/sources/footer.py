@@ -11,13 +11,14 @@ import binascii
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.sources import footer_bytes, footer_checks, footer_parts
+from pipeline.sources.encryption import open_parquet
 from pipeline.sources.footer_bytes import FooterRefused
 from pipeline.sources.stored_types import (
     FIXED,
@@ -29,11 +30,11 @@ from pipeline.sources.stored_types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from pipeline.settings.limits import LimitSettings
     from pipeline.sources.exports import File
-    from pipeline.sources.footer_parts import Chunk, FooterParts
+    from pipeline.sources.footer_parts import FooterParts
 
 _ARROW_SCHEMA: Final = b"ARROW:schema"
 _EXTENSION: Final = b"ARROW:extension:name"
@@ -118,10 +119,44 @@ def read(file: File, wanted: Collection[str], limits: LimitSettings) -> Footer:
     metadata = pq.read_metadata(pa.BufferReader(footer_bytes.as_file(content)))
     if (metadata.num_rows, metadata.num_columns) != (parts.rows, len(parts.leaves)):
         raise FooterRefused("its footer is read otherwise by libraries; export or copy it again")
-    return _footer(metadata, parts, wanted)
+    return _footer(metadata, parts.names, partial(_stored_as, parts), wanted)
 
 
-def _footer(metadata: pq.FileMetaData, parts: FooterParts, wanted: Collection[str]) -> Footer:
+def read_encrypted(file: File, wanted: Collection[str]) -> Footer:
+    """Read the footer of a file that this program has written, with its key.
+
+    Raises:
+        pyarrow.ArrowException, OSError, ValueError: It is no such file, or has another key.
+    """
+    with open_parquet(file) as parquet:
+        metadata = parquet.metadata
+    names = [metadata.schema.column(n).path for n in range(metadata.num_columns)]
+    return _footer(metadata, names, partial(_stored_by_arrow, metadata), wanted)
+
+
+class _StoredAs(NamedTuple):
+    """The compression and the encodings of a column in one row group."""
+
+    codec: str
+    encodings: frozenset[str]
+
+
+def _stored_as(parts: FooterParts, place: int) -> list[_StoredAs]:
+    chunks = (group.chunks[place] for group in parts.groups)
+    return [_StoredAs(chunk.codec, chunk.encodings) for chunk in chunks]
+
+
+def _stored_by_arrow(metadata: pq.FileMetaData, place: int) -> list[_StoredAs]:
+    chunks = (metadata.row_group(n).column(place) for n in range(metadata.num_row_groups))
+    return [_StoredAs(chunk.compression, frozenset(chunk.encodings)) for chunk in chunks]
+
+
+def _footer(
+    metadata: pq.FileMetaData,
+    names: Sequence[str],
+    stored_as: Callable[[int], Iterable[_StoredAs]],
+    wanted: Collection[str],
+) -> Footer:
     arrow = _arrow_schema((metadata.metadata or {}).get(_ARROW_SCHEMA))
     leaves = [metadata.schema.column(n) for n in range(metadata.num_columns)]
     columns: dict[str, StoredColumn] = {}
@@ -129,11 +164,10 @@ def _footer(metadata: pq.FileMetaData, parts: FooterParts, wanted: Collection[st
         path = leaf.path
         name = path if path in wanted else path.partition(".")[0]
         if name in wanted and name not in columns:
-            chunks = (group.chunks[place] for group in parts.groups)
-            columns[name] = _stored(leaf, name, arrow.fields.get(name), chunks)
+            columns[name] = _stored(leaf, name, arrow.fields.get(name), stored_as(place))
     return Footer(
         metadata.num_rows,
-        parts.names,
+        names,
         columns,
         arrow.is_known and _is_open_to_all(metadata, leaves),
         metadata.metadata or {},
@@ -167,7 +201,7 @@ def _stored(
     leaf: pq.ColumnSchema,
     name: str,
     field: pa.Field | None,
-    chunks: Iterable[Chunk],
+    chunks: Iterable[_StoredAs],
 ) -> StoredColumn:
     arrow = None if field is None else field.type
     if leaf.path != name or leaf.max_repetition_level:
@@ -183,7 +217,7 @@ def _stored(
     return StoredColumn(name, values, is_native, written)
 
 
-def _are_known(chunks: Iterable[Chunk], encodings: frozenset[str]) -> bool:
+def _are_known(chunks: Iterable[_StoredAs], encodings: frozenset[str]) -> bool:
     return all(chunk.codec in _CODECS and chunk.encodings <= encodings for chunk in chunks)
 
 

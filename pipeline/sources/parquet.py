@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from pipeline import redaction
 from pipeline.errors import ExportRefused
 from pipeline.model.columns import UNREADABLE, Column, ColumnMapping, Kind
 from pipeline.settings.limits import DEFAULTS
@@ -84,7 +85,7 @@ def accept_converted(
     Raises:
         pyarrow.ArrowException, OSError, ValueError: The Parquet file can't be read.
     """
-    found = footer.read(converted, {*(column.name for column in columns), UNREADABLE}, limits)
+    found = footer.read_encrypted(converted, {*(column.name for column in columns), UNREADABLE})
     note = note_of(found.notes)
     stored = {name: found.columns[name] for name in (*note.columns, UNREADABLE)}
     export = _export(file, found, stored, source.categories, limits)
@@ -169,4 +170,4 @@ def _read_problem(file: File, error: Exception) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    return str(error).splitlines()[0].split(". ")[0].rstrip(".") if str(error) else repr(error)
+    return redaction.summary(error).split(". ")[0].rstrip(".")

@@ -9,9 +9,9 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.model.columns import UNREADABLE
+from pipeline.sources.encryption import open_parquet
 from pipeline.sources.formats.converted_file import PLACE, SOURCE_COLUMNS, SOURCE_ROW, SOURCE_SHEET
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def find(export: Export, most: int) -> UnreadableRows:
     if export.converted is None:
         return NONE
     found = _Found()
-    with pq.ParquetFile(export.converted.location) as parquet:
+    with open_parquet(export.converted) as parquet:
         batches = parquet.iter_batches(columns=[UNREADABLE, *PLACE])
         rows = chain.from_iterable(map(found.rows_of, batches))
         first = nsmallest(most, rows, key=itemgetter(0, 1))

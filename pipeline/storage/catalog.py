@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self
 
+from pipeline.errors import BufdirError
 from pipeline.model import versions
 from pipeline.model.states import SnapshotStatus
 from pipeline.storage import (
+    actors,
+    audit,
     database,
     followed_exports,
     migrations,
     nightly_record,
+    permissions,
     version_files,
 )
 from pipeline.storage.database import BUSY_SECONDS, text_of
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pipeline.model.access import Caller
+    from pipeline.model.audit import Act
     from pipeline.model.versions import Version
 
 __all__ = ["BUSY_SECONDS", "FILE", "Catalog", "Entry"]
@@ -34,15 +40,33 @@ FILE: Final = "catalog.sqlite"
 
 
 class Catalog(EntryReads):
-    """A connection to the catalog of a data folder; for one thread at a time."""
+    """A connection to the catalog of a data folder; for one thread at a time.
 
-    def __init__(self, connection: sqlite3.Connection, data: Path) -> None:
+    It is opened on behalf of a caller, who is named in the audit log. The organisations that the
+    caller may not see are invisible to reads of snapshots.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, data: Path, caller: Caller | None = None
+    ) -> None:
         """Use `open` or `open_read_only` instead."""
         super().__init__(connection, data / FILE)
         self.data = data
+        self._caller = caller
+        self.visible = None if caller is None else caller.organisations
+        self._has_recorded = False
+        self.audit_problem: str | None = None
+        """The reason why acts are still in the outbox, once the catalog was closed."""
 
     @classmethod
-    def open(cls, data: Path, *, rebuild: bool = False, busy_seconds: float = BUSY_SECONDS) -> Self:
+    def open(
+        cls,
+        data: Path,
+        *,
+        rebuild: bool = False,
+        busy_seconds: float = BUSY_SECONDS,
+        caller: Caller | None = None,
+    ) -> Self:
         """Open the catalog of a data folder; make it where it is missing, migrate it where old.
 
         Args:
@@ -50,6 +74,7 @@ class Catalog(EntryReads):
             rebuild: Make a catalog even where there are snapshot files; it is complete from
                 `mark_complete` on.
             busy_seconds: The longest wait for another process that writes.
+            caller: On whose behalf it is opened; None for the user of this computer.
 
         Raises:
             StoreUnusable: It can't be read or written at the moment.
@@ -57,7 +82,8 @@ class Catalog(EntryReads):
             StoreTooNew: A newer release wrote it.
         """
         data.mkdir(parents=True, exist_ok=True)
-        catalog = cls(database.connect(data / FILE, busy_seconds=busy_seconds), data)
+        permissions.restrict_existing(data)
+        catalog = cls(database.connect(data / FILE, busy_seconds=busy_seconds), data, caller)
         try:
             catalog.flush_writes()
             found = migrations.schema_version(catalog)
@@ -113,6 +139,49 @@ class Catalog(EntryReads):
     def _check_not_lost(self) -> None:
         if next(version_files.all_versions(self.data), None) is not None:
             raise self.damaged("it is lost, and snapshots are there")
+
+    @property
+    def caller(self) -> Caller:
+        """The caller on whose behalf the catalog was opened."""
+        if self._caller is None:
+            self._caller = actors.local_caller()
+        return self._caller
+
+    def record(
+        self,
+        act: Act,
+        what: str,
+        end: str = audit.DONE,
+        *,
+        by: Caller | None = None,
+        count: int = 1,
+    ) -> None:
+        """Record an act for the audit log, in the transaction around this call.
+
+        Args:
+            act: The kind of act.
+            what: Its object, such as the id of a snapshot.
+            end: How it ended.
+            by: On whose behalf it was done, if not on the caller's.
+            count: The number of equal acts.
+        """
+        audit.record(self, by or self.caller, act, what, end=end, count=count)
+        self._has_recorded = True
+
+    def close(self) -> None:
+        """Move what was recorded to the audit log, then close the connection.
+
+        Where the log can't be written, the acts stay in the catalog for the next one that records.
+        """
+        if self._has_recorded and not self.connection.in_transaction:
+            self._has_recorded = False
+            try:
+                audit.drain(self, self.data)
+            except OSError as error:
+                self.audit_problem = f"{audit.FILE} can't be written ({error.strerror})"
+            except BufdirError as error:
+                self.audit_problem = str(error)
+        super().close()
 
     def mark_complete(self) -> None:
         """Declare a rebuilt catalog complete: from now on every opening takes it for the one."""

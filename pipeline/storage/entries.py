@@ -54,7 +54,26 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class EntryReads(Database):
-    """Reads that change nothing; the numbers of all are as of one moment."""
+    """Reads that change nothing; the numbers of all are as of one moment.
+
+    Reads by id, by cell and in lists see only the organisations that are visible. A snapshot of
+    another one is missing to them, by the same query.
+    """
+
+    visible: frozenset[str] | None = None
+    """The organisations that are visible; None for all."""
+
+    @property
+    def _wall(self) -> dict[str, str | int]:
+        """The value of `_visible`, by its name."""
+        return {} if self.visible is None else {"visible": json_of(sorted(self.visible))}
+
+    @property
+    def _visible(self) -> str:
+        """The end of a condition that selects visible snapshots only."""
+        if self.visible is None:
+            return ""
+        return " AND org_id IN (SELECT value FROM json_each(:visible))"
 
     def get(self, snapshot_id: str) -> Entry:
         """Read the snapshot with this id.
@@ -64,7 +83,10 @@ class EntryReads(Database):
             SnapshotNotFound: There is none, or no longer.
         """
         number = versions.snapshot_number(snapshot_id)
-        found = self._entries("SELECT * FROM snapshots WHERE number = ?", (number,))
+        found = self._entries(
+            f"SELECT * FROM snapshots WHERE number = :number{self._visible}",
+            {"number": number, **self._wall},
+        )
         # Another way of writing the same number, agg-0001, is the id of nothing.
         if not found or versions.snapshot_id(number) != snapshot_id:
             raise SnapshotNotFound(snapshot_id)
@@ -73,14 +95,15 @@ class EntryReads(Database):
     def of_cell(self, org_id: str, period_id: str) -> Entry | None:
         """Read the snapshot of a cell, where there is one."""
         found = self._entries(
-            "SELECT * FROM snapshots WHERE org_id = ? AND reporting_period_id = ?",
-            (org_id, period_id),
+            "SELECT * FROM snapshots WHERE org_id = :org_id "
+            f"AND reporting_period_id = :period_id{self._visible}",
+            {"org_id": org_id, "period_id": period_id, **self._wall},
         )
         return found[0] if found else None
 
     def list(self, listing: Listing) -> tuple[Sequence[Entry], int]:
         """Read one page of snapshots, and how many there are on all pages, as of one moment."""
-        where, given, order = _listed(listing)
+        where, given, order = self._listed(listing)
         page: dict[str, str | int] = {
             "limit": -1 if listing.limit is None else listing.limit,
             "offset": listing.offset,
@@ -96,7 +119,7 @@ class EntryReads(Database):
 
     def order(self, listing: Listing) -> array[int]:
         """Read the numbers of all snapshots that are listed, in order."""
-        where, given, order = _listed(listing)
+        where, given, order = self._listed(listing)
         rows = self.execute(
             f"SELECT number FROM snapshots WHERE true{where} ORDER BY {order}, number", given
         )
@@ -104,7 +127,11 @@ class EntryReads(Database):
 
     def at(self, numbers: Sequence[int]) -> Sequence[Entry]:
         """Read the snapshots with these numbers, in this order."""
-        entries = self._entries(f"SELECT * FROM snapshots WHERE {AMONG}", (json_of(numbers),))
+        entries = self._entries(
+            "SELECT * FROM snapshots WHERE number IN (SELECT value FROM json_each(:numbers))"
+            f"{self._visible}",
+            {"numbers": json_of(numbers), **self._wall},
+        )
         found = {entry.number: entry for entry in entries}
         return [found[number] for number in numbers]
 
@@ -117,6 +144,21 @@ class EntryReads(Database):
         """Read the current version of every snapshot; 0 where there is none yet."""
         rows = self.execute("SELECT number, version FROM snapshots")
         return {row["number"]: row["version"] for row in rows}
+
+    def has_published(self, org_id: str) -> bool:
+        """Return whether any snapshot of an organisation has a version."""
+        return bool(
+            self.execute(
+                "SELECT 1 FROM snapshots WHERE org_id = ? AND version > 0 LIMIT 1", (org_id,)
+            )
+        )
+
+    def count_failed(self) -> int:
+        """Count the snapshots whose first run failed."""
+        ((count,),) = self.execute(
+            "SELECT count(*) FROM snapshots WHERE status = ?", (SnapshotStatus.FAILED,)
+        )
+        return int(count)
 
     def all_follow_from(self, inputs: str) -> bool:
         """Return whether a run decided every published snapshot by these inputs.
@@ -132,6 +174,25 @@ class EntryReads(Database):
         )
         return not others
 
+    def _listed(self, listing: Listing) -> tuple[str, dict[str, str | int], str]:
+        """Write the condition of a list, its values by name, and its order."""
+        filters = {
+            "org_id": listing.org_id,
+            "reporting_period_id": listing.reporting_period_id,
+            "status": listing.status,
+        }
+        given: dict[str, str | int] = {
+            name: value for name, value in filters.items() if value is not None
+        }
+        where = "".join(f" AND {name} = :{name}" for name in given) + self._visible
+        given |= self._wall
+        name = listing.sort.removeprefix("-")
+        return (
+            where,
+            given,
+            f"{_COLUMN.get(name, name)} {'ASC' if name == listing.sort else 'DESC'}",
+        )
+
     def _entries(
         self, sql: str, params: Sequence[object] | Mapping[str, object] = ()
     ) -> Sequence[Entry]:
@@ -141,18 +202,3 @@ class EntryReads(Database):
 def json_of(values: Iterable[int] | Iterable[str]) -> str:
     """Write values as JSON, for `AMONG`."""
     return msgspec.json.encode(list(values)).decode()
-
-
-def _listed(listing: Listing) -> tuple[str, dict[str, str | int], str]:
-    """Write the condition of a list, its values by name, and its order."""
-    filters = {
-        "org_id": listing.org_id,
-        "reporting_period_id": listing.reporting_period_id,
-        "status": listing.status,
-    }
-    given: dict[str, str | int] = {
-        name: value for name, value in filters.items() if value is not None
-    }
-    where = "".join(f" AND {name} = :{name}" for name in given)
-    name = listing.sort.removeprefix("-")
-    return where, given, f"{_COLUMN.get(name, name)} {'ASC' if name == listing.sort else 'DESC'}"

@@ -57,7 +57,8 @@ _SCHEMA: Final = (
         attempts INTEGER NOT NULL DEFAULT 0,
         queued_at TEXT NOT NULL,
         ended_at TEXT,
-        error TEXT
+        error TEXT,
+        asked_by TEXT
     )
     """,
     """CREATE UNIQUE INDEX IF NOT EXISTS one_open_run ON runs (ifnull(number, 0))
@@ -115,6 +116,29 @@ _FATAL_EXPORTS: Final = (
     )
     """,
 )
+_ACCESS: Final = (
+    """CREATE TABLE IF NOT EXISTS tokens (
+        name TEXT PRIMARY KEY,
+        digest TEXT NOT NULL UNIQUE,
+        organisations TEXT,
+        role TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        expires_at TEXT,
+        revoked_at TEXT
+    )
+    """,
+    """CREATE TABLE IF NOT EXISTS audit_outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        body TEXT NOT NULL
+    )
+    """,
+    """CREATE TABLE IF NOT EXISTS audit_tail (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        line INTEGER NOT NULL,
+        hash TEXT NOT NULL
+    )
+    """,
+)
 
 
 def schema_version(database: Database) -> int:
@@ -163,7 +187,7 @@ def mark_complete(database: Database) -> None:
 
 
 def _create(database: Database) -> None:
-    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_FATAL_EXPORTS):
+    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_FATAL_EXPORTS, *_ACCESS):
         database.execute(statement)
 
 
@@ -230,10 +254,15 @@ def _from_2(database: Database) -> None:
 
 
 def _from_3(database: Database) -> None:
-    """Add what later releases know of exports that end their reader."""
-    for statement in _FATAL_EXPORTS:
+    """Add tokens, the outbox of the audit log, who asked for runs, and fatal exports."""
+    for statement in (*_FATAL_EXPORTS, *_ACCESS):
         database.execute(statement)
+    database.execute("ALTER TABLE runs ADD COLUMN asked_by TEXT")
 
 
-MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {1: _from_1, 2: _from_2, 3: _from_3}
+MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {
+    1: _from_1,
+    2: _from_2,
+    3: _from_3,
+}
 """By schema version, the step to the next one. A step is never changed once it is released."""

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.errors import BufdirError, StoreDamaged
+from pipeline.model.access import Grant, Role
+from pipeline.model.audit import Act, decoded
 from pipeline.model.states import RunSource
-from pipeline.storage import nightly_record, run_queue
+from pipeline.storage import audit, nightly_record, run_queue, tokens
 from pipeline.storage.catalog import FILE, Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from pipeline.model.versions import Version
     from pipeline.storage.nightly_record import NightlyRecord
 
+Found = TypeVar("Found")
 
-def rebuild(data: Path, current: Sequence[Version], now: datetime) -> str | None:
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """The result of rebuilding the catalog."""
+
+    set_aside: str | None
+    """The name of the old file that was set aside; None where the catalog was sound."""
+    lost_tokens: Sequence[str]
+    """The tokens that have to be made again under other names."""
+
+
+def rebuild(data: Path, current: Sequence[Version], now: datetime) -> Rebuilt:
     """Make these versions the current ones, and forget all other snapshots and all runs.
 
     A catalog that is damaged anywhere is set aside, and a new file is made.
-
-    Returns:
-        The name of the file that was set aside; None where the catalog was sound.
 
     Raises:
         Busy: A nightly run goes on.
@@ -32,25 +44,30 @@ def rebuild(data: Path, current: Sequence[Version], now: datetime) -> str | None
         StoreUnusable: The catalog can't be read or written at the moment.
     """
     try:
-        _fill(data, current, now, None)
+        return Rebuilt(None, _fill(data, current, now, _Kept()))
     except StoreDamaged:
-        record = _readable_record(data)
+        kept = _readable(data)
         aside = _set_aside(data, now)
-        _fill(data, current, now, record)
-        return aside
-    return None
+        return Rebuilt(aside, _fill(data, current, now, kept))
 
 
-def _fill(
-    data: Path, current: Sequence[Version], now: datetime, record: NightlyRecord | None
-) -> None:
-    """Fill the catalog in one transaction.
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The parts of a damaged catalog that no version file has, as far as they can be read."""
+
+    record: NightlyRecord | None = None
+    """The record of the last nightly run."""
+    tokens: Mapping[str, Grant] = field(default_factory=dict)
+
+
+def _fill(data: Path, current: Sequence[Version], now: datetime, kept: _Kept) -> Sequence[str]:
+    """Fill the catalog in one transaction; return the names of tokens that are lost.
 
     Args:
         data: The data folder.
         current: The versions that it shall name.
         now: The present instant.
-        record: The record of the last nightly run from a catalog that was set aside.
+        kept: What a catalog had that was set aside.
     """
     with (
         Catalog.open(data, rebuild=True) as catalog,
@@ -60,20 +77,49 @@ def _fill(
         catalog.clear(keeping_run=run.id)
         for version in current:
             catalog.restore(version)
-        if record is not None:
-            nightly_record.write(catalog, record)
+        if kept.record is not None:
+            nightly_record.write(catalog, kept.record)
+        tokens.restore(catalog, kept.tokens)
+        lost = () if tokens.are_made(catalog) else _revoke_lost_tokens(catalog, now)
         catalog.mark_complete()
         nightly_record.read(catalog)
         catalog.check_integrity()
+    return lost
 
 
-def _readable_record(data: Path) -> NightlyRecord | None:
-    """Read the record, with the blocked organisations, from a damaged catalog if possible."""
+def _revoke_lost_tokens(catalog: Catalog, now: datetime) -> Sequence[str]:
+    """Take the tokens that only the audit log knows into the catalog, as revoked ones.
+
+    Their hashes are lost. Without any token, everybody could write from now on.
+    """
+    names = [
+        line.what.partition(":")[0]
+        for raw in audit.lines(catalog.data)
+        if (line := decoded(raw.removesuffix(b"\n"))) is not None and line.act is Act.TOKEN_CREATE
+    ]
+    lost = {
+        f"lost {name}": Grant(name, (), Role.READ, now, None, revoked_at=now)
+        for name in dict.fromkeys(names)
+    }
+    tokens.restore(catalog, lost)
+    return [grant.name for grant in lost.values()]
+
+
+def _readable(data: Path) -> _Kept:
+    """Read the record, with the blocked organisations, and the tokens of a damaged catalog."""
+    return _Kept(
+        record=_read(data, nightly_record.read, None),
+        tokens=_read(data, tokens.by_digest, {}),
+    )
+
+
+def _read(data: Path, read: Callable[[Catalog], Found], otherwise: Found) -> Found:
+    """Read a part of a damaged catalog if possible."""
     try:
         with Catalog.open_read_only(data) as catalog:
-            return nightly_record.read(catalog)
+            return read(catalog)
     except BufdirError:
-        return None
+        return otherwise
 
 
 def _set_aside(data: Path, now: datetime) -> str | None:

@@ -36,6 +36,8 @@ class Run(msgspec.Struct, frozen=True):
     ended_at: datetime | None
     """None while the run is open, and where its process was killed."""
     error: str | None
+    asked_by: str | None
+    """The caller of the API who asked for it; None where a command did."""
 
     @property
     def is_open(self) -> bool:
@@ -53,6 +55,12 @@ def open_runs(catalog: Catalog) -> Sequence[Run]:
     """Read all runs that have not ended, oldest first; abandoned ones as they will be requeued."""
     found = runs(catalog, f"SELECT * FROM runs WHERE {OPEN} ORDER BY id")
     return [run for run in (_as_found(catalog, run) for run in found) if run.is_open]
+
+
+def count_open(catalog: Catalog) -> int:
+    """Count the runs of snapshots that have not ended."""
+    ((count,),) = catalog.execute(f"SELECT count(*) FROM runs WHERE number IS NOT NULL AND {OPEN}")
+    return int(count)
 
 
 def latest(catalog: Catalog, number: int) -> Run | None:

@@ -11,15 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pipeline import redaction
 from pipeline.errors import Busy
 from pipeline.model import versions
+from pipeline.model.access import Caller, Role
+from pipeline.model.audit import Act
 from pipeline.model.states import RunSource, RunState
-from pipeline.storage import owners, run_history
+from pipeline.storage import audit, owners, run_history
 from pipeline.storage.database import text_of
 from pipeline.storage.run_history import (
     MOST_ATTEMPTS,
     OPEN,
     Run,
+    count_open,
     find,
     last_nightly,
     last_nightly_success,
@@ -40,6 +44,7 @@ __all__ = [
     "Run",
     "acquire",
     "acquire_queued",
+    "count_open",
     "end",
     "enqueue",
     "find",
@@ -58,6 +63,11 @@ _POLL_SECONDS: Final = 0.05
 _NIGHTLY_RUN: Final = "a nightly run"
 _ACQUIRE: Final = (
     "UPDATE runs SET state = 'running', owner = ?, source = ?, attempts = attempts + 1 WHERE id = "
+)
+_NEXT: Final = (
+    "(SELECT runs.id FROM runs LEFT JOIN snapshots ON snapshots.number = runs.number "
+    f"WHERE runs.{OPEN} AND runs.state = 'queued' "
+    "ORDER BY ifnull(snapshots.version, 0) = 0, runs.id LIMIT 1)"
 )
 
 
@@ -88,7 +98,9 @@ def enqueue(catalog: Catalog, number: int, *, forced: bool, now: datetime) -> Ru
 
 
 def acquire_queued(catalog: Catalog, owner: str, at_once: int) -> Run | None:
-    """Acquire the oldest queued run.
+    """Acquire the next queued run: refreshes before first runs, each in the order of requests.
+
+    Somebody waits for a refresh. First runs are many where somebody asks for many periods.
 
     Returns:
         None where no run is queued, a nightly run goes on, or `at_once` runs do.
@@ -100,8 +112,7 @@ def acquire_queued(catalog: Catalog, owner: str, at_once: int) -> Run | None:
         )
         if _nightly_run(catalog) is not None or running >= at_once:
             return None
-        oldest = "(SELECT min(id) FROM runs WHERE state = 'queued')"
-        return run_history.first(catalog, f"{_ACQUIRE}{oldest} RETURNING *", owner, RunSource.API)
+        return run_history.first(catalog, f"{_ACQUIRE}{_NEXT} RETURNING *", owner, RunSource.API)
 
 
 def acquire(catalog: Catalog, numbers: Sequence[int], owner: str, now: datetime) -> list[Run]:
@@ -151,10 +162,14 @@ def nightly_run(
             _wait_for_others(catalog)
             yield NightlyRun(run.id, owner)
         except (Exception, KeyboardInterrupt) as error:
-            problem = str(error) or f"it was ended by {type(error).__name__}"
-            end(catalog, run.id, clock(), problem)
+            end(catalog, run.id, clock(), _problem(error))
             raise
         end(catalog, run.id, clock())
+
+
+def _problem(error: BaseException) -> str:
+    """Give the reason for which a run ended."""
+    return redaction.summary(error) if str(error) else f"it was ended by {type(error).__name__}"
 
 
 def _wait_for_others(catalog: Catalog) -> None:
@@ -178,8 +193,10 @@ def end(catalog: Catalog, run_id: int, now: datetime, error: str | None = None) 
             "RETURNING *",
             *(state, error, text_of(now), run_id),
         )
-        if ended is not None and error:
-            _fail_snapshots(catalog, ended.number, error)
+        if ended is not None:
+            _record_end(catalog, ended)
+            if error:
+                _fail_snapshots(catalog, ended.number, error)
 
 
 def release(catalog: Catalog, run_id: int) -> None:
@@ -217,7 +234,19 @@ def _requeue(catalog: Catalog, run: Run) -> None:
         (run.state, run.owner, run.error, run.id),
     )
     if run.state == RunState.FAILED:
+        _record_end(catalog, run)
         _fail_snapshots(catalog, run.number, str(run.error))
+
+
+def _record_end(catalog: Catalog, run: Run) -> None:
+    """Record the end of a run for the audit log, in the transaction that ends it."""
+    end = audit.DONE if run.state == RunState.DONE else audit.FAILED
+    if run.number is not None:
+        by = None if run.asked_by is None else Caller(run.asked_by, None, None, Role.WRITE)
+        catalog.record(Act.RUN, versions.snapshot_id(run.number), end, by=by)
+    else:
+        act = Act.NIGHTLY if run.source == RunSource.NIGHTLY else Act.REINDEX
+        catalog.record(act, f"run {run.id}", end)
 
 
 def _fail_snapshots(catalog: Catalog, number: int | None, problem: str) -> None:
@@ -255,11 +284,12 @@ def _insert(  # noqa: PLR0913 (one argument a column)
 ) -> Run:
     """Insert a run: queued, or running where it has an owner."""
     state = RunState.QUEUED if owner is None else RunState.RUNNING
+    asked_by = catalog.caller.name if source == RunSource.API else None
     (run,) = run_history.runs(
         catalog,
-        "INSERT INTO runs (number, source, state, forced, owner, attempts, queued_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING *",
-        *(number, source, state, forced, owner, int(owner is not None), text_of(now)),
+        "INSERT INTO runs (number, source, state, forced, owner, attempts, queued_at, "
+        "asked_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
+        *(number, source, state, forced, owner, int(owner is not None), text_of(now), asked_by),
     )
     return run
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from pipeline import redaction
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,7 +18,7 @@ FOLDER: Final = "crashes"
 
 def write(error: BaseException, data: Path | None, now: datetime, program: str) -> Path:
     """Write a traceback into the data folder, or into a temporary file where that fails."""
-    text = "".join(traceback.format_exception(error))
+    text = redaction.traceback_of(error)
     name = f"{now:%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
     if data is not None and data.is_dir():
         try:

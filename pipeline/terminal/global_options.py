@@ -60,6 +60,16 @@ def chosen_data_folder(context: typer.Context, given: Path | None) -> DataFolder
     return DataFolder(given, DataFolderRule.VARIABLE if is_variable else DataFolderRule.OPTION)
 
 
+def name_of(context: typer.Context) -> str | None:
+    """Name the command of a context, such as `token create`; None for the program itself."""
+    names: list[str] = []
+    place: Any = context
+    while place.parent is not None:
+        names.insert(0, str(place.info_name))
+        place = place.parent
+    return " ".join(names) or None
+
+
 Version = Annotated[
     bool,
     typer.Option(
@@ -170,7 +180,7 @@ def with_global_options(function: Command, *, takes_json: bool = False) -> Comma
     def wrapped(**given: Any) -> CommandResult | None:  # noqa: ANN401 (as Typer passes them)
         context: typer.Context = given["context"]
         reporter: Reporter = context.obj
-        reporter.command = context.info_name if context.parent else None
+        reporter.command = name_of(context)
         values = {one.name: given[one.name] for one in own}
         return function(reporter, **values) if takes_reporter else function(**values)
 

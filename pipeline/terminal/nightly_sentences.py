@@ -86,6 +86,10 @@ def _warnings(found: NightlyWarnings) -> Iterator[Warned]:
         yield Warned("source_silent", _silent(source, since), [source])
     for one in found.left_out:
         yield Warned("rows_left_out", _left_out(one), one.organisations)
+    if found.look_alikes:
+        yield Warned(
+            "look_alikes", sentences.look_alikes(found.look_alikes), list(found.look_alikes)
+        )
 
 
 def _silent(source: str, since: datetime) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipeline.model import listing
+from pipeline.model.access import Role
 from pipeline.model.states import EngineName
 from pipeline.terminal.completion import ids_of_catalog
 
@@ -141,6 +143,50 @@ Port = Annotated[
 Workers = Annotated[
     int,
     typer.Option("--workers", metavar="N", min=1, max=64, help="Processes that answer requests."),
+]
+TokenName = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of the token; no other ever has it.")
+]
+TokenOrganisations = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--org",
+        metavar="O",
+        help="An organisation that the token is for; repeatable.",
+        show_default=False,
+    ),
+]
+AllOrganisations = Annotated[
+    bool, typer.Option("--all", help="The token is for all organisations.")
+]
+Can = Annotated[Role, typer.Option("--can", metavar="ROLE", help=f"{', '.join(Role)}.")]
+Expires = Annotated[
+    datetime | None,
+    typer.Option(
+        "--expires",
+        metavar="DATE",
+        formats=["%Y-%m-%d"],
+        help="The last day on which the token is valid, such as 2027-12-31. Default: no end.",
+        show_default=False,
+    ),
+]
+VerifyAudit = Annotated[
+    bool, typer.Option("--verify", help="Check that no line was changed, removed or moved.")
+]
+AuditLimit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        min=1,
+        max=10**9,
+        help="The last N lines only. Default: all.",
+        show_default=False,
+    ),
+]
+Public = Annotated[
+    bool,
+    typer.Option("--public", help="Serve other computers even if no token was made."),
 ]
 SampleFolder = Annotated[
     Path, typer.Argument(metavar="DIR", help="The folder to write to; made if missing.")

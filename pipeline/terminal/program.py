@@ -23,6 +23,7 @@ from pipeline.terminal.command_result import (
     error_envelope,
 )
 from pipeline.terminal.exit_codes import CRASH, FAILURES, INTERRUPT, USAGE, ExitCode
+from pipeline.terminal.global_options import name_of
 from pipeline.terminal.reporter import PROGRAM
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _usage_message(error: typer.TyperException) -> str:
 def _command_of(error: BaseException) -> str | None:
     """Name the command whose arguments are wrong; None where the program's own are."""
     context: typer.Context | None = getattr(error, "ctx", None)
-    return None if context is None or context.parent is None else context.info_name
+    return None if context is None else name_of(context)
 
 
 def _print_error(failure: Failure, message: str, command: str | None, reporter: Reporter) -> None:

@@ -91,6 +91,22 @@ def diagnostics_of_missing_columns(missing: Mapping[str, str]) -> list[Diagnosti
     ]
 
 
+def diagnostics_of_look_alikes(found: Mapping[str, int]) -> Iterator[Diagnostic]:
+    """Report participants whose ids look alike, if there are any."""
+    if found:
+        yield Diagnostic("look_alikes", look_alikes(found))
+
+
+def look_alikes(found: Mapping[str, int]) -> str:
+    """Write a sentence about participants whose ids look alike, by export."""
+    ids = counted(sum(found.values()), "participant id")
+    return (
+        f"{ids} in {some(list(found))} differ from another one only in spaces, signs that no one "
+        "sees, the way letters are composed or leading zeros; each counts as a person of its own, "
+        "so write the ids alike in the systems that export them"
+    )
+
+
 def diagnostics_of_set_aside(names: Sequence[str]) -> Iterator[Diagnostic]:
     """Name the exports of older dumps, if there are any."""
     if names:
@@ -138,3 +154,14 @@ def reindexed(result: Reindexed) -> str:
     """Sum up a rebuilt catalog in one line."""
     aside = f"; the old file is now {result.set_aside}" if result.set_aside else ""
     return f"reindex: {counted(result.snapshots, 'snapshot')} in the catalog{aside}"
+
+
+def diagnostics_of_lost_tokens(names: Sequence[str]) -> list[Diagnostic]:
+    """Name the tokens that were lost with a damaged catalog."""
+    if not names:
+        return []
+    sentence = (
+        f"lost with the catalog, and revoked: the tokens {', '.join(names)}; make new ones with "
+        "bufdir token create"
+    )
+    return [Diagnostic("tokens_lost", sentence)]

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import settings
-from pipeline.runs import nightly
+from pipeline.model.access import Grant, Role
+from pipeline.runs import access, nightly
 from pipeline.runs.context import NightlyResult, RunContext
 from pipeline.storage.catalog import Catalog
 
@@ -41,6 +42,11 @@ from pipeline import settings
 data = Path(sys.argv[1])
 serve(data, settings.load(data), "127.0.0.1", int(sys.argv[2]), int(sys.argv[3]))
 """
+_VARIABLES: Final = {
+    "BUFDIR_LOG__FORMAT": "json",
+    # Tests write more often than callers do.
+    "BUFDIR_ACCESS__WRITES_PER_MINUTE": "1000000",
+}
 Found = TypeVar("Found")
 
 
@@ -99,7 +105,7 @@ def start(data: Path, workers: int = 1, port: int = 0, **variables: object) -> S
         process = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(data), str(port), str(workers)],
             cwd=ROOT,
-            env={**os.environ, "BUFDIR_LOG__FORMAT": "json", **settings_here},
+            env={**os.environ, **_VARIABLES, **settings_here},
             stderr=stderr,
         )
     return Server(process, data, log)
@@ -120,6 +126,26 @@ def children_of(pid: int) -> list[int]:
 
 def is_there(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
+
+
+def token(
+    data: Path,
+    name: str,
+    *organisations: str,
+    can: Role = Role.READ,
+    end: datetime | None = None,
+) -> dict[str, str]:
+    """Make a token, for all organisations where none is named; return the header that shows it."""
+    now = datetime.now(UTC)
+    grant = Grant(name, organisations or None, can, now, end)
+    with Catalog.open(data) as catalog:
+        made = access.create_token(catalog, grant)
+    return {"Authorization": f"Bearer {made}"}
+
+
+def audit_lines(data: Path) -> list[dict[str, Any]]:
+    """Return the lines of the audit log."""
+    return [json.loads(line) for line in (data / "audit.jsonl").read_text().splitlines()]
 
 
 def nightly_run(data: Path, now: datetime | None = None, *, full: bool = False) -> NightlyResult:

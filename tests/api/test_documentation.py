@@ -101,6 +101,27 @@ def test_every_error_is_a_problem_and_shows_one(document: dict[str, Any]) -> Non
                 assert str(problem.status) == status
 
 
+def test_every_operation_names_the_token_and_the_refusals_that_its_callers_meet(
+    document: dict[str, Any],
+) -> None:
+    schemes = document["components"]["securitySchemes"]
+    assert [(one["type"], one["scheme"]) for one in schemes.values()] == [("http", "bearer")]
+    for path, found in document["paths"].items():
+        for method, operation in found.items():
+            replies = operation["responses"]
+            is_public = path in {"/livez", "/readyz"}
+            assert operation["security"] == ([] if is_public else [{}, {"token": []}])
+            assert ("401" in replies) != is_public
+            assert ("429" in replies) == (method in {"post", "put", "delete"})
+            assert ("403" in replies) == ("429" in replies or path == "/metrics")
+            for status, name in (
+                ("401", "WWW-Authenticate"),
+                ("403", "WWW-Authenticate"),
+                ("429", "Retry-After"),
+            ):
+                assert status not in replies or list(replies[status]["headers"]) == [name]
+
+
 def test_every_reply_shows_an_example_that_is_one() -> None:
     for operation in OPERATIONS.values():
         for reply in operation.replies.values():

@@ -12,6 +12,9 @@ from pipeline import errors
 
 TYPES = {
     "/schema#unreadable-request": (400, "Bad Request"),
+    "/schema#token-needed": (401, "Token needed"),
+    "/schema#token-invalid": (401, "Token is not valid"),
+    "/schema#not-allowed": (403, "Not allowed"),
     "/schema#no-such-path": (404, "Not Found"),
     "/schema#snapshot-not-found": (404, "Snapshot not found"),
     "/schema#method-not-allowed": (405, "Method Not Allowed"),
@@ -21,10 +24,14 @@ TYPES = {
     "/schema#snapshot-is-of-another-cell": (409, "Snapshot is of another cell"),
     "/schema#refresh-failed": (409, "Refresh failed"),
     "/schema#snapshot-blocked": (409, "Snapshot is blocked"),
+    "/schema#organisation-unknown": (409, "Organisation is unknown"),
+    "/schema#too-many-failed-snapshots": (409, "Too many failed snapshots"),
     "/schema#body-too-large": (413, "Content Too Large"),
     "/schema#body-is-not-json": (415, "Unsupported Media Type"),
     "/schema#invalid-request": (422, "Unprocessable Content"),
     "/schema#period-has-not-begun": (422, "Period has not begun"),
+    "/schema#too-many-writes": (429, "Too many writes"),
+    "/schema#too-many-open-runs": (429, "Too many open runs"),
     "/schema#internal-error": (500, "Internal Server Error"),
     "/schema#not-ready": (503, "Service Unavailable"),
 }

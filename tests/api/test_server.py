@@ -16,10 +16,12 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from api.http.admission import Admission
 from api.http.caching import CachingMiddleware
 from api.http.change_counter import CatalogChangeCounter
 from api.http.response_cache import ResponseCache
 from pipeline.errors import InvalidValue
+from pipeline.model.access import ANONYMOUS, Caller, Role
 from tests.api.serving import (
     BASE,
     ROOT,
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from litestar.types import Receive, Scope, Send
+    from litestar.types import HTTPScope, Receive, Scope, Send
 
 
 def port_of(server: Server) -> int:
@@ -189,6 +191,14 @@ def test_it_is_not_ready_while_the_catalog_can_not_be_read_and_recovers(data: Pa
         assert settled(client, create(client, "patient"))["participant_count"] == 3
 
 
+async def everybody(_: HTTPScope) -> Admission:
+    return Admission(Caller(ANONYMOUS, None, None, Role.WRITE))
+
+
+def no_refusal(caller: Caller, method: str, problem: str) -> None:
+    raise AssertionError((caller, method, problem))
+
+
 def test_a_client_gets_a_whole_reply_whatever_fails(tmp_path: Path) -> None:
     def uncounted(_: str) -> Callable[[float], None]:
         raise AssertionError
@@ -204,6 +214,8 @@ def test_a_client_gets_a_whole_reply_whatever_fails(tmp_path: Path) -> None:
             ResponseCache(CatalogChangeCounter(tmp_path).state),
             uncounted,
             structlog.get_logger(),
+            everybody,
+            no_refusal,
         )
         transport = httpx.ASGITransport(app)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport) as client:

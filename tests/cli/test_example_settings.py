@@ -72,5 +72,6 @@ def test_the_example_sets_nothing() -> None:
 
     assert live == [
         *("[breakdowns]", "[engine]", "[engine.spark_options]", "[exports]"),
-        *("[export.columns]", "[export.categories]", "[guard]", "[limits]", "[runs]", "[log]"),
+        *("[export.columns]", "[export.categories]", "[guard]", "[limits]", "[runs]"),
+        *("[access]", "[log]"),
     ]

@@ -21,6 +21,8 @@ LOOKING = [
     ["status"],
     ["status", "--json"],
     ["config"],
+    ["token", "list"],
+    ["audit", "--verify"],
     ["check"],
     ["check", "--json", "--engine", "duckdb"],
     ["verify"],

@@ -14,10 +14,11 @@ from pipeline.engines.duckdb import scan, tables
 from pipeline.model.states import EngineName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipeline.engines import CacheAccess, ScanRequest
     from pipeline.engines.duckdb.survey import DuckDBSurvey
+    from pipeline.engines.participants import Participants
     from pipeline.logs import EventSink
     from pipeline.settings import EngineSettings
 
@@ -51,6 +52,11 @@ class DuckDB:
         """Find the valid organisations that any row names."""
         with self.survey(request) as found:
             return frozenset(org_id for named in found.organisations_by_file for org_id in named)
+
+    def participants(self, request: ScanRequest) -> Sequence[Participants]:
+        """Read a sample of the participants of each export."""
+        with self.survey(request) as found:
+            return found.participants
 
     def content_checksums(self, request: ScanRequest) -> Mapping[str, str]:
         """Read the exports, and give the content checksum of each by name."""

@@ -127,9 +127,13 @@ def _alike(request: ScanRequest) -> list[dict[int, Export]]:
 
 
 def _is_native(export: Export) -> bool:
-    """Return whether DuckDB's own reader gives every value exactly; milliseconds it does not."""
+    """Return whether DuckDB's own reader gives every value exactly; milliseconds it does not.
+
+    DuckDB encrypts Parquet in a way of its own, so it can't read what Arrow has encrypted.
+    """
     units = (ticks.unit for ticks in export.mapping.instants.values())
-    return export.is_native and Unit.MILLISECONDS not in units
+    is_encrypted = export.parquet.key is not None
+    return export.is_native and not is_encrypted and Unit.MILLISECONDS not in units
 
 
 def _open(

@@ -12,13 +12,14 @@ import narwhals as nw
 import polars as pl
 
 from pipeline.definitions import steps
-from pipeline.engines import ScanRequest, grouping, quarantine, row_hash
+from pipeline.engines import ScanRequest, grouping, look_alikes, quarantine, row_hash
 from pipeline.engines.row_hash import CHECKSUM, MODULUS, ROW_HASH
 from pipeline.model import ledger
 from pipeline.model.cells import Cell, CellContent
 from pipeline.model.columns import (
     FILE,
     ORG_ID,
+    PARTICIPANT_ID,
 )
 from pipeline.model.ledger import COUNTED, INCOMPLETE_REASONS, LEDGER, ORGANISATION_PATTERN
 from pipeline.model.periods import KINDS, Period
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from pipeline.definitions.dialect import Frame
     from pipeline.engines import RejectedRows
+    from pipeline.engines.participants import Participants
     from pipeline.model.cells import CellNumbers
 from pipeline.engines.duckdb.scan import BATCH_ROWS
 
@@ -44,6 +46,8 @@ class DuckDBSurvey:
     connection: duckdb.DuckDBPyConnection
     request: ScanRequest
     rows_by_file: Sequence[int]
+    participants: Sequence[Participants]
+    """A sample of the participants of each export, of all organisations."""
 
     def __enter__(self) -> Self:
         """Give the survey."""
@@ -93,6 +97,20 @@ class DuckDBSurvey:
             export.file.name: row_hash.content_checksum(export, sums.get((place,), 0))
             for place, export in enumerate(self.request.exports)
         }
+
+    def look_alikes(self) -> Mapping[str, int]:
+        """Count, by export, the participants whose ids look like another's."""
+        query = (
+            f"SELECT DISTINCT {FILE}, {PARTICIPANT_ID} FROM validated "
+            f"WHERE {PARTICIPANT_ID} IS NOT NULL"
+        )
+        people = grouping.frame_of(self.connection.sql(query).to_arrow_table())
+        found = look_alikes.find(people.lazy())
+        own = row_hash.text_hash(PARTICIPANT_ID).alias(look_alikes.OWN)
+        hashes = people.select(own).to_series()
+        plain = found.get_column(look_alikes.PLAIN).unique().implode()
+        others = [hashes.filter(hashes.is_in(plain))]
+        return look_alikes.count(found, others, self.request.exports)
 
     def contents(self, kind: str) -> Mapping[Cell, CellContent]:
         """Sum up the rows of each cell of a kind that has any, in the order of the cells."""

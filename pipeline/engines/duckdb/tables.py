@@ -12,7 +12,7 @@ import polars as pl
 
 from pipeline.definitions import steps
 from pipeline.definitions.participations import typed
-from pipeline.engines import ScanRequest, row_hash
+from pipeline.engines import ScanRequest, participants, row_hash
 from pipeline.engines.grouping import frame_of
 from pipeline.engines.row_hash import ROW_HASH
 from pipeline.model.columns import (
@@ -36,7 +36,7 @@ from pipeline.engines.duckdb.survey import LATEST_HASH, DuckDBSurvey
 def survey(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> DuckDBSurvey:
     """Fill the tables, one step after the other."""
     columns = request.terms.columns
-    _hash_rows(connection, request)
+    samples = _hash_rows(connection, request)
     counts = dict(connection.execute(f"SELECT {FILE}, count(*) FROM rows GROUP BY 1").fetchall())
     rows_by_file = [counts.get(number, 0) for number in range(len(request.exports))]
     if request.organisations is not None:
@@ -61,7 +61,8 @@ def survey(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> DuckD
         f"INSERT INTO validated BY NAME SELECT *, {ROW_HASH} AS {LATEST_HASH} FROM placed "
         f"WHERE {steps.REASON} IS NOT NULL"
     )
-    return DuckDBSurvey(connection, request, rows_by_file)
+    found = participants.counted(samples, request.exports)
+    return DuckDBSurvey(connection, request, rows_by_file, found)
 
 
 def _assign_month(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> Frame:
@@ -75,8 +76,11 @@ def _assign_month(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -
     return nw.from_native(connection.table("placed"))
 
 
-def _hash_rows(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> None:
-    """Create the table `rows`: typed rows, each with its `ROW_HASH`, batch by batch."""
+def _hash_rows(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> list[pl.DataFrame]:
+    """Create the table `rows`: typed rows, each with its `ROW_HASH`, batch by batch.
+
+    Returns a sample of the participants of each batch.
+    """
     names = row_hash.hashed_columns(request.terms.columns)
 
     def hashed(batch: pl.DataFrame) -> pl.DataFrame:
@@ -86,13 +90,17 @@ def _hash_rows(connection: duckdb.DuckDBPyConnection, request: ScanRequest) -> N
     writer = connection.cursor()
     writer.register("batch", hashed(_no_rows(request)).to_arrow())
     writer.execute("CREATE TABLE rows AS SELECT * FROM batch")
+    samples: list[pl.DataFrame] = []
     if not request.exports:
-        return
+        return samples
     scanned = scan(connection, request).to_native()
     for batch in map(frame_of, scanned.to_arrow_reader(BATCH_ROWS)):
         writer.register("batch", hashed(batch).to_arrow())
         writer.execute("INSERT INTO rows BY NAME SELECT * FROM batch")
+        drawn = participants.drawn(batch.lazy(), request.exports).collect()
+        samples.append(participants.sample(drawn, range(len(request.exports))))
     writer.execute(f"DROP TABLE {SCANNED}")
+    return samples
 
 
 def _no_rows(request: ScanRequest) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from pipeline.engines import ScanRequest, UnreadableExports
+from pipeline.engines import ScanRequest, UnreadableExports, participants
 from pipeline.engines.polars import partials, scan, survey
 from pipeline.engines.polars.cache import Cache
 from pipeline.model.columns import ORG_ID
@@ -20,9 +20,10 @@ from pipeline.model.ledger import ORGANISATION_PATTERN
 from pipeline.model.states import EngineName
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pipeline.engines import CacheAccess
+    from pipeline.engines.participants import Participants
     from pipeline.engines.polars.survey import PolarsSurvey
     from pipeline.logs import EventSink
     from pipeline.settings import EngineSettings
@@ -61,6 +62,16 @@ class Polars:
             return self.organisations(_one_by_one(request, error))
         valid = pl.col(ORG_ID).str.contains(ORGANISATION_PATTERN)
         return frozenset(named.filter(valid).get_column(ORG_ID).to_list())
+
+    def participants(self, request: ScanRequest) -> Sequence[Participants]:
+        """Read a sample of the participants of each export."""
+        everything = replace(request, organisations=None)
+        try:
+            rows = scan.scan(scan.whole(request.exports), everything).rows
+            drawn = participants.drawn(rows, request.exports).collect(engine="streaming")
+        except scan.READ_ERRORS as error:
+            return self.participants(_one_by_one(request, error))
+        return participants.counted([participants.sample(drawn, ())], request.exports)
 
     def content_checksums(self, request: ScanRequest) -> Mapping[str, str]:
         """Read the exports, and give the content checksum of each by name."""

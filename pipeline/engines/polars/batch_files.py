@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _METADATA: Final = "metadata.json"
-_FRAMES: Final = ("months", "sums", "several", "rejected")
+_FRAMES: Final = ("participants", "odd_ids", "months", "sums", "several", "rejected")
 _KEYS: Final = "keys"
 _NUMBERS: Final = "<u8"
 """The form in which hashes are written: one column after the other."""
@@ -209,7 +209,7 @@ def load(file: BatchFile, splits: Sequence[Split]) -> Partial:
         metadata.rows_read,
         metadata.named,
         metadata.checksums,
-        file.keys,
+        keys=file.keys,
         ids=_ids_in(file, metadata),
         shares=dict(zip(metadata.shares, shares.values(), strict=True)),
         **file.frames(_FRAMES),

@@ -16,7 +16,7 @@ import polars as pl
 from pipeline.definitions import rules, steps
 from pipeline.definitions.seconds import IS_NEAR_HALF
 from pipeline.definitions.steps import IS_LATEST, MONTH, REASON, ROWS
-from pipeline.engines import quarantine, row_hash
+from pipeline.engines import look_alikes, participants, quarantine, row_hash
 from pipeline.engines.polars import hashing, scan
 from pipeline.engines.polars.distinct import ORG_NUMBER
 from pipeline.engines.polars.hashing import KEY_HASH
@@ -52,6 +52,10 @@ class Partial:
     """The organisations that the rows of each split name, sorted."""
     checksums: Sequence[int]
     """The sum of the checksums of each split's rows: equal for equal rows in any order."""
+    participants: pl.DataFrame
+    """The sample of the participants of each split, of all organisations."""
+    odd_ids: pl.DataFrame
+    """The participants whose ids can differ from what they look like, by split."""
     keys: Callable[[], pl.Series]
     """The hashed keys of all rows that have one, sorted; read when they are asked for."""
     months: pl.DataFrame
@@ -115,7 +119,7 @@ def aggregate(
         request: The terms and organisations.
         several: The hashed keys that may have several statements anywhere.
     """
-    typed, counts = scanned.collect()
+    typed, counts, drawn = scanned.collect()
     numbers = Numbering.of(typed, request)
     validated = _validated(typed, numbers, request, several)
     is_several = pl.col(_HAS_SEVERAL)
@@ -131,6 +135,8 @@ def aggregate(
         rows_read if counts is None else _rows_read(counts, len(splits)),
         named,
         checksums,
+        _participants(splits, validated, drawn),
+        look_alikes.find(typed.lazy()),
         own_keys.clone,
         months.agg(pl.col(ROWS).sum()),
         of_single.agg(pl.col(SUMMED).sum()),
@@ -145,6 +151,18 @@ def aggregate(
 def _rows_read(counts: pl.DataFrame, splits: int) -> list[int]:
     found = dict(counts.select(FILE, ROWS).iter_rows())
     return [found.get(split, 0) for split in range(splits)]
+
+
+def _participants(
+    splits: Sequence[Split], validated: pl.DataFrame, drawn: pl.DataFrame | None
+) -> pl.DataFrame:
+    """Sample the participants: of drawn rows, or of all where those of no organisation lack."""
+    if drawn is None:
+        exports = [split.export for split in splits]
+        known = pl.col(hashing.id_columns(PARTICIPANT_ID)[1])
+        drawn = participants.drawn(validated.lazy(), exports, known).collect()
+    parts = (place for place, split in enumerate(splits) if split.rows < split.export.rows)
+    return participants.sample(drawn, parts)
 
 
 def _validated(

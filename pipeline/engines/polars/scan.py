@@ -19,8 +19,8 @@ from polars.io.plugins import register_io_source
 
 from pipeline.definitions.participations import typed
 from pipeline.definitions.steps import ROWS
-from pipeline.engines import refusal
-from pipeline.model.columns import FILE, NANOSECONDS_OF, ORG_ID, ROW, ColumnMapping
+from pipeline.engines import participants, refusal
+from pipeline.model.columns import FILE, NANOSECONDS_OF, ORG_ID, PARTICIPANT_ID, ROW, ColumnMapping
 from pipeline.sources import batches, pages
 
 if TYPE_CHECKING:
@@ -96,18 +96,25 @@ class Scan:
     """One row per row of the organisations that are asked for, or of all."""
     counts: pl.LazyFrame | None
     """`ROWS` by `FILE` of all organisations; None where `rows` has all."""
+    drawn: pl.LazyFrame | None = None
+    """The rows of all organisations from which participants are sampled; None as `counts`."""
 
-    def collect(self) -> tuple[pl.DataFrame, pl.DataFrame | None]:
-        """Read the rows and count them."""
-        if self.counts is None:
-            return self.rows.collect(engine="streaming"), None
-        rows, counts = pl.collect_all([self.rows, self.counts], engine="streaming")
-        return rows, counts
+    def collect(self) -> tuple[pl.DataFrame, pl.DataFrame | None, pl.DataFrame | None]:
+        """Read the rows, count them, and draw the sample."""
+        if self.counts is None or self.drawn is None:
+            return self.rows.collect(engine="streaming"), None, None
+        found = pl.collect_all([self.rows, self.counts, self.drawn], engine="streaming")
+        rows, counts, drawn = found
+        return rows, counts, drawn
 
     def in_memory(self) -> Scan:
         """Read the rows now."""
-        rows, counts = self.collect()
-        return Scan(rows.lazy(), None if counts is None else counts.lazy())
+        rows, counts, drawn = self.collect()
+        return Scan(
+            rows.lazy(),
+            None if counts is None else counts.lazy(),
+            None if drawn is None else drawn.lazy(),
+        )
 
 
 def scan(parts: Sequence[Split], request: ScanRequest) -> Scan:
@@ -129,7 +136,10 @@ def scan(parts: Sequence[Split], request: ScanRequest) -> Scan:
     rows = [_scan(group, raw.filter(of_wanted), request) for group, raw in groups]
     counts = [raw.group_by(FILE).agg(_COUNT) for _, raw in groups]
     no_counts = empty.group_by(FILE).agg(_COUNT)
-    return Scan(pl.concat([empty, *rows]), pl.concat([no_counts, *counts]))
+    people = [_scan(group, raw, request).select(FILE, PARTICIPANT_ID) for group, raw in groups]
+    everyone = pl.concat([empty.select(FILE, PARTICIPANT_ID), *people])
+    drawn = participants.drawn(everyone, [part.export for part in parts])
+    return Scan(pl.concat([empty, *rows]), pl.concat([no_counts, *counts]), drawn)
 
 
 def _alike(parts: Sequence[Split]) -> list[dict[int, Split]]:
@@ -141,7 +151,8 @@ def _alike(parts: Sequence[Split]) -> list[dict[int, Split]]:
     groups: dict[object, dict[int, Split]] = {}
     for place, part in enumerate(parts):
         is_small = part.rows == part.export.rows < BATCH_ROWS and part.export.is_native
-        groups.setdefault(part.export.read_as if is_small else place, {})[place] = part
+        alike = (part.export.read_as, part.export.parquet.key)
+        groups.setdefault(alike if is_small else place, {})[place] = part
     return list(groups.values())
 
 
@@ -190,12 +201,18 @@ def _files(group: Mapping[int, Split]) -> pl.LazyFrame:
         glob=False,
         hive_partitioning=False,
         use_statistics=False,
+        decryption=_decryption(export),
     )
     if alike[0].rows < export.rows:
         raw = raw.slice(alike[0].first, alike[0].rows)
     columns = [_column(theirs[ours]).alias(ours) for ours in export.types]
     ticks = [pl.col(ours).to_physical() for ours in export.mapping.instants]
     return raw.select(*columns, *_whence(group)).with_columns(ticks)
+
+
+def _decryption(export: Export) -> pl.ParquetDecryptionProperties | None:
+    key = export.parquet.key
+    return None if key is None else pl.ParquetDecryptionProperties(footer_key=key)
 
 
 def _column(name: str) -> pl.Expr:

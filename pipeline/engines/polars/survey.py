@@ -17,8 +17,8 @@ import polars as pl
 
 from pipeline.definitions import steps
 from pipeline.definitions.steps import MONTH, PERIOD, REASON, ROWS
-from pipeline.engines import grouping, quarantine, row_hash
-from pipeline.engines.polars import batches, distinct, partials, sums
+from pipeline.engines import grouping, look_alikes, participants, quarantine, row_hash
+from pipeline.engines.polars import batches, distinct, hashing, partials, sums
 from pipeline.engines.polars.batch_files import CacheCorrupt
 from pipeline.engines.polars.cache import Cached
 from pipeline.engines.polars.numbering import Numbering
@@ -27,7 +27,7 @@ from pipeline.engines.row_hash import CHECKSUM, MODULUS, ROW_HASH
 from pipeline.model import ledger
 from pipeline.model.breakdowns import BY_CATEGORY, VALUE
 from pipeline.model.cells import Cell, CellContent
-from pipeline.model.columns import FILE, KEY, ORG_ID, latest_by
+from pipeline.model.columns import FILE, KEY, ORG_ID, PARTICIPANT_ID, latest_by
 from pipeline.model.ledger import COUNTED, INCOMPLETE_REASONS, LEDGER, LINE_NUMBERS
 from pipeline.model.metrics import Aggregation, metrics_by
 from pipeline.model.periods import KINDS, Period
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.engines import RejectedRows, ScanRequest
+    from pipeline.engines.participants import Participants
     from pipeline.engines.polars.cache import Cache
     from pipeline.engines.polars.distinct import DistinctIds
     from pipeline.engines.polars.partials import Partial
@@ -70,6 +71,14 @@ def _compare_statements(request: ScanRequest, found: Sequence[Partial]) -> pl.Da
     rows = nw.from_native(several.lazy()).with_columns(latest, undecided)
     marked = steps.mark_latest(rows, request.terms.columns)
     return partials.validate(marked, request.terms, several).collect()
+
+
+def _participant_hashes(found: Partial) -> Iterator[pl.Series]:
+    """Give the `row_hash.text_hash` of participants, some at a time, in any order."""
+    yield found.several.get_column(hashing.id_columns(PARTICIPANT_ID)[1])
+    months = found.months.get_column(MONTH).unique().to_list()
+    for frame in found.ids[BY_CATEGORY].frames.of_months(months)[PARTICIPANT_ID]:
+        yield frame.get_column(distinct.HASH[1])
 
 
 def _numbered_files(request: ScanRequest, found: Partial, rows: pl.DataFrame) -> pl.DataFrame:
@@ -109,6 +118,29 @@ class PolarsSurvey:
             for split, rows in zip(one.splits, one.rows_read, strict=True):
                 counts[split.export.file.name] += rows
         return list(counts.values())
+
+    @cached_property
+    def participants(self) -> Sequence[Participants]:
+        """A sample of the participants of each export, of all organisations."""
+        samples = (_numbered_files(self.request, one, one.participants) for one in self.partials)
+        return participants.counted(samples, self.request.exports)
+
+    def look_alikes(self) -> Mapping[str, int]:
+        """Count, by export, the participants whose ids look like another's.
+
+        The other one must count, or have several statements.
+        """
+        numbered = [_numbered_files(self.request, one, one.odd_ids) for one in self.partials]
+        found = pl.concat([pl.DataFrame(schema=look_alikes.SCHEMA), *numbered])
+        if found.is_empty():
+            return {}
+        plain = found.get_column(look_alikes.PLAIN).unique().implode()
+        others = (
+            ids.filter(ids.is_in(plain))
+            for one in self.partials
+            for ids in _participant_hashes(one)
+        )
+        return look_alikes.count(found, others, self.request.exports)
 
     @cached_property
     def organisations_by_file(self) -> Sequence[Sequence[str]]:

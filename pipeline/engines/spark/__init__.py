@@ -17,9 +17,10 @@ from pipeline.errors import EngineFailed
 from pipeline.model.states import EngineName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pipeline.engines import CacheAccess, ScanRequest
+    from pipeline.engines.participants import Participants
     from pipeline.engines.spark.cluster import Cluster
     from pipeline.engines.spark.scan import Sources
     from pipeline.engines.spark.survey import SparkSurvey
@@ -59,6 +60,11 @@ class Spark:
         from pipeline.engines.spark import rows  # noqa: PLC0415 (as above)
 
         return self._answered(request, rows.organisations)
+
+    def participants(self, request: ScanRequest) -> Sequence[Participants]:
+        """Read a sample of the participants of each export."""
+        with self.survey(request) as found:
+            return found.participants
 
     def content_checksums(self, request: ScanRequest) -> Mapping[str, str]:
         """Read the exports, and give the content checksum of each by name."""

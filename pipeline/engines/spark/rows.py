@@ -16,7 +16,8 @@ from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation name
 
 from pipeline.definitions import rules, steps
 from pipeline.definitions.seconds import IS_NEAR_HALF, add_seconds
-from pipeline.engines import grouping, quarantine, row_hash
+from pipeline.engines import grouping, participants, quarantine, row_hash
+from pipeline.engines.participants import HASH
 from pipeline.engines.row_hash import CHECKSUM, ROW_HASH
 from pipeline.engines.spark import hashing, scan
 from pipeline.engines.spark.dialect import SparkDialect
@@ -34,12 +35,13 @@ from pipeline.model.ledger import COUNTED, LEDGER
 from pipeline.model.metrics import SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyspark.sql import Column, DataFrame
 
     from pipeline.engines import ScanRequest
     from pipeline.engines.spark.cluster import Cluster
+    from pipeline.sources.accepted import Export
 
 _LATEST_HASH: Final = "latest_hash"
 """The row hash of the latest statement of the row's participation."""
@@ -49,6 +51,7 @@ REJECTED: Final = "rejected"
 """The values that quarantine shows, where the row is quarantined."""
 _APART: Final = ("apart_file", "apart_row")
 """Columns in which only rows that are no statements differ: each is then alone in its window."""
+_LIMIT: Final = "sample_limit"
 _KEY_HASH: Final = "key_hash"
 _PARTITION: Final = "partition_hash"
 """The hash by which rows are divided: the same for all statements of a participant."""
@@ -111,6 +114,35 @@ def _held(request: ScanRequest) -> list[Column]:
         hashing.checksum(ROW_HASH, ROW_HASH).alias(_FILE_CHECKSUM),
         F.when(is_rejected, F.struct(*quarantine.columns(terms.columns))).alias(REJECTED),
     ]
+
+
+def drawn(cluster: Cluster, rows: DataFrame, exports: Sequence[Export]) -> DataFrame:
+    """Select the different participants of each file that are in its sample, as `participants`."""
+    numbered = pa.table(
+        {
+            FILE: pa.array(range(len(exports)), pa.int32()),
+            # Half of each number, for Spark's are signed.
+            _LIMIT: pa.array([participants.limit(one) >> 1 for one in exports], pa.int64()),
+        }
+    )
+    limits = F.broadcast(cluster.spark.createDataFrame(numbered))
+    hashed = F.expr(f"xxhash64('{PARTICIPANT_ID}', {PARTICIPANT_ID})").alias(HASH)
+    people = rows.filter(F.col(PARTICIPANT_ID).isNotNull()).select(FILE, PARTICIPANT_ID, hashed)
+    is_drawn = F.shiftrightunsigned(HASH, 1) < F.col(_LIMIT)
+    return people.join(limits, FILE).filter(is_drawn).drop(_LIMIT).distinct()
+
+
+def odd_ids(rows: DataFrame) -> DataFrame:
+    """Select the participants of each file whose ids can differ from what they look like."""
+    is_odd = F.col(PARTICIPANT_ID).rlike(r"[^\x21-\x7E]|^0")
+    return rows.filter(is_odd).select(FILE, PARTICIPANT_ID).distinct()
+
+
+def participant_hashes(rows: DataFrame, wanted: DataFrame) -> DataFrame:
+    """Select the hashes of participants that are among these."""
+    hashed = F.expr(f"xxhash64('{PARTICIPANT_ID}', {PARTICIPANT_ID})").alias(HASH)
+    people = rows.filter(F.col(PARTICIPANT_ID).isNotNull()).select(hashed).distinct()
+    return people.join(F.broadcast(wanted), HASH, "left_semi")
 
 
 def by_file(rows: DataFrame) -> DataFrame:

@@ -18,7 +18,8 @@ import polars as pl
 from pyspark.sql import functions as F  # noqa: N812 (Spark's documentation names it so)
 
 from pipeline.definitions import rules, steps
-from pipeline.engines import grouping, quarantine, row_hash
+from pipeline.engines import grouping, look_alikes, participants, quarantine, row_hash
+from pipeline.engines.participants import HASH
 from pipeline.engines.row_hash import CHECKSUM
 from pipeline.engines.spark import hashing, scan
 from pipeline.engines.spark import rows as plan
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from pipeline.engines import RejectedRows, ScanRequest
+    from pipeline.engines.participants import Participants
     from pipeline.engines.spark.cluster import Cluster
     from pipeline.model.cells import CellNumbers
 
@@ -83,6 +85,34 @@ class SparkSurvey:
                 counts = self._collected(everything.groupBy(FILE).agg(plan.counted_rows(), values))
         found = dict(counts.select(FILE, steps.ROWS).iter_rows())
         return [found.get(place, 0) for place in range(len(self.request.exports))]
+
+    @cached_property
+    def participants(self) -> Sequence[Participants]:
+        """A sample of the participants of each export, of all organisations."""
+        exports = self.request.exports
+        with self._query():
+            has_all = self.request.organisations is None
+            rows = self.rows if has_all else scan.scan(self.cluster, self.request, self.of)
+            drawn = self._collected(plan.drawn(self.cluster, rows, exports))
+        hashes = pl.col(HASH).reinterpret(signed=False)
+        samples = participants.sample(drawn.with_columns(hashes), range(len(exports)))
+        return participants.counted([samples], exports)
+
+    def look_alikes(self) -> Mapping[str, int]:
+        """Count, by export, the participants whose ids look like another's."""
+        with self._query():
+            people = self._collected(plan.odd_ids(self.rows))
+        found = look_alikes.find(people.lazy())
+        if found.is_empty():
+            return {}
+        plain = found.select(
+            pl.col(look_alikes.PLAIN).reinterpret(signed=True).alias(HASH)
+        ).unique()
+        with self._query():
+            wanted = self.cluster.spark.createDataFrame(plain.to_arrow())
+            hashes = self._collected(plan.participant_hashes(self.rows, wanted))
+        others = hashes.select(pl.col(HASH).reinterpret(signed=False)).to_series()
+        return look_alikes.count(found, [others], self.request.exports)
 
     @cached_property
     def ledger(self) -> Mapping[str, int]:

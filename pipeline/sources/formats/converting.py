@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.errors import ExportRefused
 from pipeline.model.clock import wall_clock
@@ -20,12 +19,12 @@ from pipeline.sources.formats.threads import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from pipeline.model.columns import Column
     from pipeline.settings import SourceSettings
     from pipeline.settings.formats import TextValues
+    from pipeline.sources.encryption import EncryptedFile
     from pipeline.sources.exports import File, Opened, Readable
 
 _CHUNK: Final = 4 * 2**20
@@ -84,12 +83,16 @@ def digested(file: File) -> Digested:
 
 
 def write(
-    path: Path, file: File, source: SourceSettings, columns: Sequence[Column], zone: ZoneInfo
+    target: EncryptedFile,
+    file: File,
+    source: SourceSettings,
+    columns: Sequence[Column],
+    zone: ZoneInfo,
 ) -> str:
     """Convert a file that is not Parquet, and give the digest of the content that was read.
 
     Args:
-        path: The path of the Parquet file.
+        target: The Parquet file.
         file: The file to convert.
         source: Its source, with its format.
         columns: Our columns.
@@ -102,14 +105,12 @@ def write(
     schema = converted_file.schema(columns)
     with (
         closing(digested(file)) as opened,
-        pq.ParquetWriter(
-            path,
+        target.writer(
             schema,
             compression="none",  # to compress takes half of the time of writing
             use_dictionary=_FEW_VALUES,
             write_statistics=False,  # engines must not trust them
             store_schema=False,
-            write_page_checksum=True,
         ) as writer,
     ):
         found = _Found(file, opened, source, columns, zone)

@@ -21,6 +21,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
+from pipeline import redaction
 from pipeline.errors import ExportRefused
 from pipeline.settings.formats import CsvSettings
 from pipeline.sources import header
@@ -62,7 +63,7 @@ def read(
         yield from table.blocks()
     except (csv.Error, pa.ArrowInvalid) as error:
         problem = (
-            f"it can't be read as CSV ({str(error).splitlines()[0]}); look for a quote that is not "
+            f"it can't be read as CSV ({redaction.summary(error)}); look for a quote that is not "
             "closed, and export it again"
         )
         raise ExportRefused(file.name, problem) from error

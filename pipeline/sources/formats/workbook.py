@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 import python_calamine as calamine
 
+from pipeline import redaction
 from pipeline.errors import ExportRefused
 from pipeline.settings.formats import XlsxSettings
 from pipeline.sources import header
@@ -52,7 +53,8 @@ def read(
     except (calamine.CalamineError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        problem = f"it can't be read as an Excel workbook ({error}); save it again as .xlsx"
+        reason = redaction.summary(error)
+        problem = f"it can't be read as an Excel workbook ({reason}); save it again as .xlsx"
         raise ExportRefused(file.name, problem) from error
 
 

@@ -48,7 +48,9 @@ class Folder:
 
     def conversions(self, chosen: Settings | None = None, **options: Any) -> Conversions:
         of = chosen or csv_settings()
-        return Conversions(self.cache, of.zone, self.record, **options)
+        return Conversions(
+            self.cache, self.cache.parent / "cache.key", of.zone, self.record, **options
+        )
 
     def record(self, event: str, **_: object) -> None:
         self.events.append(event)

@@ -1,0 +1,108 @@
+"""The gate before every handler and every cached reply: decides by the head of a request alone.
+
+Only a few paths need no right. All others need the right to read or, by their method, to write.
+Which snapshots a caller sees is decided by the catalog, which is opened on the caller's behalf.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from litestar.types import HTTPScope
+
+from api.access.known_tokens import KnownTokens, Tokens
+from api.access.write_limits import WriteLimits
+from api.errors import NotAllowed, TokenInvalid, TokenNeeded, TooManyWrites
+from api.http.admission import Admission
+from pipeline.errors import BufdirError
+from pipeline.model.access import ANONYMOUS, Caller, Role, caller_of
+from pipeline.settings import AccessSettings
+from pipeline.storage.tokens import digest_of
+
+_PUBLIC: Final = frozenset({"/livez", "/readyz", "/schema", "/schema/openapi.json"})
+"""Exactly these paths are for everybody: they show nothing of any organisation."""
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SCHEME: Final = b"bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The decisions about requests to one worker."""
+
+    tokens: KnownTokens
+    limits: WriteLimits
+    settings: AccessSettings
+    may_be_public: bool
+    """Whether everybody may write while no token was made."""
+
+    async def admit(self, scope: HTTPScope) -> Admission:
+        """Decide who calls, and whether the request is refused.
+
+        Raises:
+            StoreUnusable, StoreDamaged, StoreTooNew: The catalog can't be read.
+        """
+        anonymous = Caller(ANONYMOUS, _address(scope), frozenset(), Role.READ)
+        if scope["path"] in _PUBLIC:
+            return Admission(anonymous)
+        known = await self.tokens.current()
+        try:
+            caller = self._caller(scope, known, anonymous)
+        except BufdirError as error:
+            return Admission(anonymous, error)
+        return Admission(caller, self._refusal(scope, caller))
+
+    def _caller(self, scope: HTTPScope, known: Tokens, anonymous: Caller) -> Caller:
+        """Find the caller by the token that the request shows.
+
+        Raises:
+            TokenInvalid: It shows none that is accepted.
+            TokenNeeded: It shows none at all, and reads need one.
+        """
+        is_public = self.settings.reads == "public"
+        if not self.tokens.are_made and is_public and self.may_be_public:
+            return Caller(ANONYMOUS, anonymous.address, None, Role.WRITE)
+        shown = _shown_token(scope)
+        if shown is not None:
+            grant = known.get(digest_of(shown))
+            if grant is None or not grant.is_valid(datetime.now(UTC)):
+                raise TokenInvalid
+            return caller_of(grant, anonymous.address)
+        if not is_public:
+            raise TokenNeeded
+        return Caller(ANONYMOUS, anonymous.address, None, Role.READ)
+
+    def _refusal(self, scope: HTTPScope, caller: Caller) -> BufdirError | None:
+        """Decide whether a caller may do what the method asks for, and as often."""
+        if scope["method"] in _READING:
+            return None
+        if not caller.role.includes(Role.WRITE):
+            if caller.name == ANONYMOUS:
+                return TokenNeeded()
+            return NotAllowed("this token may only read")
+        wait = self.limits.count(caller)
+        return TooManyWrites(self.settings.writes_per_minute, wait) if wait else None
+
+
+def _address(scope: HTTPScope) -> str | None:
+    client = scope.get("client")
+    return None if client is None else client[0]
+
+
+def _shown_token(scope: HTTPScope) -> str | None:
+    """Return the token that a request shows; None without one.
+
+    Raises:
+        TokenInvalid: It has several, or one that is no text.
+    """
+    given = [value for name, value in scope["headers"] if name.lower() == b"authorization"]
+    if len(given) > 1:
+        raise TokenInvalid
+    scheme, _, token = given[0].partition(b" ") if given else (b"", b"", b"")
+    if scheme.lower() != _SCHEME:
+        return None  # another scheme is the proxy's, which has checked it
+    try:
+        return token.strip().decode("ascii")
+    except UnicodeDecodeError:
+        raise TokenInvalid from None
