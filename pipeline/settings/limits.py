@@ -26,9 +26,9 @@ class LimitSettings(Section):
     """Rows of a file for each of its bytes."""
     nesting: Annotated[int, Field(ge=1, le=99), NO_FLAG] = 32
     """Levels of nested columns; Arrow reads at most 99."""
-    footer_mb: Annotated[int, Field(ge=1, le=_MOST), NO_FLAG] = 64
-    """Mebibytes of the footer."""
-    metadata_kb: Annotated[int, Field(ge=1, le=_MOST), NO_FLAG] = 16_384
+    footer_mb: Annotated[int, Field(ge=1, le=_MOST), NO_FLAG] = 16
+    """Mebibytes of the footer, which is read into memory several times as large."""
+    metadata_kb: Annotated[int, Field(ge=1, le=_MOST), NO_FLAG] = 8192
     """Kibibytes of what a writer notes in the footer: keys and values together."""
     text_kb: Annotated[int, Field(ge=1, le=_MOST), NO_FLAG] = 64
     """Kibibytes of one text."""

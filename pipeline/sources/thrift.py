@@ -24,6 +24,8 @@ _STRUCT: Final = 12
 _BOOLEANS: Final = frozenset({_TRUE, _FALSE})
 _LONG_LIST: Final = 15
 """The size in a list's first byte that announces a number after it."""
+_LONGEST_LIST: Final = 1_000_000
+"""The most values of a list; Arrow reads no more either."""
 _HIGHEST_BIT: Final = 128
 """A byte with this bit has another one after it."""
 _WIDEST: Final = 63
@@ -203,6 +205,8 @@ def _list_head(content: bytes, at: int) -> tuple[int, int, int]:
     if count == _LONG_LIST:
         count, at = _varint(content, at)
     _within(content, at + count)  # each value takes a byte at least
+    if count > _LONGEST_LIST:
+        raise ThriftCorrupt(f"it has a list of over {_LONGEST_LIST:,} values")
     return count, kind, at
 
 

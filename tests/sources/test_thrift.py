@@ -64,6 +64,12 @@ def test_a_list_of_more_values_than_there_are_bytes_is_cut() -> None:
         thrift.read_list_head(content, 1)
 
 
+def test_a_list_of_more_values_than_libraries_read_is_refused() -> None:
+    content = b"\x19\xfc" + varint(1_000_001) + bytes(1_000_002)
+    with pytest.raises(ThriftCorrupt, match="a list of over 1,000,000 values"):
+        thrift.read_struct(content)
+
+
 def test_a_number_of_more_than_64_bits_is_refused() -> None:
     with pytest.raises(ThriftCorrupt, match="64 bits"):
         thrift.read_struct(b"\x16" + b"\xff" * 30 + b"\0")
