@@ -20,14 +20,11 @@ timezone = "Europe/Stockholm"
 periods = ["quarter", "year"]
 categories = ["ungdom", "eldre"]
 max_hours = 12.5
-
 [breakdowns]
 age_band = "Aldersgruppe"
-
 [engine]
 name = "duckdb"
 spark_remote = "sc://cluster:15002"
-
 [engine.spark_options]
 "spark.executor.memory" = "8g"
 
@@ -49,12 +46,13 @@ categories = { Klubb = "ungdom" }
 [guard]
 most_fall = 0.25
 most_silent_days = 14
+[history]
+undelete_days = 7
 [runs]
 at_once = 3
 memory_mb = 512
 seconds = 60
 wait_seconds = 0.5
-
 [log]
 format = "json"
 level = "warning"
@@ -92,6 +90,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "export": {"columns": {}, "categories": {}},
         "sources": ({"name": "exports", "files": "**", **PARQUET},),
         "guard": {"most_fall": 0.1, "most_silent_days": None},
+        "history": {"undelete_days": 30},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
     }
@@ -126,6 +125,7 @@ def test_every_line_is_read(data: Path) -> None:
             },
         ),
         "guard": {"most_fall": 0.25, "most_silent_days": 14},
+        "history": {"undelete_days": 7},
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
         "log": {"format": "json", "level": "warning"},
     }

@@ -21,6 +21,7 @@ from api.snapshots.refresh import refresh
 from api.snapshots.service import Service
 from pipeline.model.listing import Listing
 from pipeline.runs import lifecycle
+from pipeline.runs.context import BY_API
 
 BASE: Final = "/api/v1/bufdir-aggregations"
 DOUBLED: Final = f"{BASE}{BASE}"
@@ -109,10 +110,10 @@ async def refresh_snapshot(
 def delete_snapshot(
     request: AnyRequest, service: Service, snapshot_id: SnapshotId
 ) -> replies.Deleted:
-    """Remove a snapshot from every read, with its files."""
+    """Remove a snapshot from every read; operators can undelete it for a time."""
     parsing.query(request, requests.NoQuery)
     with service.catalog() as catalog:
-        entry = lifecycle.delete(catalog, snapshot_id)
+        entry = lifecycle.delete(catalog, snapshot_id, service.now(), BY_API)
     return replies.Deleted(deleted=True, id=entry.id)
 
 

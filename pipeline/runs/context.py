@@ -203,7 +203,7 @@ class Beginning:
     last: NightlyRecord | None
     """The record of the last nightly run."""
     is_current: bool
-    """Whether that run ended well and nothing was deleted since."""
+    """Whether that run ended well and nothing was undeleted or declared since."""
 
     @property
     def record(self) -> NightlyRecord:

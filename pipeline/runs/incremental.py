@@ -16,7 +16,13 @@ from pipeline.runs import (
     staleness,
 )
 from pipeline.runs.context import NightlyResult
-from pipeline.storage import blocked_cells, declarations, nightly_record, version_files
+from pipeline.storage import (
+    blocked_cells,
+    declarations,
+    deletions,
+    nightly_record,
+    version_files,
+)
 from pipeline.storage.nightly_record import FileRecord, NightlyRecord
 
 if TYPE_CHECKING:
@@ -83,7 +89,9 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
 
 def _sweep(context: RunContext) -> None:
     """Delete what killed or failed runs left behind."""
-    swept = version_files.sweep(context.data, context.catalog.current_versions())
+    catalog = context.catalog
+    kept = {**deletions.kept_versions(catalog), **catalog.current_versions()}
+    swept = version_files.sweep(context.data, kept)
     if swept:
         context.events("orphans_swept", files=swept)
 

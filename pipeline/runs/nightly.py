@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.errors import ExportsChanged
-from pipeline.runs import nightly_warnings, staleness
+from pipeline.runs import lifecycle, nightly_warnings, staleness
 from pipeline.runs.context import Beginning, NightlyResult, UnreadFiles
 from pipeline.storage import blocked_cells, nightly_record, run_queue
 
@@ -43,6 +43,7 @@ def run(context: RunContext, *, full: bool = False) -> NightlyResult:
     context.location.check()
     with run_queue.nightly_run(context.catalog, context.clock) as acquired:
         beginning = _begin(context, acquired.id)
+        _remove_expired(context)
         selection = context.select(context.location.list_files())
         if beginning.is_current and not full and not _waiting(context):
             quiet = _quiet(context, beginning, selection)
@@ -54,13 +55,22 @@ def run(context: RunContext, *, full: bool = False) -> NightlyResult:
 
 
 def _begin(context: RunContext, run_id: int) -> Beginning:
-    """Claim the record; a deletion from now on voids the claim."""
+    """Claim the record; an undeletion or a declaration from now on voids the claim."""
     catalog = context.catalog
     with catalog.transaction():
         last = nightly_record.read(catalog)
         is_current = nightly_record.is_current(catalog) and run_queue.last_runs_clean(catalog)
         nightly_record.claim(catalog, run_id)
     return Beginning(run_id, last, is_current)
+
+
+def _remove_expired(context: RunContext) -> None:
+    """Repair the markers of deletions; remove files of those too long ago to be undone."""
+    lifecycle.repair_markers(context.catalog)
+    days = context.settings.history.undelete_days
+    removed = lifecycle.remove_expired(context.catalog, context.clock(), days)
+    if removed:
+        context.events("deleted_files_removed", snapshots=removed)
 
 
 def _waiting(context: RunContext) -> bool:

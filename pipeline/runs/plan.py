@@ -125,6 +125,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     guard: Guard,
     kinds: Collection[str] = (),
     others: Mapping[Cell, Published] | None = None,
+    deleted: Collection[Cell] = (),
     force: bool = False,
 ) -> Plan:
     """Decide about every cell that has a snapshot here, and every cell of these kinds with rows.
@@ -141,6 +142,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
         kinds: Kinds of period of which every cell with rows is wanted.
         others: Other snapshots of these organisations. They are not decided, but a first version
             is blocked while one of its months is.
+        deleted: Cells without a snapshot that were deleted on purpose: no first version of them.
         force: Compute what is up to date, too.
     """
     known = {**(others or {}), **entries}
@@ -149,7 +151,8 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
         for kind in dict.fromkeys([*kinds, *(cell.period.kind for cell in known)])
     }
     named = {org_id for of_file in survey.organisations_by_file for org_id in of_file}
-    wanted = {*entries, *(cell for kind in kinds for cell in contents[kind])}
+    with_rows = {cell for kind in kinds for cell in contents[kind]}
+    wanted = {*entries, *with_rows.difference(deleted)}
     guarded = guarded_cells.judge(survey, known, contents, guard)
     decide = _Rules(named, blocked, guarded, terms, now, force=force)
     decisions = [

@@ -24,6 +24,7 @@ from pipeline.runs.context import BY_API, SnapshotResult, result
 from pipeline.storage import (
     blocked_cells,
     declarations,
+    deletions,
     followed_exports,
     run_queue,
     version_files,
@@ -116,7 +117,7 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
         ExportsChanged: Files changed after it was decided what to count; nothing is published.
         LedgerBroken: A cell's ledger does not account for its rows; nothing is published.
     """
-    planned = _with_snapshots(context, plan, forced_by)
+    planned, deleted = _with_snapshots(context, plan, forced_by)
     counted = _count(context, inputs, planned)
     published = publish(context, counted, len(planned), inputs_digest)
     unchanged = plan.with_action(Action.LEAVE, Action.RETAIN)
@@ -138,12 +139,20 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
         for one in plan.decisions
         if one.action in _OUTCOMES and one.entry is not None
     ]
-    blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
-    decided = None if inputs.is_complete else [one.cell.key for one in plan.decisions]
-    blocked_cells.write(context.catalog, blocked, decided)
-    results = [*published.results, *ended]
+    _list_blocked(context, inputs, plan)
+    results = [*published.results, *ended, *deleted]
     _end_runs(context, runs, results)
     return Executed(results, published.versions)
+
+
+def _list_blocked(context: RunContext, inputs: RunInputs, plan: Plan) -> None:
+    """Write the list of blocked cells, without those that were deleted meanwhile."""
+    decided = None if inputs.is_complete else [one.cell.key for one in plan.decisions]
+    with context.catalog.transaction():
+        deleted = deletions.by_cell(context.catalog)
+        blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
+        blocked = [one for one in blocked if one.key not in deleted]
+        blocked_cells.write(context.catalog, blocked, decided)
 
 
 def _end_runs(context: RunContext, runs: Iterable[Run], results: Iterable[SnapshotResult]) -> None:
@@ -153,12 +162,31 @@ def _end_runs(context: RunContext, runs: Iterable[Run], results: Iterable[Snapsh
         run_queue.end(context.catalog, run.id, context.clock(), problem)
 
 
-def _with_snapshots(context: RunContext, plan: Plan, forced_by: str) -> list[PlannedVersion]:
-    """Create the snapshots that are missing, in the order of the plan."""
+def _with_snapshots(
+    context: RunContext, plan: Plan, forced_by: str
+) -> tuple[list[PlannedVersion], list[SnapshotResult]]:
+    """Create the snapshots that are missing, in the order of the plan.
+
+    Returns:
+        The versions to compute, and the results of snapshots that were deleted meanwhile.
+    """
+    catalog = context.catalog
     decisions = plan.with_action(Action.COMPUTE)
-    cells = [one.cell.key for one in decisions]
-    entries = lifecycle.ensure(context.catalog, cells, context.clock())
-    return [PlannedVersion(*pair, forced_by) for pair in zip(decisions, entries, strict=True)]
+    with catalog.transaction():
+        ids, cells = {one.id for one in deletions.read(catalog)}, deletions.by_cell(catalog)
+        wanted = [
+            one
+            for one in decisions
+            if (one.entry.id not in ids if one.entry else one.cell.key not in cells)
+        ]
+        entries = lifecycle.ensure(catalog, [one.cell.key for one in wanted], context.clock())
+    planned = [PlannedVersion(*pair, forced_by) for pair in zip(wanted, entries, strict=True)]
+    deleted = [
+        result(one.entry, Outcome.DELETED, one.reason, one.entry.version)
+        for one in decisions
+        if one.entry and one.entry.id in ids
+    ]
+    return planned, deleted
 
 
 def _count(
@@ -240,7 +268,7 @@ def publish(
     for (planned, version), is_current in zip(written, current, strict=True):
         entry = planned.entry
         if not is_current:
-            version_files.remove(context.data, entry.number)
+            version_files.sweep_snapshot(context.data, entry.number, entry.version)
         elif entry.version:
             version_files.remove_quarantine(context.data, entry.number, entry.version)
         if is_current:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StoreDamaged
-from pipeline.storage import rebuild, version_files
+from pipeline.model import versions
+from pipeline.model.deletions import Deletion
+from pipeline.storage import deletion_markers, rebuild, version_files
+from pipeline.storage.rebuild import CatalogContent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -27,34 +30,78 @@ class Reindexed:
     """The new path of the old catalog, if it could not be repaired in place."""
 
 
+@dataclass(slots=True)
+class _Found:
+    """The content of all snapshot folders."""
+
+    newest: dict[int, Version] = field(default_factory=dict)
+    """The newest readable version of each snapshot, deleted ones too."""
+    deleted: list[Deletion] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
 def run(data: Path, now: datetime) -> Reindexed:
     """Rebuild the catalog: the newest readable version of each snapshot is current.
+
+    What is deleted by its marker stays deleted.
 
     Raises:
         Busy: A nightly run is going on.
     """
-    newest, damaged = _newest(data)
-    set_aside = rebuild.rebuild(data, newest, now)
-    return Reindexed(len(newest), damaged, set_aside)
+    found = _Found()
+    _read_versions(data, found)
+    _read_markers(data, found, now)
+    deleted = {versions.snapshot_number(one.id) for one in found.deleted}
+    current = _current(found, deleted)
+    set_aside = rebuild.rebuild(data, CatalogContent(current, found.deleted), now)
+    return Reindexed(len(current), found.damaged, set_aside)
 
 
-def _newest(data: Path) -> tuple[list[Version], list[str]]:
-    """Find the newest readable version of each cell, and the problems of other versions."""
-    found: dict[int, Version] = {}
-    damaged = []
+def _read_versions(data: Path, found: _Found) -> None:
     for number, version in version_files.all_versions(data):
         try:
-            found[number] = version_files.read(data, number, version)
+            found.newest[number] = version_files.read(data, number, version)
         except StoreDamaged as error:
-            damaged.append(str(error))
+            found.damaged.append(str(error))
+
+
+def _read_markers(data: Path, found: _Found, now: datetime) -> None:
+    """Find what is deleted; of a damaged marker, the snapshot's cell is known by its version."""
+    for number in deletion_markers.numbers(data):
+        try:
+            found.deleted.append(deletion_markers.read(data, number))
+        except StoreDamaged as error:
+            version = found.newest.get(number)
+            id_ = versions.snapshot_id(number)
+            if version is not None:
+                found.deleted.append(_deletion_of(version, now))
+            found.damaged.append(f"{error}; {id_} stays deleted, as if that had been done now")
+
+
+def _deletion_of(version: Version, now: datetime) -> Deletion:
+    return Deletion(
+        version.id,
+        version.org_id,
+        version.reporting_period_id,
+        version.version,
+        version.created_at,
+        now.replace(microsecond=0),
+        "unknown",
+    )
+
+
+def _current(found: _Found, deleted: Collection[int]) -> list[Version]:
+    """Choose the current version of each cell; report older snapshots of the same cell."""
     of_cell: dict[tuple[str, str], Version] = {}
-    for newer in found.values():  # in the order of their ids, so that the newer one comes later
+    for number, newer in found.newest.items():  # by id, so that the newer one comes later
+        if number in deleted:
+            continue
         cell = (newer.org_id, newer.reporting_period_id)
         older = of_cell.get(cell)
         if older is not None:
-            damaged.append(
+            found.damaged.append(
                 f"{older.id} is of {older.org_id} in {older.reporting_period_id} as {newer.id} "
                 f"is, which is newer and current; the next nightly run deletes {older.id}"
             )
         of_cell[cell] = newer
-    return list(of_cell.values()), damaged
+    return list(of_cell.values())

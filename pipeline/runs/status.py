@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.model import versions
-from pipeline.storage import blocked_cells, nightly_record, run_queue
+from pipeline.storage import blocked_cells, deletions, nightly_record, run_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -59,6 +59,8 @@ class Status:
     """Snapshots with a published version."""
     retained: int
     """Those among them that the last nightly run left as they are, as declared with --keep."""
+    deleted: int
+    """Deleted snapshots whose files are kept, so that they may be undeleted."""
     queue: Sequence[UnfinishedRun]
     blocked: Sequence[BlockedCell]
 
@@ -75,6 +77,7 @@ def status(catalog: Catalog) -> Status:
             last_success_at=run_queue.last_nightly_success(catalog),
             snapshots=len(published),
             retained=len(record.retained_snapshots),
+            deleted=len(deletions.kept_versions(catalog)),
             queue=list(_queue(catalog, by_number)),
             blocked=blocked_cells.read(catalog),
         )

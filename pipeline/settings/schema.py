@@ -14,6 +14,7 @@ from pipeline.model import addresses
 from pipeline.model.breakdowns import BY_CATEGORY
 from pipeline.model.states import EngineName
 from pipeline.model.terms import Terms
+from pipeline.settings.history import HistorySettings
 from pipeline.settings.sections import (
     NO_FLAG,
     ColumnName,
@@ -190,6 +191,7 @@ class Settings(Section):
     )
     """The sources of exports, in the order in which files are matched."""
     guard: GuardSettings = GuardSettings()
+    history: HistorySettings = HistorySettings()
     runs: RunSettings = RunSettings()
     log: LogSettings = LogSettings()
 

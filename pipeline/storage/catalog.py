@@ -12,7 +12,6 @@ from pipeline.model import versions
 from pipeline.model.states import SnapshotStatus
 from pipeline.storage import (
     database,
-    followed_exports,
     migrations,
     nightly_record,
     version_files,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pipeline.model.deletions import Deletion
     from pipeline.model.versions import Version
 
 __all__ = ["BUSY_SECONDS", "FILE", "Catalog", "Entry"]
@@ -200,6 +200,19 @@ class Catalog(EntryReads):
         )
         self.publish(version)
 
+    def restore_failed(self, deletion: Deletion) -> None:
+        """Take a deleted snapshot that never had a version into the catalog again."""
+        self.execute(
+            "INSERT INTO snapshots "
+            "(number, org_id, reporting_period_id, created_at, status, error) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                *(versions.snapshot_number(deletion.id), *deletion.key),
+                *(text_of(deletion.created_at), SnapshotStatus.FAILED),
+                "it was deleted before its first version was published; start its run again",
+            ),
+        )
+
     def set_first_failed(self, number: int, error: str) -> None:
         """Set the status of a snapshot whose first run failed; one with a version is unchanged."""
         self.execute(
@@ -223,18 +236,6 @@ class Catalog(EntryReads):
             (SnapshotStatus.PROCESSING, number),
         )
 
-    def delete(self, number: int) -> None:
-        """Take a snapshot out of every read; the next nightly run looks at everything again."""
-        with self.transaction():
-            self.execute("DELETE FROM snapshots WHERE number = ?", (number,))
-            followed_exports.delete(self, number)
-            self.execute(
-                "UPDATE runs SET state = 'failed', error = 'its snapshot was deleted' "
-                "WHERE number = ? AND state = 'queued'",
-                (number,),
-            )
-            nightly_record.void(self)
-
     def clear(self, *, keeping_run: int) -> None:
         """Forget snapshots and runs, before the catalog is rebuilt.
 
@@ -242,5 +243,6 @@ class Catalog(EntryReads):
         """
         with self.transaction():
             self.execute("DELETE FROM snapshots")
+            self.execute("DELETE FROM deletions")
             self.execute("DELETE FROM runs WHERE id <> ?", (keeping_run,))
             nightly_record.void(self)

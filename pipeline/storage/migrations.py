@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pipeline.storage.database import Database
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Raised whenever a table changes; `MIGRATIONS` then gains a step from the version before."""
 _FIRST_MARKED: Final = 2
 _MARK: Final = 0x4266_0000
@@ -107,6 +107,20 @@ _GUARD: Final = (
     """,
 )
 
+_DELETIONS: Final = (
+    """CREATE TABLE IF NOT EXISTS deletions (
+        number INTEGER PRIMARY KEY,
+        org_id TEXT NOT NULL,
+        reporting_period_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        deleted_at TEXT NOT NULL,
+        deleted_by TEXT NOT NULL,
+        removed_at TEXT
+    )
+    """,
+)
+
 
 def schema_version(database: Database) -> int:
     """Read the schema version of a catalog; 0 where it has no tables yet.
@@ -154,7 +168,7 @@ def mark_complete(database: Database) -> None:
 
 
 def _create(database: Database) -> None:
-    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD):
+    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_DELETIONS):
         database.execute(statement)
 
 
@@ -220,5 +234,15 @@ def _from_2(database: Database) -> None:
         database.execute(statement)
 
 
-MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {1: _from_1, 2: _from_2}
+def _from_3(database: Database) -> None:
+    """Add the deletions that can be undone."""
+    for statement in _DELETIONS:
+        database.execute(statement)
+
+
+MIGRATIONS: Final[Mapping[int, Callable[[Database], None]]] = {
+    1: _from_1,
+    2: _from_2,
+    3: _from_3,
+}
 """By schema version, the step to the next one. A step is never changed once it is released."""

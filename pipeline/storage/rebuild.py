@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.errors import BufdirError, StoreDamaged
 from pipeline.model.states import RunSource
-from pipeline.storage import nightly_record, run_queue
+from pipeline.storage import deletions, nightly_record, run_queue
 from pipeline.storage.catalog import FILE, Catalog
 
 if TYPE_CHECKING:
@@ -14,12 +15,22 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pipeline.model.deletions import Deletion
     from pipeline.model.versions import Version
     from pipeline.storage.nightly_record import NightlyRecord
 
 
-def rebuild(data: Path, current: Sequence[Version], now: datetime) -> str | None:
-    """Make these versions the current ones, and forget all other snapshots and all runs.
+@dataclass(frozen=True, slots=True)
+class CatalogContent:
+    """The snapshots of a rebuilt catalog."""
+
+    current: Sequence[Version]
+    """The current version of each."""
+    deleted: Sequence[Deletion]
+
+
+def rebuild(data: Path, content: CatalogContent, now: datetime) -> str | None:
+    """Fill the catalog with this, and forget all other snapshots and all runs.
 
     A catalog that is damaged anywhere is set aside, and a new file is made.
 
@@ -32,23 +43,21 @@ def rebuild(data: Path, current: Sequence[Version], now: datetime) -> str | None
         StoreUnusable: The catalog can't be read or written at the moment.
     """
     try:
-        _fill(data, current, now, None)
+        _fill(data, content, now, None)
     except StoreDamaged:
         record = _readable_record(data)
         aside = _set_aside(data, now)
-        _fill(data, current, now, record)
+        _fill(data, content, now, record)
         return aside
     return None
 
 
-def _fill(
-    data: Path, current: Sequence[Version], now: datetime, record: NightlyRecord | None
-) -> None:
+def _fill(data: Path, content: CatalogContent, now: datetime, record: NightlyRecord | None) -> None:
     """Fill the catalog in one transaction.
 
     Args:
         data: The data folder.
-        current: The versions that it shall name.
+        content: The snapshots that it shall name.
         now: The present instant.
         record: The record of the last nightly run from a catalog that was set aside.
     """
@@ -58,8 +67,10 @@ def _fill(
         catalog.transaction(),
     ):
         catalog.clear(keeping_run=run.id)
-        for version in current:
+        for version in content.current:
             catalog.restore(version)
+        for deletion in content.deleted:
+            deletions.add(catalog, deletion)
         if record is not None:
             nightly_record.write(catalog, record)
         catalog.mark_complete()

@@ -44,6 +44,16 @@ def _name(data: str, number: int, version: int) -> str:
     return os.path.join(data, SNAPSHOTS, versions.snapshot_id(number), f"v{version}.json")
 
 
+def folder_of(data: Path, number: int) -> Path:
+    """Name the folder of a snapshot's version files."""
+    return data / SNAPSHOTS / versions.snapshot_id(number)
+
+
+def glob(data: Path, name: str) -> Iterator[Path]:
+    """Yield the files of such names in the folders of all snapshots."""
+    yield from (data / SNAPSHOTS).glob(f"agg-*/{name}")
+
+
 def quarantine_path(data: Path, number: int, version: int) -> Path:
     """Name the file of the rows that a version left out."""
     return Path(data, QUARANTINE, versions.snapshot_id(number), f"v{version}.jsonl")
@@ -154,10 +164,20 @@ def _flush_file_system(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def remove(data: Path, number: int) -> None:
-    """Remove all files of a snapshot."""
-    for folder in (SNAPSHOTS, QUARANTINE):
-        shutil.rmtree(data / folder / versions.snapshot_id(number), ignore_errors=True)
+def remove_versions(data: Path, number: int) -> None:
+    """Remove all versions of a snapshot, and the rows that they left out."""
+    shutil.rmtree(data / QUARANTINE / versions.snapshot_id(number), ignore_errors=True)
+    sweep_snapshot(data, number, 0)
+
+
+def remove_files(paths: Iterable[Path]) -> None:
+    """Remove files and folders that are then empty, so that a power cut brings none back."""
+    for path in paths:
+        if path.parent.exists():
+            path.unlink(missing_ok=True)
+            _flush({str(path.parent)})
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
 
 
 def remove_quarantine(data: Path, number: int, version: int) -> None:
@@ -167,7 +187,7 @@ def remove_quarantine(data: Path, number: int, version: int) -> None:
 
 def all_versions(data: Path) -> Iterator[tuple[int, int]]:
     """Yield snapshot number and version of every version file, in order."""
-    yield from sorted(_ours((data / SNAPSHOTS).glob("agg-*/v*.json")))
+    yield from sorted(_ours(glob(data, "v*.json")))
 
 
 def _ours(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
@@ -228,7 +248,8 @@ def highest_number(data: Path) -> int:
         noted = int((data / SNAPSHOTS / _HIGHEST).read_text())
     except (OSError, ValueError):
         noted = 0
-    return max([noted, *(number for number, _ in all_versions(data))])
+    folders = (_VERSIONED.fullmatch(f"{path.parent.name}/v1") for path in glob(data, "*.json"))
+    return max([noted, *(int(form[1]) for form in folders if form is not None)])
 
 
 def note_highest_number(data: Path, number: int) -> None:

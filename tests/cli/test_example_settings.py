@@ -72,5 +72,5 @@ def test_the_example_sets_nothing() -> None:
 
     assert live == [
         *("[breakdowns]", "[engine]", "[engine.spark_options]", "[exports]"),
-        *("[export.columns]", "[export.categories]", "[guard]", "[runs]", "[log]"),
+        *("[export.columns]", "[export.categories]", "[guard]", "[history]", "[runs]", "[log]"),
     ]

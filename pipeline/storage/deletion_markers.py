@@ -1,0 +1,93 @@
+"""Marker files in the folders of deleted snapshots, so that a lost catalog loses no deletion.
+
+The catalog decides what is deleted. A marker is written before the transaction of its deletion
+commits, and removed before that of an undeletion does. After a power cut in between, `repair` makes
+both agree.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from pipeline.errors import StoreDamaged
+from pipeline.model import deletions, versions
+from pipeline.storage import version_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from pathlib import Path
+
+    from pipeline.model.deletions import Deletion
+
+FILE: Final = "deleted.json"
+_FOLDER: Final = re.compile(r"agg-(\d{3}|[1-9]\d{3,11})", re.ASCII)
+
+
+def path_of(data: Path, number: int) -> Path:
+    """Name the marker of a snapshot."""
+    return version_files.folder_of(data, number) / FILE
+
+
+def write(data: Path, deletion: Deletion) -> None:
+    """Write a marker so that it is complete or missing, also after a power cut."""
+    number = versions.snapshot_number(deletion.id)
+    version_files.write({path_of(data, number): deletions.encode(deletion)})
+
+
+def remove(data: Path, number: int) -> None:
+    """Remove a marker, and its folder where nothing else is in it."""
+    version_files.remove_files([path_of(data, number)])
+
+
+def numbers(data: Path) -> Iterator[int]:
+    """Yield the numbers of all snapshots that have a marker, in order."""
+    found = (_FOLDER.fullmatch(path.parent.name) for path in version_files.glob(data, FILE))
+    yield from sorted(int(form[1]) for form in found if form is not None)
+
+
+def read(data: Path, number: int) -> Deletion:
+    """Read the marker of a snapshot.
+
+    Raises:
+        StoreDamaged: It is missing, or its content is not what was written.
+    """
+    path = path_of(data, number)
+    try:
+        found = deletions.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise StoreDamaged(str(path), str(error)) from error
+    if found.id != versions.snapshot_id(number):
+        raise StoreDamaged(str(path), f"it is of {found.id}")
+    return found
+
+
+def repair(
+    data: Path, deleted: Collection[Deletion], current: Collection[int]
+) -> Sequence[StoreDamaged]:
+    """Write each marker that is missing or damaged; remove those of snapshots that are not deleted.
+
+    Args:
+        data: The data folder.
+        deleted: The deletions that the catalog has.
+        current: The numbers of the snapshots that the catalog has.
+
+    Returns:
+        The damage that was found and repaired; a missing marker is none.
+    """
+    damage = []
+    for deletion in deleted:
+        number = versions.snapshot_number(deletion.id)
+        path = path_of(data, number)
+        if not path.exists():
+            write(data, deletion)
+        elif path.read_bytes() != deletions.encode(deletion):
+            damage.append(StoreDamaged(str(path), "it was written again from the catalog"))
+            write(data, deletion)
+    for number in current:
+        if os.path.exists(path_of(data, number)):  # noqa: PTH110 (thousands of times)
+            remove(data, number)
+    return damage
