@@ -114,12 +114,15 @@ def nightly(
     with session.run_context(reporter, data, engine=engine) as context:
         result = nightly_run.run(context, full=full)
         current = sum(version > 0 for version in context.catalog.current_versions().values())
-    failed = result.refused or result.blocked or any(one.problem for one in result.outcomes)
+    failed = (
+        *(result.refused, result.blocked, result.damaged),
+        *(one.problem for one in result.outcomes),
+    )
     return CommandResult(
         text=lambda: nightly_sentences.summary(result, current),
         body=lambda: nightly_sentences.body(result, current),
         diagnostics=nightly_sentences.diagnostics(result),
-        exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,
+        exit_code=ExitCode.REFUSED_OR_FAILED if any(failed) else ExitCode.DONE,
         is_confirmation=True,
     )
 
@@ -476,14 +479,15 @@ def show(
     $ bufdir show agg-001 --metrics --json
     """
     from api.snapshots import replies
-    from pipeline.storage import version_files
+    from pipeline.storage import file_digests, version_files
     from pipeline.storage.catalog import Catalog
     from pipeline.terminal import tables
 
     with Catalog.open_read_only(data) as catalog:
         entry = catalog.get(snapshot_id)
+        sha256 = file_digests.find(catalog, entry.number, entry.version)
     if entry.version:
-        version = version_files.read(data, entry.number, entry.version)
+        version = version_files.read(data, entry.number, entry.version, sha256)
         shown, body = (
             (tables.metrics, replies.Metrics.of)
             if metrics

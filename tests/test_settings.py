@@ -27,7 +27,6 @@ name = "duckdb"
 spark_remote = "sc://cluster:15002"
 [engine.spark_options]
 "spark.executor.memory" = "8g"
-
 [exports]
 location = "/mnt/exports"
 
@@ -46,6 +45,7 @@ categories = { Klubb = "ungdom" }
 [guard]
 most_fall = 0.25
 most_silent_days = 14
+verify_days = 3
 [history]
 undelete_days = 7
 [runs]
@@ -89,7 +89,7 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "exports": {"location": "exports"},
         "export": {"columns": {}, "categories": {}},
         "sources": ({"name": "exports", "files": "**", **PARQUET},),
-        "guard": {"most_fall": 0.1, "most_silent_days": None},
+        "guard": {"most_fall": 0.1, "most_silent_days": None, "verify_days": 1},
         "history": {"undelete_days": 30},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
         "log": {"format": "text", "level": "info"},
@@ -124,7 +124,7 @@ def test_every_line_is_read(data: Path) -> None:
                 "categories": {"Klubb": "ungdom"},
             },
         ),
-        "guard": {"most_fall": 0.25, "most_silent_days": 14},
+        "guard": {"most_fall": 0.25, "most_silent_days": 14, "verify_days": 3},
         "history": {"undelete_days": 7},
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
         "log": {"format": "json", "level": "warning"},

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.logs import EventSink
     from pipeline.model.blocked import BlockedCell
     from pipeline.model.cells import Cell
+    from pipeline.model.damage import DamagedFile
     from pipeline.model.states import EngineName, Outcome, Reason
     from pipeline.settings import Settings
     from pipeline.sources.conversion import Conversions
@@ -193,6 +194,8 @@ class NightlyResult:
     """The snapshots that are retained, and that the nightly run before did not retain."""
     warnings: NightlyWarnings = field(default_factory=NightlyWarnings)
     """What may be wrong with exports, although it blocks nothing."""
+    damaged: Sequence[DamagedFile] = ()
+    """Files of the data folder that are not as they were written."""
 
 
 @dataclass(frozen=True, slots=True)

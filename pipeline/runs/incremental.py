@@ -20,6 +20,8 @@ from pipeline.storage import (
     blocked_cells,
     declarations,
     deletions,
+    durable_files,
+    file_digests,
     nightly_record,
     version_files,
 )
@@ -55,7 +57,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             _sweep(context)
         inputs_digest = staleness.inputs_digest(context.settings, inputs.selection.exports)
         unplaced = inputs.survey.unplaced_rows()
-        version_files.write({version_files.unplaced_path(context.data): unplaced})
+        durable_files.write({version_files.unplaced_path(context.data): unplaced})
         executed = publish.execute(context, inputs, found.plan, found.waiting, inputs_digest)
         deferred = [one.cell for one in found.plan.with_action(Action.DEFER)]
         record = _record(context, beginning, inputs, found)
@@ -90,7 +92,9 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
 def _sweep(context: RunContext) -> None:
     """Delete what killed or failed runs left behind."""
     catalog = context.catalog
-    kept = {**deletions.kept_versions(catalog), **catalog.current_versions()}
+    # A snapshot that the catalog has lost keeps its files, until it is rebuilt from them.
+    lost = file_digests.without_snapshot(catalog)
+    kept = {**lost, **deletions.kept_versions(catalog), **catalog.current_versions()}
     swept = version_files.sweep(context.data, kept)
     if swept:
         context.events("orphans_swept", files=swept)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import CellMismatch, NotUndeletable, PeriodNotBegun, SnapshotExists
 from pipeline.model import periods, versions
-from pipeline.storage import deletion_markers, deletions, run_queue, version_files
+from pipeline.storage import deletion_markers, deletions, file_digests, run_queue, version_files
 from pipeline.storage.database import text_of
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ def undelete(catalog: Catalog, snapshot_id: str, now: datetime, days: int) -> En
         number = versions.snapshot_number(snapshot_id)
         version = None
         if deletion.version:
-            version = version_files.read(catalog.data, number, deletion.version)
+            sha256 = file_digests.find(catalog, number, deletion.version)
+            version = version_files.read(catalog.data, number, deletion.version, sha256)
         deletions.undelete(catalog, deletion, version)
         return catalog.get(snapshot_id)
 

@@ -25,6 +25,8 @@ from pipeline.storage import (
     blocked_cells,
     declarations,
     deletions,
+    durable_files,
+    file_digests,
     followed_exports,
     run_queue,
     version_files,
@@ -83,6 +85,16 @@ class Counted:
     """Its rows by export."""
     rejected: bytes
     """Its rows for quarantine, a line of JSON each."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenVersion:
+    """A version whose file is written, and that is not yet current."""
+
+    planned: PlannedVersion
+    version: Version
+    sha256: str
+    """The digest of its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,14 +271,23 @@ def publish(
         current = [
             # Counted without an export that is refused, a version follows from no inputs.
             context.catalog.publish(
-                version, None if planned.decision.refused_export else inputs_digest
+                one.version, None if one.planned.decision.refused_export else inputs_digest
             )
-            for planned, version in written
+            for one in written
         ]
-        declarations.end_accepted(context.catalog, [one.entry.number for one, _ in written])
+        numbers = [one.planned.entry.number for one in written]
+        declarations.end_accepted(context.catalog, numbers)
+        file_digests.write(
+            context.catalog,
+            {
+                (one.planned.entry.number, one.version.version): one.sha256
+                for one, is_current in zip(written, current, strict=True)
+                if is_current
+            },
+        )
     results = []
-    for (planned, version), is_current in zip(written, current, strict=True):
-        entry = planned.entry
+    for one, is_current in zip(written, current, strict=True):
+        planned, version, entry = one.planned, one.version, one.planned.entry
         if not is_current:
             version_files.sweep_snapshot(context.data, entry.number, entry.version)
         elif entry.version:
@@ -277,8 +298,8 @@ def publish(
         results.append(result(entry, outcome, planned.decision.reason, version.version))
     context.events("snapshots_published", snapshots=len(written))
     versions = [
-        (planned.decision.cell, version)
-        for (planned, version), is_current in zip(written, current, strict=True)
+        (one.planned.decision.cell, one.version)
+        for one, is_current in zip(written, current, strict=True)
         if is_current
     ]
     return Executed(results, versions)
@@ -302,36 +323,36 @@ def _write(
     context: RunContext,
     counted: Generator[Counted, None, None],
     total: int,
-) -> list[tuple[PlannedVersion, Version]]:
+) -> list[WrittenVersion]:
     """Write the files of these versions; where that or counting fails, all are deleted again."""
-    written: list[tuple[PlannedVersion, Version]] = []
+    written: list[WrittenVersion] = []
     try:
         with closing(counted):
             while group := list(islice(counted, _GROUP)):
-                made = [(one, _version(context, one)) for one in group]
-                written += [(one.planned, version) for one, version in made]
-                version_files.write(_contents(context, made))
+                made = [_encoded(context, one) for one in group]
+                written += [one for one, _ in made]
+                durable_files.write(
+                    {path: content for _, of in made for path, content in of.items()}
+                )
                 context.events("snapshots_written", done=len(made), total=total)
     except BaseException:
         # A rebuilt catalog must not find a version that was never published.
-        for planned, _ in written:
+        for entry in (one.planned.entry for one in written):
             with suppress(OSError):  # the first error is reported, and the other files deleted
-                version_files.sweep_snapshot(
-                    context.data, planned.entry.number, planned.entry.version
-                )
+                version_files.sweep_snapshot(context.data, entry.number, entry.version)
         raise
     return written
 
 
-def _contents(context: RunContext, made: Iterable[tuple[Counted, Version]]) -> Mapping[Path, bytes]:
-    """Give the files of these versions, and those of the rows that they left out."""
-    contents: dict[Path, bytes] = {}
-    for one, version in made:
-        place = (context.data, one.planned.entry.number, version.version)
-        contents[version_files.version_path(*place)] = versions.encode(version)
-        if one.rejected:
-            contents[version_files.quarantine_path(*place)] = one.rejected
-    return contents
+def _encoded(context: RunContext, counted: Counted) -> tuple[WrittenVersion, Mapping[Path, bytes]]:
+    """Make a version, with its file and that of the rows that it left out."""
+    version = _version(context, counted)
+    content = versions.encode(version)
+    place = (context.data, counted.planned.entry.number, version.version)
+    contents = {version_files.version_path(*place): content}
+    if counted.rejected:
+        contents[version_files.quarantine_path(*place)] = counted.rejected
+    return WrittenVersion(counted.planned, version, file_digests.digest_of(content)), contents
 
 
 def _version(context: RunContext, counted: Counted) -> Version:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.errors import StoreDamaged
-from pipeline.model import versions
+from pipeline.model import checksummed, versions
 from pipeline.model.deletions import Deletion
-from pipeline.storage import deletion_markers, rebuild, version_files
+from pipeline.storage import deletion_markers, file_digests, rebuild, version_files
 from pipeline.storage.rebuild import CatalogContent
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.model.versions import Version
+    from pipeline.storage.file_digests import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,17 @@ class _Found:
     newest: dict[int, Version] = field(default_factory=dict)
     """The newest readable version of each snapshot, deleted ones too."""
     deleted: list[Deletion] = field(default_factory=list)
+    digests: dict[Place, str] = field(default_factory=dict)
+    """The digest of each readable version file."""
     damaged: list[str] = field(default_factory=list)
+    unusable: list[Place] = field(default_factory=list)
+    """The version files whose content is none of theirs."""
 
 
 def run(data: Path, now: datetime) -> Reindexed:
     """Rebuild the catalog: the newest readable version of each snapshot is current.
 
-    What is deleted by its marker stays deleted.
+    What is deleted by its marker stays deleted. Damaged version files are given other names.
 
     Raises:
         Busy: A nightly run is going on.
@@ -53,16 +58,36 @@ def run(data: Path, now: datetime) -> Reindexed:
     _read_markers(data, found, now)
     deleted = {versions.snapshot_number(one.id) for one in found.deleted}
     current = _current(found, deleted)
-    set_aside = rebuild.rebuild(data, CatalogContent(current, found.deleted), now)
+    numbers = deleted | {versions.snapshot_number(one.id) for one in current}
+    digests = {place: one for place, one in found.digests.items() if place[0] in numbers}
+    set_aside = rebuild.rebuild(data, CatalogContent(current, found.deleted, digests), now)
+    for place in found.unusable:
+        version_files.set_aside(data, *place)
     return Reindexed(len(current), found.damaged, set_aside)
 
 
 def _read_versions(data: Path, found: _Found) -> None:
-    for number, version in version_files.all_versions(data):
+    known = rebuild.readable_digests(data)
+    for place in version_files.all_versions(data):
         try:
-            found.newest[number] = version_files.read(data, number, version)
+            content = version_files.content(data, *place, None)
         except StoreDamaged as error:
             found.damaged.append(str(error))
+            continue
+        try:
+            found.newest[place[0]] = _decode(data, place, content, known.get(place))
+            found.digests[place] = file_digests.digest_of(content)
+        except StoreDamaged as error:
+            found.damaged.append(f"{error}; it is set aside under another name")
+            found.unusable.append(place)
+
+
+def _decode(data: Path, place: Place, content: bytes, sha256: str | None) -> Version:
+    """Read a version; a file without a checksum of its own must have its digest in the catalog."""
+    version = version_files.decode(data, *place, content)
+    if sha256 and checksummed.body(content) is None:
+        version_files.content(data, *place, sha256)
+    return version
 
 
 def _read_markers(data: Path, found: _Found, now: datetime) -> None:

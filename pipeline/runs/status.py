@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.model import versions
-from pipeline.storage import blocked_cells, deletions, nightly_record, run_queue
+from pipeline.storage import blocked_cells, deletions, file_digests, nightly_record, run_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pipeline.model.blocked import BlockedCell
+    from pipeline.model.damage import DamagedFile
     from pipeline.model.states import RunSource, RunState
     from pipeline.storage.catalog import Catalog, Entry
 
@@ -63,6 +64,8 @@ class Status:
     """Deleted snapshots whose files are kept, so that they may be undeleted."""
     queue: Sequence[UnfinishedRun]
     blocked: Sequence[BlockedCell]
+    damaged: Sequence[DamagedFile]
+    """The damage that the last nightly run found."""
 
 
 def status(catalog: Catalog) -> Status:
@@ -80,6 +83,7 @@ def status(catalog: Catalog) -> Status:
             deleted=len(deletions.kept_versions(catalog)),
             queue=list(_queue(catalog, by_number)),
             blocked=blocked_cells.read(catalog),
+            damaged=file_digests.damaged(catalog),
         )
 
 

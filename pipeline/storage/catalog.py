@@ -6,6 +6,7 @@ Refuses to make a new catalog where snapshot files are, for it would take them f
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.model import versions
@@ -17,12 +18,11 @@ from pipeline.storage import (
     version_files,
 )
 from pipeline.storage.database import BUSY_SECONDS, text_of
-from pipeline.storage.entries import AMONG, Entry, EntryReads, json_of
+from pipeline.storage.entries import AMONG, Entry, EntryReads, json_of, listed
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from pipeline.model.deletions import Deletion
@@ -156,25 +156,14 @@ class Catalog(EntryReads):
             version: A version whose file is on disk.
             inputs: The digest of terms and export files that it was computed by.
         """
+        columns = listed(version)
+        values = [text_of(one) if isinstance(one, datetime) else one for one in columns.values()]
         changed = self.change(
-            "UPDATE snapshots SET status = ?, version = ?, refreshed_at = ?, digest = ?, "
-            "rows = ?, participations = ?, seconds = ?, activities = ?, error = NULL, "
-            "row_digest = ?, terms_digest = ?, inputs = ? "
-            "WHERE number = ? AND version < ?",
+            "UPDATE snapshots SET status = ?, version = ?, error = NULL, inputs = ?, "
+            f"{', '.join(f'{name} = ?' for name in columns)} WHERE number = ? AND version < ?",
             (
-                SnapshotStatus.COMPLETED,
-                version.version,
-                text_of(version.refreshed_at),
-                version.digest,
-                sum(version.ledger.values()),
-                version.total["participations"],
-                version.total["seconds"],
-                version.total["activities"],
-                version.row_digest,
-                version.terms_digest,
-                inputs,
-                versions.snapshot_number(version.id),
-                version.version,
+                *(SnapshotStatus.COMPLETED, version.version, inputs, *values),
+                *(versions.snapshot_number(version.id), version.version),
             ),
         )
         return bool(changed)
@@ -243,6 +232,7 @@ class Catalog(EntryReads):
         """
         with self.transaction():
             self.execute("DELETE FROM snapshots")
-            self.execute("DELETE FROM deletions")
+            for table in ("deletions", "file_digests", "file_check", "damaged_files"):
+                self.execute(f"DELETE FROM {table}")
             self.execute("DELETE FROM runs WHERE id <> ?", (keeping_run,))
             nightly_record.void(self)

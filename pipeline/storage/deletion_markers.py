@@ -15,7 +15,7 @@ import msgspec
 
 from pipeline.errors import StoreDamaged
 from pipeline.model import deletions, versions
-from pipeline.storage import version_files
+from pipeline.storage import durable_files, version_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -35,12 +35,12 @@ def path_of(data: Path, number: int) -> Path:
 def write(data: Path, deletion: Deletion) -> None:
     """Write a marker so that it is complete or missing, also after a power cut."""
     number = versions.snapshot_number(deletion.id)
-    version_files.write({path_of(data, number): deletions.encode(deletion)})
+    durable_files.write({path_of(data, number): deletions.encode(deletion)})
 
 
 def remove(data: Path, number: int) -> None:
     """Remove a marker, and its folder where nothing else is in it."""
-    version_files.remove_files([path_of(data, number)])
+    durable_files.remove([path_of(data, number)])
 
 
 def numbers(data: Path) -> Iterator[int]:

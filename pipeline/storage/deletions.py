@@ -13,7 +13,13 @@ import msgspec
 
 from pipeline.model import versions
 from pipeline.model.deletions import Deletion
-from pipeline.storage import deletion_markers, followed_exports, nightly_record, version_files
+from pipeline.storage import (
+    deletion_markers,
+    file_digests,
+    followed_exports,
+    nightly_record,
+    version_files,
+)
 from pipeline.storage.database import text_of
 
 if TYPE_CHECKING:
@@ -98,6 +104,7 @@ def remove(catalog: Catalog, deletion: Deletion, now: datetime) -> None:
     with catalog.transaction():
         catalog.execute("DELETE FROM accepted_falls WHERE number = ?", (number,))
         followed_exports.delete(catalog, number)
+        file_digests.delete_all_of(catalog, number)
         is_needed = by_cell(catalog).get(deletion.key) == deletion
         if is_needed:
             removed = msgspec.structs.replace(deletion, removed_at=now.replace(microsecond=0))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.model.listing import Listing
+    from pipeline.model.versions import Version
 
 AMONG: Final = "number IN (SELECT value FROM json_each(?))"
 """A condition over any count of numbers, see `json_of`: SQLite bounds the count of parameters."""
@@ -51,6 +52,28 @@ class Entry(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """The snapshot's id."""
         return versions.snapshot_id(self.number)
+
+    def agrees_with(self, version: Version) -> bool:
+        """Return whether it lists what its current version has."""
+        own = (self.id, self.org_id, self.reporting_period_id, self.version, self.created_at)
+        return own == (
+            *(version.id, version.org_id, version.reporting_period_id),
+            *(version.version, version.created_at),
+        ) and all(getattr(self, name) == value for name, value in listed(version).items())
+
+
+def listed(version: Version) -> Mapping[str, datetime | str | int | None]:
+    """Give the columns of a snapshot that are those of its current version."""
+    return {
+        "refreshed_at": version.refreshed_at,
+        "digest": version.digest,
+        "rows": sum(version.ledger.values()),
+        "participations": version.total["participations"],
+        "seconds": version.total["seconds"],
+        "activities": version.total["activities"],
+        "row_digest": version.row_digest,
+        "terms_digest": version.terms_digest,
+    }
 
 
 class EntryReads(Database):

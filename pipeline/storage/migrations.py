@@ -120,6 +120,23 @@ _DELETIONS: Final = (
     )
     """,
 )
+_FILE_DIGESTS: Final = (
+    """CREATE TABLE IF NOT EXISTS file_digests (
+        number INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        PRIMARY KEY (number, version)
+    ) WITHOUT ROWID
+    """,
+    """CREATE TABLE IF NOT EXISTS file_check (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        checked_at TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        version INTEGER NOT NULL
+    )
+    """,
+    "CREATE TABLE IF NOT EXISTS damaged_files (body TEXT NOT NULL)",
+)
 
 
 def schema_version(database: Database) -> int:
@@ -168,7 +185,7 @@ def mark_complete(database: Database) -> None:
 
 
 def _create(database: Database) -> None:
-    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_DELETIONS):
+    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_DELETIONS, *_FILE_DIGESTS):
         database.execute(statement)
 
 
@@ -235,8 +252,8 @@ def _from_2(database: Database) -> None:
 
 
 def _from_3(database: Database) -> None:
-    """Add the deletions that can be undone."""
-    for statement in _DELETIONS:
+    """Add the deletions that can be undone, and the digests of version files."""
+    for statement in (*_DELETIONS, *_FILE_DIGESTS):
         database.execute(statement)
 
 

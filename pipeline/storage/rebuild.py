@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import BufdirError, StoreDamaged
 from pipeline.model.states import RunSource
-from pipeline.storage import deletions, nightly_record, run_queue
+from pipeline.storage import deletions, file_digests, nightly_record, run_queue
 from pipeline.storage.catalog import FILE, Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
     from pipeline.model.deletions import Deletion
     from pipeline.model.versions import Version
+    from pipeline.storage.file_digests import Place
     from pipeline.storage.nightly_record import NightlyRecord
 
 
@@ -27,6 +28,8 @@ class CatalogContent:
     current: Sequence[Version]
     """The current version of each."""
     deleted: Sequence[Deletion]
+    digests: Mapping[Place, str]
+    """The digest of each version file of these."""
 
 
 def rebuild(data: Path, content: CatalogContent, now: datetime) -> str | None:
@@ -71,11 +74,22 @@ def _fill(data: Path, content: CatalogContent, now: datetime, record: NightlyRec
             catalog.restore(version)
         for deletion in content.deleted:
             deletions.add(catalog, deletion)
+        file_digests.write(catalog, content.digests)
         if record is not None:
             nightly_record.write(catalog, record)
         catalog.mark_complete()
         nightly_record.read(catalog)
         catalog.check_integrity()
+
+
+def readable_digests(data: Path) -> Mapping[Place, str]:
+    """Read the digests of version files from a catalog whose structure is sound, else none."""
+    try:
+        with Catalog.open_read_only(data) as catalog:
+            catalog.check_integrity(quick=True)
+            return file_digests.read(catalog)
+    except BufdirError:
+        return {}
 
 
 def _readable_record(data: Path) -> NightlyRecord | None:

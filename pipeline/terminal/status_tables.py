@@ -43,6 +43,9 @@ def status(found: Status) -> RenderableType:
         shown += ["", _queue(found)]
     if found.blocked:
         shown += ["", _blocked(found)]
+    if found.damaged:
+        rows = ((one.file, one.problem, one.remedy) for one in found.damaged)
+        shown += ["", table(("damaged file", "problem", "remedy"), rows)]
     return Group(*shown)
 
 

@@ -16,8 +16,9 @@ import pytest
 
 from pipeline.storage import run_queue
 from pipeline.storage.catalog import Catalog
-from tests.cli.conftest import TWO_QUARTERS, change
+from tests.cli.conftest import TWO_QUARTERS
 from tests.given import NOW, export, people, row, table, write
+from tests.tampering import tamper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,7 +165,7 @@ def test_a_number_that_the_second_engine_gives_otherwise_is_a_fault_of_the_progr
     export(data, TWO_QUARTERS)
     bufdir("nightly")
     total = {"participations": 2, "people": 3, "seconds": 14400, "activities": 1}
-    change(data / "snapshots" / "agg-001" / "v1.json", total=total)
+    tamper(data, total=total)
 
     ended, other = bufdir("verify", "agg-001"), bufdir("verify", "agg-002")
 
