@@ -60,7 +60,8 @@ def check(context: RunContext) -> FileChecks:
     due = _due(catalog, entries, now, context.settings.guard.verify_days)
     found = dict(_judge(catalog, due, entries))
     damaged += found.values()
-    file_digests.set_damaged(catalog, damaged)
+    if damaged != file_digests.damaged(catalog):  # a commit takes as long as the whole check
+        file_digests.set_damaged(catalog, damaged)
     current = [place for place, one in found.items() if one.version and _is_current(place, entries)]
     return FileChecks(damaged, current)
 
@@ -88,25 +89,31 @@ def _due(
     reached = file_digests.progress(catalog)
     if reached is None:
         _adopt(catalog, entries)
-        due = file_digests.read(catalog)
-    else:
-        since = max(1, ceil((now - reached.checked_at) / _DAY))
-        share = min(1.0, since / days)
-        limit = ceil(file_digests.count(catalog) * share)
-        due = file_digests.after(catalog, (reached.number, reached.version), limit)
+        return _all(catalog, now)
+    since = max(1, ceil((now - reached.checked_at) / _DAY))
+    if since >= days:
+        return _all(catalog, now) if days > 1 else file_digests.read(catalog)
+    limit = ceil(file_digests.count(catalog) * since / days)
+    due = file_digests.after(catalog, (reached.number, reached.version), limit)
+    _set_progress(catalog, due, now)
+    return {**due, **_damaged_before(catalog)}
+
+
+def _all(catalog: Catalog, now: datetime) -> Mapping[Place, str]:
+    due = file_digests.read(catalog)
+    _set_progress(catalog, due, now)
+    return due
+
+
+def _set_progress(catalog: Catalog, due: Mapping[Place, str], now: datetime) -> None:
     last = list(due)[-1] if due else (0, 0)
     file_digests.set_progress(catalog, Progress(now, *last))
-    again = [one for one in file_digests.damaged(catalog) if one.id and one.version]
-    numbers = [versions.snapshot_number(str(one.id)) for one in again]
-    known = {(one.id, one.version) for one in again}
-    return {
-        **due,
-        **{
-            place: sha256
-            for place, sha256 in file_digests.all_of(catalog, numbers).items()
-            if (versions.snapshot_id(place[0]), place[1]) in known
-        },
-    }
+
+
+def _damaged_before(catalog: Catalog) -> Mapping[Place, str]:
+    """Choose the files that the last nightly run found damaged, and those of the same snapshots."""
+    ids = {one.id for one in file_digests.damaged(catalog) if one.id}
+    return file_digests.all_of(catalog, [versions.snapshot_number(id_) for id_ in sorted(ids)])
 
 
 def _adopt(catalog: Catalog, entries: Mapping[int, Entry]) -> None:
@@ -134,7 +141,7 @@ def _judge(
             if sha256 == UNKNOWN:
                 version_files.decode(catalog.data, *place, content)
                 adopted[place] = file_digests.digest_of(content)
-            if is_current and not _is_listed(content, entries[place[0]]):
+            if is_current and not _agrees(entries[place[0]], content):
                 yield place, _misstated(place)
         except StoreDamaged as error:
             yield place, _of_version(place, error, is_current=is_current)
@@ -149,12 +156,9 @@ def _is_current(place: Place, entries: Mapping[int, Entry]) -> bool:
     return number in entries and entries[number].version == version
 
 
-def _is_listed(content: bytes, entry: Entry) -> bool:
-    """Return whether the catalog lists what is in the file of a current version."""
-    try:
-        return entry.agrees_with(versions.decode(content))
-    except versions.NewerSchema:
-        return True
+def _agrees(entry: Entry, content: bytes) -> bool:
+    """Return whether the catalog lists what a file has whose digest is right."""
+    return entry.agrees_with(versions.decode_listed(content))
 
 
 def _misstated(place: Place) -> DamagedFile:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import CellMismatch, NotUndeletable, PeriodNotBegun, SnapshotExists
 from pipeline.model import periods, versions
-from pipeline.storage import deletion_markers, deletions, file_digests, run_queue, version_files
+from pipeline.storage import (
+    deletion_markers,
+    deletions,
+    file_digests,
+    highest_number,
+    run_queue,
+    version_files,
+)
 from pipeline.storage.database import text_of
 
 if TYPE_CHECKING:
@@ -59,9 +66,9 @@ def ensure(catalog: Catalog, cells: Iterable[tuple[str, str]], now: datetime) ->
         known = {cell: catalog.of_cell(*cell) for cell in dict.fromkeys(cells)}
         missing = [cell for cell, entry in known.items() if entry is None]
         if missing:
-            above = version_files.highest_number(catalog.data)
+            above = highest_number.read(catalog.data)
             made = catalog.create(missing, now, above)
-            version_files.note_highest_number(catalog.data, made[-1].number)
+            highest_number.write(catalog.data, made[-1].number)
             known |= dict(zip(missing, made, strict=True))
     return [entry for entry in known.values() if entry is not None]
 

@@ -8,7 +8,6 @@ both agree.
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.model.deletions import Deletion
 
 FILE: Final = "deleted.json"
-_FOLDER: Final = re.compile(r"agg-(\d{3}|[1-9]\d{3,11})", re.ASCII)
 
 
 def path_of(data: Path, number: int) -> Path:
@@ -45,8 +43,7 @@ def remove(data: Path, number: int) -> None:
 
 def numbers(data: Path) -> Iterator[int]:
     """Yield the numbers of all snapshots that have a marker, in order."""
-    found = (_FOLDER.fullmatch(path.parent.name) for path in version_files.glob(data, FILE))
-    yield from sorted(int(form[1]) for form in found if form is not None)
+    yield from sorted(version_files.numbers_with(data, FILE))
 
 
 def read(data: Path, number: int) -> Deletion:
@@ -87,7 +84,8 @@ def repair(
         elif path.read_bytes() != deletions.encode(deletion):
             damage.append(StoreDamaged(str(path), "it was written again from the catalog"))
             write(data, deletion)
-    for number in current:
-        if os.path.exists(path_of(data, number)):  # noqa: PTH110 (thousands of times)
+    folder = os.fspath(data / version_files.SNAPSHOTS)
+    for number in current:  # thousands: texts take a tenth of Path's time
+        if os.access(f"{folder}/{versions.snapshot_id(number)}/{FILE}", os.F_OK):
             remove(data, number)
     return damage

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.model.listing import Listing
-    from pipeline.model.versions import Version
+    from pipeline.model.versions import ListedVersion, Version
 
 AMONG: Final = "number IN (SELECT value FROM json_each(?))"
 """A condition over any count of numbers, see `json_of`: SQLite bounds the count of parameters."""
@@ -53,7 +53,7 @@ class Entry(msgspec.Struct, frozen=True):
         """The snapshot's id."""
         return versions.snapshot_id(self.number)
 
-    def agrees_with(self, version: Version) -> bool:
+    def agrees_with(self, version: ListedVersion) -> bool:
         """Return whether it lists what its current version has."""
         own = (self.id, self.org_id, self.reporting_period_id, self.version, self.created_at)
         return own == (
@@ -62,7 +62,7 @@ class Entry(msgspec.Struct, frozen=True):
         ) and all(getattr(self, name) == value for name, value in listed(version).items())
 
 
-def listed(version: Version) -> Mapping[str, datetime | str | int | None]:
+def listed(version: Version | ListedVersion) -> Mapping[str, datetime | str | int | None]:
     """Give the columns of a snapshot that are those of its current version."""
     return {
         "refreshed_at": version.refreshed_at,

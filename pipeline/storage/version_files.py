@@ -1,4 +1,4 @@
-"""Version files, quarantine files, and the highest id: named, read, compared, swept.
+"""Version files and quarantine files: named, read, compared, swept.
 
 No file names the current version: the catalog does. It has the digest of each file too.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SNAPSHOTS: Final = "snapshots"
 QUARANTINE: Final = "quarantine"
-_HIGHEST: Final = "highest-id"
+_BLOCK: Final = 1 << 20
 _REMEDY: Final = "restore it from a backup, or compute it again with run --force"
 _VERSIONED: Final = re.compile(r"agg-(\d{3}|[1-9]\d{3,11})/v([1-9]\d*)", re.ASCII)
 
@@ -46,9 +46,12 @@ def folder_of(data: Path, number: int) -> Path:
     return data / SNAPSHOTS / versions.snapshot_id(number)
 
 
-def glob(data: Path, name: str) -> Iterator[Path]:
-    """Yield the files of such names in the folders of all snapshots."""
-    yield from (data / SNAPSHOTS).glob(f"agg-*/{name}")
+def numbers_with(data: Path, name: str) -> Iterator[int]:
+    """Yield the numbers of snapshots with a file of such a name, once for each file."""
+    for path in (data / SNAPSHOTS).glob(f"agg-*/{name}"):
+        form = _VERSIONED.fullmatch(f"{path.parent.name}/v1")
+        if form is not None:
+            yield int(form[1])
 
 
 def relative_name(number: int, version: int) -> str:
@@ -97,14 +100,22 @@ def content(data: Path, number: int, version: int, sha256: str | None) -> bytes:
     """
     name = _name(os.fspath(data), number, version)
     try:
-        with open(name, "rb") as file:
-            found = file.read()
+        found = _bytes(name)
     except FileNotFoundError as error:
         raise StoreDamaged(name, "it is missing") from error
     except OSError as error:
         raise StoreDamaged(name, str(error)) from error
     _check_digest(name, found, sha256)
     return found
+
+
+def _bytes(name: str) -> bytes:
+    """Read a file by system calls: for thousands of small ones that takes a third of the time."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return b"".join(iter(lambda: os.read(descriptor, _BLOCK), b""))
+    finally:
+        os.close(descriptor)
 
 
 def _check_digest(name: str, found: bytes, sha256: str | None) -> None:
@@ -184,7 +195,7 @@ def remove_quarantine(data: Path, number: int, version: int) -> None:
 
 def all_versions(data: Path) -> Iterator[tuple[int, int]]:
     """Yield snapshot number and version of every version file, in order."""
-    yield from sorted(_ours(glob(data, "v*.json")))
+    yield from sorted(_ours((data / SNAPSHOTS).glob("agg-*/v*.json")))
 
 
 def _ours(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
@@ -234,21 +245,3 @@ def _orphans(folder: Path, is_unreachable: Callable[[int, int], bool]) -> Iterat
                 found is not None and is_unreachable(int(found[1]), int(found[2]))
             ):
                 yield Path(parent, name)
-
-
-def highest_number(data: Path) -> int:
-    """Read the highest snapshot number that was ever given out; 0 where none was.
-
-    It has a file of its own, so that no id is given out again after the catalog was lost.
-    """
-    try:
-        noted = int((data / SNAPSHOTS / _HIGHEST).read_text())
-    except (OSError, ValueError):
-        noted = 0
-    folders = (_VERSIONED.fullmatch(f"{path.parent.name}/v1") for path in glob(data, "*.json"))
-    return max([noted, *(int(form[1]) for form in folders if form is not None)])
-
-
-def note_highest_number(data: Path, number: int) -> None:
-    """Record that all numbers up to this one are taken."""
-    durable_files.write({data / SNAPSHOTS / _HIGHEST: f"{number}\n".encode()})

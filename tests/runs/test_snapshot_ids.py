@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pipeline.model import periods
 from pipeline.runs import lifecycle, reindex
 from pipeline.runs.run import run_cells
-from pipeline.storage import version_files
+from pipeline.storage import highest_number
 from tests.given import NOW, OTHER, Q2, Q3, Q4, SUMMER, DataFolder, computed, row, settings
 
 
@@ -51,7 +51,7 @@ def test_no_id_is_given_out_twice_even_if_the_catalog_is_lost(populated: DataFol
 
 def test_ids_have_three_digits_and_then_more(folder: DataFolder) -> None:
     with folder.context() as context:
-        version_files.note_highest_number(context.data, 998)
+        highest_number.write(context.data, 998)
     folder.export([row(), row(started_at=SUMMER)])
     folder.nightly()
     assert {version.id for version in folder.published().values()} == {"agg-999", "agg-1000"}
