@@ -26,9 +26,8 @@ class WrongChecksum(msgspec.DecodeError):
 
 def encode(value: msgspec.Struct) -> bytes:
     """Write a value as indented JSON that ends with its checksum."""
-    content = msgspec.json.format(msgspec.json.encode(value), indent=2).removesuffix(_END.strip())
-    content = content.removesuffix(b"\n")
-    return content + _FIELD + _digest(content) + b'"' + _END
+    content = msgspec.json.format(msgspec.json.encode(value), indent=2).removesuffix(b"\n}")
+    return b"".join((content, _FIELD, _digest(content), b'"', _END))
 
 
 def body(content: bytes) -> bytes | None:
@@ -48,4 +47,6 @@ def body(content: bytes) -> bytes | None:
 
 def _digest(content: bytes) -> bytes:
     """Digest a file whose checksum is empty."""
-    return hashlib.sha256(content + _FIELD + b'"' + _END).hexdigest().encode()
+    digest = hashlib.sha256(content)
+    digest.update(_FIELD + b'"' + _END)
+    return digest.hexdigest().encode()

@@ -6,7 +6,6 @@ Refuses to make a new catalog where snapshot files are, for it would take them f
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, Self
 
 from pipeline.model import versions
@@ -18,11 +17,12 @@ from pipeline.storage import (
     version_files,
 )
 from pipeline.storage.database import BUSY_SECONDS, text_of
-from pipeline.storage.entries import AMONG, Entry, EntryReads, json_of, listed
+from pipeline.storage.entries import AMONG, LISTED, Entry, EntryReads, json_of, listed
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pipeline.model.deletions import Deletion
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["BUSY_SECONDS", "FILE", "Catalog", "Entry"]
 
 FILE: Final = "catalog.sqlite"
+_PUBLISH: Final = (
+    "UPDATE snapshots SET status = ?, version = ?, error = NULL, inputs = ?, "
+    f"{', '.join(f'{name} = ?' for name in LISTED)} WHERE number = ? AND version < ?"
+)
 
 
 class Catalog(EntryReads):
@@ -156,13 +160,12 @@ class Catalog(EntryReads):
             version: A version whose file is on disk.
             inputs: The digest of terms and export files that it was computed by.
         """
-        columns = listed(version)
-        values = [text_of(one) if isinstance(one, datetime) else one for one in columns.values()]
+        _, *others = listed(version)
         changed = self.change(
-            "UPDATE snapshots SET status = ?, version = ?, error = NULL, inputs = ?, "
-            f"{', '.join(f'{name} = ?' for name in columns)} WHERE number = ? AND version < ?",
+            _PUBLISH,
             (
-                *(SnapshotStatus.COMPLETED, version.version, inputs, *values),
+                *(SnapshotStatus.COMPLETED, version.version, inputs),
+                *(text_of(version.refreshed_at), *others),
                 *(versions.snapshot_number(version.id), version.version),
             ),
         )

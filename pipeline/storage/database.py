@@ -18,7 +18,7 @@ import msgspec
 from pipeline.errors import StoreDamaged, StoreUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -101,6 +101,17 @@ class Database:
         """
         try:
             return self.connection.execute(sql, params).rowcount
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._translated(error) from error
+
+    def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run one statement that changes rows, with each of these values.
+
+        Raises:
+            StoreUnusable, StoreDamaged: As `execute`.
+        """
+        try:
+            self.connection.executemany(sql, rows)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._translated(error) from error
 

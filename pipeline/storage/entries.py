@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 AMONG: Final = "number IN (SELECT value FROM json_each(?))"
 """A condition over any count of numbers, see `json_of`: SQLite bounds the count of parameters."""
+LISTED: Final = (
+    *("refreshed_at", "digest", "rows", "participations", "seconds", "activities"),
+    *("row_digest", "terms_digest"),
+)
+"""The columns of a snapshot whose values are those of its current version, see `listed`."""
 _COLUMN: Final = {"participant_count": "participations"}
 """The column that lists are sorted by, where it has another name than the order."""
 
@@ -59,21 +64,17 @@ class Entry(msgspec.Struct, frozen=True):
         return own == (
             *(version.id, version.org_id, version.reporting_period_id),
             *(version.version, version.created_at),
-        ) and all(getattr(self, name) == value for name, value in listed(version).items())
+        ) and listed(version) == tuple(getattr(self, name) for name in LISTED)
 
 
-def listed(version: Version | ListedVersion) -> Mapping[str, datetime | str | int | None]:
-    """Give the columns of a snapshot that are those of its current version."""
-    return {
-        "refreshed_at": version.refreshed_at,
-        "digest": version.digest,
-        "rows": sum(version.ledger.values()),
-        "participations": version.total["participations"],
-        "seconds": version.total["seconds"],
-        "activities": version.total["activities"],
-        "row_digest": version.row_digest,
-        "terms_digest": version.terms_digest,
-    }
+def listed(version: Version | ListedVersion) -> tuple[datetime | str | int | None, ...]:
+    """Give the values of the columns `LISTED`, which are those of the current version."""
+    total = version.total
+    return (
+        *(version.refreshed_at, version.digest, sum(version.ledger.values())),
+        *(total["participations"], total["seconds"], total["activities"]),
+        *(version.row_digest, version.terms_digest),
+    )
 
 
 class EntryReads(Database):

@@ -43,10 +43,10 @@ def digest_of(content: bytes) -> str:
 def write(catalog: Database, digests: Mapping[Place, str]) -> None:
     """Write the digests of these version files."""
     with catalog.transaction():
-        for (number, version), sha256 in digests.items():
-            catalog.execute(
-                "INSERT OR REPLACE INTO file_digests VALUES (?, ?, ?)", (number, version, sha256)
-            )
+        catalog.execute_many(
+            "INSERT OR REPLACE INTO file_digests VALUES (?, ?, ?)",
+            [(*place, sha256) for place, sha256 in digests.items()],
+        )
 
 
 def find(catalog: Database, number: int, version: int) -> str | None:
