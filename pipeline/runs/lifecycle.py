@@ -105,7 +105,7 @@ def check_same(entry: Entry, org_id: str | None, period_id: str | None) -> None:
         raise CellMismatch(entry.id, "reporting_period_id", str(period_id), actual)
 
 
-def delete(catalog: Catalog, snapshot_id: str, now: datetime, by: str) -> Entry:
+def delete(catalog: Catalog, snapshot_id: str, now: datetime, by: str) -> Deletion:
     """Delete a snapshot: no read finds it any longer, and its files stay for a time.
 
     Args:
@@ -118,10 +118,7 @@ def delete(catalog: Catalog, snapshot_id: str, now: datetime, by: str) -> Entry:
         InvalidValue: The id is invalid.
         SnapshotNotFound: No snapshot has this id.
     """
-    with catalog.transaction():
-        entry = catalog.get(snapshot_id)
-        deletions.delete(catalog, entry, now, by)
-    return entry
+    return deletions.delete(catalog, snapshot_id, now, by)
 
 
 def undelete(catalog: Catalog, snapshot_id: str, now: datetime, days: int) -> Entry:
@@ -151,7 +148,9 @@ def undelete(catalog: Catalog, snapshot_id: str, now: datetime, days: int) -> En
             sha256 = file_digests.find(catalog, number, deletion.version)
             version = version_files.read(catalog.data, number, deletion.version, sha256)
         deletions.undelete(catalog, deletion, version)
-        return catalog.get(snapshot_id)
+        entry = catalog.get(snapshot_id)
+    deletion_markers.remove(catalog.data, number)
+    return entry
 
 
 def _check_undeletable(catalog: Catalog, deletion: Deletion, now: datetime, days: int) -> None:

@@ -1,8 +1,8 @@
 """Marker files in the folders of deleted snapshots, so that a lost catalog loses no deletion.
 
 The catalog decides what is deleted. A marker is written before the transaction of its deletion
-commits, and removed before that of an undeletion does. After a power cut in between, `repair` makes
-both agree.
+commits, and removed after that of the undeletion. After a power cut in between, `repair` makes both
+agree.
 """
 
 from __future__ import annotations

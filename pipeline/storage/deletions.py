@@ -6,7 +6,6 @@ and its cell is not computed by itself while it has no other snapshot.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,7 +22,7 @@ from pipeline.storage import (
 from pipeline.storage.database import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from pipeline.model.versions import Version
@@ -32,16 +31,35 @@ if TYPE_CHECKING:
     from pipeline.storage.entries import Entry
 
 
-def delete(catalog: Catalog, entry: Entry, now: datetime, by: str) -> Deletion:
+def delete(catalog: Catalog, snapshot_id: str, now: datetime, by: str) -> Deletion:
     """Take a snapshot out of every read, in one transaction; its files stay.
 
     Args:
         catalog: The catalog.
-        entry: The snapshot.
+        snapshot_id: The snapshot.
         now: The present.
         by: The name of who deletes it.
+
+    Raises:
+        InvalidValue: The id is invalid.
+        SnapshotNotFound: No snapshot has this id.
     """
-    deletion = Deletion(
+    number = None
+    try:
+        with catalog.transaction():
+            deletion = _deletion_of(catalog.get(snapshot_id), now, by)
+            _delete(catalog, deletion)
+            number = versions.snapshot_number(snapshot_id)
+            deletion_markers.write(catalog.data, deletion)
+    except BaseException:
+        if number is not None:  # the transaction is rolled back, so the marker must go, too
+            deletion_markers.remove(catalog.data, number)
+        raise
+    return deletion
+
+
+def _deletion_of(entry: Entry, now: datetime, by: str) -> Deletion:
+    return Deletion(
         id=entry.id,
         org_id=entry.org_id,
         reporting_period_id=entry.reporting_period_id,
@@ -50,33 +68,27 @@ def delete(catalog: Catalog, entry: Entry, now: datetime, by: str) -> Deletion:
         deleted_at=now.replace(microsecond=0),
         deleted_by=by,
     )
-    with _without_marker_if_it_fails(catalog, entry.number), catalog.transaction():
-        add(catalog, deletion)
-        catalog.execute("DELETE FROM snapshots WHERE number = ?", (entry.number,))
-        catalog.execute(
-            "DELETE FROM blocked_cells WHERE org_id = ? AND reporting_period_id = ?", deletion.key
-        )
-        catalog.execute(
-            "UPDATE runs SET state = 'failed', error = 'its snapshot was deleted' "
-            "WHERE number = ? AND state = 'queued'",
-            (entry.number,),
-        )
-        deletion_markers.write(catalog.data, deletion)
-    return deletion
 
 
-@contextmanager
-def _without_marker_if_it_fails(catalog: Catalog, number: int) -> Iterator[None]:
-    """Remove the marker where the transaction was rolled back."""
-    try:
-        yield
-    except BaseException:
-        deletion_markers.remove(catalog.data, number)
-        raise
+def _delete(catalog: Catalog, deletion: Deletion) -> None:
+    """Delete the entry of a snapshot, its queued run, and what is listed of its cell."""
+    number = versions.snapshot_number(deletion.id)
+    add(catalog, deletion)
+    catalog.execute("DELETE FROM snapshots WHERE number = ?", (number,))
+    catalog.execute(
+        "DELETE FROM blocked_cells WHERE org_id = ? AND reporting_period_id = ?", deletion.key
+    )
+    catalog.execute(
+        "UPDATE runs SET state = 'failed', error = 'its snapshot was deleted' "
+        "WHERE number = ? AND state = 'queued'",
+        (number,),
+    )
 
 
 def undelete(catalog: Catalog, deletion: Deletion, version: Version | None) -> None:
     """Publish a deleted snapshot again, with the version that was current.
+
+    The marker must be removed once the transaction around this call has ended.
 
     Args:
         catalog: The catalog; the cell has no other snapshot.
@@ -91,7 +103,6 @@ def undelete(catalog: Catalog, deletion: Deletion, version: Version | None) -> N
         else:
             catalog.restore(version)
         nightly_record.void(catalog)
-        deletion_markers.remove(catalog.data, number)
 
 
 def remove(catalog: Catalog, deletion: Deletion, now: datetime) -> None:

@@ -76,9 +76,9 @@ def test_an_undeleted_snapshot_is_refreshed_as_any_other(
 def test_after_a_new_snapshot_of_the_cell_it_is_listed_once(
     changing: Server, writer: httpx.Client
 ) -> None:
-    before = made(changing, writer, "twice")
+    before = made(changing, writer, "remade")
     writer.delete(f"{BASE}/{before}")
-    after = made(changing, writer, "twice")
+    after = made(changing, writer, "remade")
     assert after != before
-    listed = writer.get(BASE, params={"org_id": "twice"}).json()["data"]
+    listed = writer.get(BASE, params={"org_id": "remade"}).json()["data"]
     assert [one["id"] for one in listed] == [after]

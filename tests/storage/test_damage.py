@@ -43,7 +43,7 @@ def look(catalog: Catalog) -> None:
 def write(catalog: Catalog) -> None:
     with catalog.transaction():
         catalog.create([("org-7", "rp-2024-q1")], NOW, above=0)
-        deletions.delete(catalog, catalog.get("agg-001"), NOW, "local:kari")
+        deletions.delete(catalog, "agg-001", NOW, "local:kari")
         catalog.confirm([2, 3], "inputs")
 
 

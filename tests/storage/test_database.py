@@ -42,9 +42,9 @@ def test_a_commit_that_a_reader_keeps_waiting_is_rolled_back(catalog: Catalog) -
         other.execute("BEGIN")
         other.execute("SELECT * FROM snapshots").fetchone()
         with pytest.raises(StoreUnusable, match="locked"):
-            deletions.delete(catalog, catalog.get("agg-001"), NOW, "local:kari")
+            deletions.delete(catalog, "agg-001", NOW, "local:kari")
     assert released.numbers(catalog) == released.NUMBERS
-    deletions.delete(catalog, catalog.get("agg-001"), NOW, "local:kari")
+    deletions.delete(catalog, "agg-001", NOW, "local:kari")
     assert "agg-001" not in released.numbers(catalog)
 
 

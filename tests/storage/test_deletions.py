@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
-from pipeline.errors import SnapshotNotFound, StoreDamaged
+from pipeline.errors import SnapshotNotFound, StoreDamaged, StoreUnusable
 from pipeline.model.deletions import Deletion
+from pipeline.runs import lifecycle
 from pipeline.storage import deletion_markers, deletions, version_files
 from pipeline.storage.catalog import Catalog
 from tests.storage import released
@@ -38,7 +41,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 
 def delete(catalog: Catalog, snapshot_id: str = "agg-001", now: datetime = NOW) -> Deletion:
-    return deletions.delete(catalog, catalog.get(snapshot_id), now, "local:kari")
+    return deletions.delete(catalog, snapshot_id, now, "local:kari")
 
 
 def read_damaged(data: Path, offset: int) -> None:
@@ -95,7 +98,27 @@ def test_undeleting_gives_the_same_entry_that_no_run_has_decided_since(catalog: 
     assert released.numbers(catalog) == released.NUMBERS
     assert after.inputs is None
     assert deletions.read(catalog) == []
-    assert not deletion_markers.path_of(catalog.data, 1).exists()
+
+
+def test_a_deletion_whose_commit_fails_leaves_no_marker(tmp_path: Path) -> None:
+    data = released.copy(tmp_path)
+    with (
+        Catalog.open(data, busy_seconds=0) as catalog,
+        closing(sqlite3.connect(catalog.path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM snapshots").fetchone()
+        with pytest.raises(StoreUnusable, match="locked"):
+            lifecycle.delete(catalog, "agg-001", NOW, "local:kari")
+        assert catalog.get("agg-001").version == 2
+    assert list(deletion_markers.numbers(data)) == []
+
+
+def test_a_second_deletion_is_refused_and_changes_nothing(catalog: Catalog) -> None:
+    deletion = delete(catalog)
+    with pytest.raises(SnapshotNotFound):
+        delete(catalog, now=NOW + timedelta(days=1))
+    assert deletions.read(catalog) == [deletion_markers.read(catalog.data, 1)] == [deletion]
 
 
 def test_a_snapshot_without_a_version_comes_back_as_failed(catalog: Catalog) -> None:

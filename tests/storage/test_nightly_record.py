@@ -45,7 +45,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 def delete(catalog: Catalog) -> Deletion:
     """Create a snapshot and delete it."""
     (entry,) = catalog.create([("org-1", "rp-2024-q4")], NOW, above=0)
-    return deletions.delete(catalog, entry, NOW, "local:kari")
+    return deletions.delete(catalog, entry.id, NOW, "local:kari")
 
 
 def undelete_and_fail(catalog: Catalog, deletion: Deletion) -> None:

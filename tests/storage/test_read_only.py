@@ -124,6 +124,6 @@ def test_others_may_write_while_a_command_looks(tmp_path: Path) -> None:
     Catalog.open(data).close()
     with Catalog.open_read_only(data) as reader, Catalog.open(data) as writer:
         reader.entries()
-        deletions.delete(writer, writer.get("agg-001"), NOW, "local:kari")
+        deletions.delete(writer, "agg-001", NOW, "local:kari")
         with pytest.raises(SnapshotNotFound):
             reader.get("agg-001")
