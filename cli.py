@@ -31,7 +31,9 @@ from pipeline.terminal.reporter import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
+    from pipeline.model.listing import Listing
     from pipeline.proposals.proposal import Proposal
     from pipeline.runs.context import RunContext
     from pipeline.runs.reading import Reading
@@ -129,7 +131,10 @@ def nightly(
     with session.run_context(reporter, data, engine=engine) as context:
         result = nightly_run.run(context, full=full)
         current = sum(version > 0 for version in context.catalog.current_versions().values())
-    failed = result.refused or result.blocked or any(one.problem for one in result.outcomes)
+    failed = (
+        *(result.refused, result.blocked, result.damaged),
+        *(one.problem for one in result.outcomes),
+    )
     return CommandResult(
         text=lambda: nightly_sentences.summary(result, current),
         body=lambda: nightly_sentences.body(result, current),
@@ -137,7 +142,7 @@ def nightly(
             *nightly_sentences.diagnostics(result),
             *access_tables.diagnostics_of_unwritable(context.catalog.audit_problem),
         ],
-        exit_code=ExitCode.REFUSED_OR_FAILED if failed else ExitCode.DONE,
+        exit_code=ExitCode.REFUSED_OR_FAILED if any(failed) else ExitCode.DONE,
         is_confirmation=True,
     )
 
@@ -423,20 +428,23 @@ def config(reporter: Reporter, data: Data = HERE) -> CommandResult:
 
 @command(app, "list")
 def list_snapshots(
+    reporter: Reporter,
     *,
     org: options.Organisation = None,
     period: options.Period = None,
     status: options.Status = None,
     sort: options.Sort = "created_at",
     limit: options.Limit = None,
+    deleted: options.Deleted = False,
     data: Data = HERE,
 ) -> CommandResult:
-    """List snapshots, one a line.
+    """List snapshots, one a line; with --deleted those that were deleted.
 
     [bold]Examples[/]
     $ bufdir list
     $ bufdir list --period rp-2024-q4 --sort -participant_count --limit 10
     $ bufdir list --status failed --json
+    $ bufdir list --deleted
     """
     from pipeline.model import periods, versions
     from pipeline.model.listing import Listing
@@ -450,6 +458,10 @@ def list_snapshots(
         sort=sort,
         limit=limit,
     )
+    if deleted:
+        if (status, sort, limit) != (None, "created_at", None):
+            raise typer.BadParameter("takes only --org and --period", param_hint="--deleted")
+        return _deleted(reporter, data, listing)
     with Catalog.open_read_only(data) as catalog:
         entries, total = catalog.list(listing)
     rest = f"{len(entries):,} of {total:,} snapshots are shown"
@@ -458,6 +470,27 @@ def list_snapshots(
         body=lambda: _page(entries, limit or total, total),
         diagnostics=([Diagnostic("list_cut", rest, Severity.INFO)] if len(entries) < total else []),
         is_contract_body=True,
+    )
+
+
+def _deleted(reporter: Reporter, data: Path, listing: Listing) -> CommandResult:
+    """List the deleted snapshots of an organisation and a period, or of all."""
+    from pipeline.model import deletions as models
+    from pipeline.storage import deletions
+    from pipeline.storage.catalog import Catalog
+    from pipeline.terminal import session, tables
+
+    days = session.load_settings(reporter, data).history.undelete_days
+    with Catalog.open_read_only(data) as catalog:
+        found = [
+            one
+            for one in deletions.read(catalog)
+            if listing.org_id in {None, one.org_id}
+            and listing.reporting_period_id in {None, one.reporting_period_id}
+        ]
+    return CommandResult(
+        text=lambda: tables.deleted(found, days),
+        body=lambda: {"deleted": [models.in_words(one, days) for one in found]},
     )
 
 
@@ -483,14 +516,15 @@ def show(
     $ bufdir show agg-001 --metrics --json
     """
     from api.snapshots import replies
-    from pipeline.storage import version_files
+    from pipeline.storage import file_digests, version_files
     from pipeline.storage.catalog import Catalog
     from pipeline.terminal import tables
 
     with Catalog.open_read_only(data) as catalog:
         entry = catalog.get(snapshot_id)
+        sha256 = file_digests.find(catalog, entry.number, entry.version)
     if entry.version:
-        version = version_files.read(data, entry.number, entry.version)
+        version = version_files.read(data, entry.number, entry.version, sha256)
         shown, body = (
             (tables.metrics, replies.Metrics.of)
             if metrics
@@ -510,12 +544,17 @@ def show(
 
 @command(app, "delete")
 def delete(
-    snapshot_id: options.Id, *, yes: options.Yes = False, data: Data = HERE
+    reporter: Reporter,
+    snapshot_id: options.Id,
+    *,
+    yes: options.Yes = False,
+    data: Data = HERE,
 ) -> CommandResult:
-    """Delete one snapshot with its files. Asks first; without a terminal, give --yes.
+    """Delete one snapshot. Asks first; without a terminal, give --yes.
 
-    The next nightly run makes a new one, with a new id, if exports still have
-    rows of it.
+    It can be undeleted for history.undelete_days (30); then a nightly run removes
+    its files. Nightly runs do not compute its organisation and period again:
+    bufdir run --org --period does, with a new id.
 
     [bold]Examples[/]
     $ bufdir delete agg-001
@@ -524,18 +563,47 @@ def delete(
     from api.snapshots import replies
     from pipeline.runs import lifecycle
     from pipeline.storage.catalog import Catalog
-    from pipeline.terminal import sentences
+    from pipeline.terminal import sentences, session
 
+    days = session.load_settings(reporter, data).history.undelete_days
     with Catalog.open(data) as catalog:
         cell = sentences.cell_of(catalog.get(snapshot_id))
         if not yes:
-            question = f"Delete {snapshot_id} ({cell}) with its files?"
+            question = f"Delete {snapshot_id} ({cell})?"
             confirmation.confirm(f"deleting {snapshot_id}", question)
-        lifecycle.delete(catalog, snapshot_id)
+        lifecycle.delete(catalog, snapshot_id, program.now(), catalog.caller.name)
     return CommandResult(
-        text=lambda: f"{snapshot_id} is deleted: {cell}",
+        text=lambda: sentences.deleted(snapshot_id, cell, days),
         body=lambda: replies.Deleted(deleted=True, id=snapshot_id),
         is_contract_body=True,
+        is_confirmation=True,
+    )
+
+
+@command(app, "undelete")
+def undelete(
+    reporter: Reporter, snapshot_id: options.DeletedId, data: Data = HERE
+) -> CommandResult:
+    """Publish a deleted snapshot again, under its id and with its numbers.
+
+    Only for history.undelete_days (30) after it was deleted, and while its
+    organisation and period have no other snapshot. The next nightly run brings
+    it up to date.
+
+    [bold]Examples[/]
+    $ bufdir list --deleted
+    $ bufdir undelete agg-001
+    """
+    from pipeline.runs import lifecycle
+    from pipeline.storage.catalog import Catalog
+    from pipeline.terminal import sentences, session
+
+    days = session.load_settings(reporter, data).history.undelete_days
+    with Catalog.open(data) as catalog:
+        entry = lifecycle.undelete(catalog, snapshot_id, program.now(), days)
+    return CommandResult(
+        text=lambda: f"{entry.id} is published again: {sentences.cell_of(entry)}",
+        body=lambda: {"undeleted": True, "id": entry.id},
         is_confirmation=True,
     )
 

@@ -75,6 +75,17 @@ class SnapshotNotFound(BufdirError):
 
 
 @dataclass(eq=False)
+class NotUndeletable(BufdirError):
+    """A deletion that can't be undone, or a snapshot that is not deleted."""
+
+    snapshot_id: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.snapshot_id} can't be undeleted: {self.problem}"
+
+
+@dataclass(eq=False)
 class SnapshotExists(BufdirError):
     """A request to create a snapshot whose cell already has a published version."""
 

@@ -43,6 +43,9 @@ categories = { Klubb = "ungdom" }
 [guard]
 most_fall = 0.25
 most_silent_days = 14
+verify_days = 3
+[history]
+undelete_days = 7
 [limits]
 text_kb = 8
 [privacy]
@@ -88,7 +91,8 @@ def test_every_line_is_optional(data: Path, there: bool) -> None:
         "exports": {"location": "exports"},
         "export": {"columns": {}, "categories": {}},
         "sources": ({"name": "exports", "files": "**", **PARQUET},),
-        "guard": {"most_fall": 0.1, "most_silent_days": None},
+        "guard": {"most_fall": 0.1, "most_silent_days": None, "verify_days": 1},
+        "history": {"undelete_days": 30},
         "limits": LIMITS,
         "privacy": {"most_identity_numbers": 0.02},
         "runs": {"at_once": 2, "memory_mb": 4096, "seconds": 600, "wait_seconds": 30},
@@ -125,7 +129,8 @@ def test_every_line_is_read(data: Path) -> None:
                 "categories": {"Klubb": "ungdom"},
             },
         ),
-        "guard": {"most_fall": 0.25, "most_silent_days": 14},
+        "guard": {"most_fall": 0.25, "most_silent_days": 14, "verify_days": 3},
+        "history": {"undelete_days": 7},
         "limits": {**LIMITS, "text_kb": 8},
         "privacy": {"most_identity_numbers": 0.5},
         "runs": {"at_once": 3, "memory_mb": 512, "seconds": 60, "wait_seconds": 0.5},
@@ -390,10 +395,3 @@ def test_settings_are_immutable(data: Path) -> None:
 def test_a_code_may_be_mapped_to_itself(data: Path) -> None:
     itself = load(data, '[export.categories]\neldre = "eldre"').export.categories
     assert itself == {"eldre": "eldre"}
-
-
-@pytest.mark.parametrize("name", ["category", "total", "all", "Age", '"a b"', "a" * 33])
-def test_a_breakdown_with_a_reserved_or_odd_name_is_refused(data: Path, name: str) -> None:
-    assert (
-        refused(data, f'[breakdowns]\n{name} = "age"').name == f"breakdowns.{name.strip(chr(34))}"
-    )

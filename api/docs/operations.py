@@ -152,8 +152,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     (f"{BASE}/{{id}}", "delete"): Operation(
         "deleteSnapshot",
-        "Delete a snapshot and its files",
-        "The next nightly run makes a new one, with a new id, if exports still contain its cell.",
+        "Delete a snapshot",
+        "It is gone from every read. Operators can undelete it for some days, 30 by default; then "
+        "its files are removed. Nightly runs do not compute its cell until a POST asks for it, "
+        "which makes a new snapshot with a new id.",
         {200: Reply("It is deleted.", replies.Deleted, {"deleted": examples.DELETED}, {})},
         failures=(errors.SnapshotNotFound, *_WRITE, *_NO_BODY),
         of_snapshot=True,

@@ -115,10 +115,10 @@ async def refresh_snapshot(
 def delete_snapshot(
     request: AnyRequest, service: Service, snapshot_id: SnapshotId
 ) -> replies.Deleted:
-    """Remove a snapshot from every read, with its files."""
+    """Remove a snapshot from every read; operators can undelete it for a time."""
     parsing.query(request, requests.NoQuery)
     with service.writing() as catalog:
-        entry = lifecycle.delete(catalog, snapshot_id)
+        entry = lifecycle.delete(catalog, snapshot_id, service.now(), catalog.caller.name)
     return replies.Deleted(deleted=True, id=entry.id)
 
 

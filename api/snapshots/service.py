@@ -21,7 +21,7 @@ from pipeline.model import addresses
 from pipeline.model.access import Caller
 from pipeline.model.versions import Version
 from pipeline.settings import Settings
-from pipeline.storage import version_files
+from pipeline.storage import file_digests, version_files
 from pipeline.storage.catalog import BUSY_SECONDS, Catalog, Entry
 
 
@@ -84,10 +84,12 @@ class Service:
         """
         with self.catalog() as catalog:
             entry = catalog.get(snapshot_id)
+            sha256 = file_digests.find(catalog, entry.number, entry.version)
         if not entry.version:
             return entry, None
+        place = (self.data, entry.number, entry.version)
         try:
-            return entry, _version(self.data, entry.number, entry.version, entry.refreshed_at)
+            return entry, _version(*place, entry.refreshed_at, sha256)
         except StoreDamaged:
             # If a deletion removed the files meanwhile, the catalog has no entry any more.
             with self.catalog() as catalog:
@@ -110,10 +112,12 @@ class Service:
 
 
 @lru_cache(maxsize=1024)
-def _version(data: Path, number: int, version: int, refreshed_at: datetime | None) -> Version:
-    """Read a version, which never changes.
+def _version(
+    data: Path, number: int, version: int, refreshed_at: datetime | None, sha256: str | None
+) -> Version:
+    """Read a version, which never changes, and compare its file with the digest.
 
     Its instant is part of the key: a restored backup may have another version of this number.
     """
     del refreshed_at
-    return version_files.read(data, number, version)
+    return version_files.read(data, number, version, sha256)

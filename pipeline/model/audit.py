@@ -24,6 +24,7 @@ class Act(StrEnum):
     """The first run of a snapshot was asked for."""
     REFRESH = "refresh"
     DELETE = "delete"
+    UNDELETE = "undelete"
     RUN = "run"
     """The run of one snapshot ended."""
     NIGHTLY = "nightly"

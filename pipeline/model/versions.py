@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from pipeline.errors import InvalidValue
+from pipeline.model import checksummed
 from pipeline.model.declarations import Declaration
 from pipeline.model.ledger import ORGANISATION_PATTERN
 from pipeline.model.metrics import Numbers
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from pipeline.model.cells import Cell, CellContent, CellNumbers
     from pipeline.model.terms import Terms
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """Raised whenever a version file gains, loses or changes a field; `_UPGRADES` then gains a step."""
+_FIRST_WITH_CHECKSUM: Final = 4
 ID_PATTERN: Final = r"^agg-[0-9]{3,12}$"
 _SECONDS_AN_HOUR: Final = 3600
 _DECIMALS: Final = 10_000
@@ -79,6 +81,22 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """The acts of operators that led to it; the file has the field only where there are any."""
 
 
+class ListedVersion(msgspec.Struct, frozen=True):
+    """The part of a version that the catalog lists; other fields of the file are not read."""
+
+    id: str
+    version: int
+    org_id: str
+    reporting_period_id: str
+    created_at: datetime
+    refreshed_at: datetime
+    digest: str
+    total: Numbers
+    ledger: dict[str, int]
+    row_digest: str | None = None
+    terms_digest: str | None = None
+
+
 def _from_schema_1(content: dict[str, Any]) -> dict[str, Any]:
     """Add what schema version 2 added: engine, cause, the parts of the digest, breakdowns."""
     added: dict[str, Any] = {
@@ -96,9 +114,15 @@ def _from_schema_2(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "exports": None}
 
 
+def _from_schema_3(content: dict[str, Any]) -> dict[str, Any]:
+    """Change nothing: schema version 4 added the checksum at the end of the file."""
+    return content
+
+
 _UPGRADES: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     1: _from_schema_1,
     2: _from_schema_2,
+    3: _from_schema_3,
 }
 """By schema version, the step to the next one."""
 
@@ -189,29 +213,57 @@ def version(  # noqa: PLR0913 (each is one field of the version)
 
 
 def encode(published: Version) -> bytes:
-    """Write a version file: indented JSON, so that people can read it too."""
-    return msgspec.json.format(msgspec.json.encode(published), indent=2) + b"\n"
+    """Write a version file: indented JSON with a checksum, so that people can read it too."""
+    return checksummed.encode(published)
+
+
+def decode_listed(content: bytes) -> ListedVersion:
+    """Read the part of a version file that the catalog lists, without a look at its checksum.
+
+    Raises:
+        msgspec.DecodeError: It is no version file.
+    """
+    return msgspec.json.decode(content, type=ListedVersion)
 
 
 def decode(content: bytes) -> Version:
     """Read a version file of this or an earlier schema version.
 
     Raises:
-        msgspec.DecodeError: It is no version file.
+        msgspec.DecodeError: It is no version file, or its content does not have its checksum.
         NewerSchema: A later release wrote it.
     """
+    body = checksummed.body(content)
     try:
-        return msgspec.json.decode(content, type=Version)
+        return _decoded(content, body)
+    except UnicodeDecodeError as error:  # in the name of a field msgspec does not translate it
+        raise msgspec.DecodeError(str(error)) from error
+
+
+def _decoded(content: bytes, body: bytes | None) -> Version:
+    try:
+        found = msgspec.json.decode(content if body is None else body, type=Version)
     except msgspec.ValidationError:
-        return msgspec.convert(_upgraded(content), Version)
+        found = None
+    if found is None or body is None or found.schema_version != SCHEMA_VERSION:
+        found = msgspec.convert(_upgraded(content, body), Version)
+    return found
 
 
-def _upgraded(content: bytes) -> dict[str, Any]:
-    """Bring what an earlier release wrote to the present schema version."""
-    found = msgspec.json.decode(content, type=dict[str, Any])
+def _upgraded(content: bytes, body: bytes | None) -> dict[str, Any]:
+    """Bring what an earlier release wrote to the present schema version.
+
+    Args:
+        content: The whole file.
+        body: The file without its checksum, if it has one.
+    """
+    found = msgspec.json.decode(content if body is None else body, type=dict[str, Any])
     schema_version = msgspec.convert(found.get("schema_version", 1), int)
     if schema_version > SCHEMA_VERSION:
         raise NewerSchema(schema_version)
+    if (body is not None) != (schema_version >= _FIRST_WITH_CHECKSUM):
+        problem = "it has no checksum" if body is None else "it has a checksum that it can't have"
+        raise msgspec.ValidationError(problem)
     for step in range(schema_version, SCHEMA_VERSION):
         found = _UPGRADES[step](found)
     return found | {"schema_version": SCHEMA_VERSION}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.logs import EventSink
     from pipeline.model.blocked import BlockedCell
     from pipeline.model.cells import Cell
+    from pipeline.model.damage import DamagedFile
     from pipeline.model.states import Outcome, Reason
     from pipeline.settings import Settings
     from pipeline.sources.conversion import Conversions
@@ -194,6 +195,8 @@ class NightlyResult:
     """The snapshots that are retained, and that the nightly run before did not retain."""
     warnings: NightlyWarnings = field(default_factory=NightlyWarnings)
     """What may be wrong with exports, although it blocks nothing."""
+    damaged: Sequence[DamagedFile] = ()
+    """Files of the data folder that are not as they were written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,7 @@ class Beginning:
     last: NightlyRecord | None
     """The record of the last nightly run."""
     is_current: bool
-    """Whether that run ended well and nothing was deleted since."""
+    """Whether that run ended well and nothing was undeleted or declared since."""
 
     @property
     def record(self) -> NightlyRecord:

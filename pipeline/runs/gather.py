@@ -14,7 +14,7 @@ from pipeline.runs.context import CACHE
 from pipeline.runs.published import Published, cell_of
 from pipeline.sources import opening
 from pipeline.sources.content_digests import ContentDigests
-from pipeline.storage import followed_exports, version_files
+from pipeline.storage import file_digests, followed_exports, version_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -228,16 +228,26 @@ def check_ledger(found: Exports, survey: Survey, *, is_complete: bool) -> None:
 
 def find_published(context: RunContext, entries: Iterable[Entry]) -> dict[Cell, Published]:
     """Look at the version files of these snapshots."""
+    found = list(entries)
     followed = followed_exports.read(context.catalog)
-    return {cell_of(entry): _published(context, entry, followed) for entry in entries}
+    digests = file_digests.all_of(context.catalog, [entry.number for entry in found])
+    return {
+        cell_of(entry): _published(
+            context, entry, followed, digests.get((entry.number, entry.version)) or None
+        )
+        for entry in found
+    }
 
 
 def _published(
-    context: RunContext, entry: Entry, followed: Mapping[tuple[int, int], Mapping[str, int]]
+    context: RunContext,
+    entry: Entry,
+    followed: Mapping[tuple[int, int], Mapping[str, int]],
+    sha256: str | None,
 ) -> Published:
     if not entry.version:
         return Published(entry)
-    state, version = version_files.examine(context.data, entry.number, entry.version)
+    state, version = version_files.examine(context.data, entry.number, entry.version, sha256)
     if version is None:
         return Published(entry, state)
     left_out = {line: rows for line in QUARANTINED if (rows := version.ledger.get(line))}

@@ -17,7 +17,15 @@ from pipeline.runs import (
     staleness,
 )
 from pipeline.runs.context import NightlyResult
-from pipeline.storage import blocked_cells, declarations, nightly_record, version_files
+from pipeline.storage import (
+    blocked_cells,
+    declarations,
+    deletions,
+    durable_files,
+    file_digests,
+    nightly_record,
+    version_files,
+)
 from pipeline.storage.nightly_record import FileRecord, NightlyRecord
 
 if TYPE_CHECKING:
@@ -50,7 +58,7 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
             _sweep(context)
         inputs_digest = staleness.inputs_digest(context.settings, inputs.selection.inputs)
         unplaced = inputs.survey.unplaced_rows()
-        version_files.write({version_files.unplaced_path(context.data): unplaced})
+        durable_files.write({version_files.unplaced_path(context.data): unplaced})
         executed = publish.execute(context, inputs, found.plan, found.waiting, inputs_digest)
         deferred = [one.cell for one in found.plan.with_action(Action.DEFER)]
         record = _record(context, beginning, inputs, found)
@@ -86,7 +94,11 @@ def run(context: RunContext, beginning: Beginning, *, full: bool) -> NightlyResu
 
 def _sweep(context: RunContext) -> None:
     """Delete what killed or failed runs left behind."""
-    swept = version_files.sweep(context.data, context.catalog.current_versions())
+    catalog = context.catalog
+    # A snapshot that the catalog has lost keeps its files, until it is rebuilt from them.
+    lost = file_digests.without_snapshot(catalog)
+    kept = {**lost, **deletions.kept_versions(catalog), **catalog.current_versions()}
+    swept = version_files.sweep(context.data, kept)
     if swept:
         context.events("orphans_swept", files=swept)
 

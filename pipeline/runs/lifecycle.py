@@ -1,4 +1,4 @@
-"""Requests about the snapshot of a cell: create, refresh and delete it.
+"""Requests about the snapshot of a cell: create, refresh, delete and undelete it.
 
 Only queues runs; the process that acquires a run computes. Loads no engine, so that the API can use
 it.
@@ -8,16 +8,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipeline.errors import CellMismatch, PeriodNotBegun, SnapshotExists
+from pipeline.errors import CellMismatch, NotUndeletable, PeriodNotBegun, SnapshotExists
 from pipeline.model import periods, versions
 from pipeline.model.audit import Act
-from pipeline.storage import audit, run_queue, version_files
+from pipeline.storage import (
+    audit,
+    deletion_markers,
+    deletions,
+    file_digests,
+    highest_number,
+    run_queue,
+    version_files,
+)
+from pipeline.storage.database import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from pipeline.errors import StoreDamaged
+    from pipeline.model.deletions import Deletion
     from pipeline.model.periods import Period
     from pipeline.storage.catalog import Catalog, Entry
     from pipeline.storage.run_queue import Run
@@ -57,9 +68,9 @@ def ensure(catalog: Catalog, cells: Iterable[tuple[str, str]], now: datetime) ->
         known = {cell: catalog.of_cell(*cell) for cell in dict.fromkeys(cells)}
         missing = [cell for cell, entry in known.items() if entry is None]
         if missing:
-            above = version_files.highest_number(catalog.data)
+            above = highest_number.read(catalog.data)
             made = catalog.create(missing, now, above)
-            version_files.note_highest_number(catalog.data, made[-1].number)
+            highest_number.write(catalog.data, made[-1].number)
             known |= dict(zip(missing, made, strict=True))
     return [entry for entry in known.values() if entry is not None]
 
@@ -97,17 +108,89 @@ def check_same(entry: Entry, org_id: str | None, period_id: str | None) -> None:
         raise CellMismatch(entry.id, "reporting_period_id", str(period_id), actual)
 
 
-def delete(catalog: Catalog, snapshot_id: str) -> Entry:
-    """Delete a snapshot from the catalog, and then its files.
+def delete(catalog: Catalog, snapshot_id: str, now: datetime, by: str) -> Deletion:
+    """Delete a snapshot: no read finds it any longer, and its files stay for a time.
+
+    Args:
+        catalog: The catalog.
+        snapshot_id: The snapshot.
+        now: The present.
+        by: The name of who deletes it.
 
     Raises:
         InvalidValue: The id is invalid.
         SnapshotNotFound: No snapshot has this id.
     """
+    return deletions.delete(catalog, snapshot_id, now, by)
+
+
+def undelete(catalog: Catalog, snapshot_id: str, now: datetime, days: int) -> Entry:
+    """Publish a deleted snapshot again, under its id and with its versions.
+
+    Args:
+        catalog: The catalog.
+        snapshot_id: The snapshot.
+        now: The present.
+        days: The days for which a deletion can be undone.
+
+    Raises:
+        InvalidValue: The id is invalid.
+        SnapshotNotFound: No snapshot ever had this id, or it was removed with its deletion.
+        NotUndeletable: It is not deleted, the days are over, or its cell has another snapshot.
+        StoreDamaged: Its version file can't be read.
+    """
     with catalog.transaction():
+        deletion = deletions.find(catalog, snapshot_id)
+        if deletion is None:
+            catalog.get(snapshot_id)
+            raise NotUndeletable(snapshot_id, "it is not deleted; nothing has to be done")
+        _check_undeletable(catalog, deletion, now, days)
+        number = versions.snapshot_number(snapshot_id)
+        version = None
+        if deletion.version:
+            sha256 = file_digests.find(catalog, number, deletion.version)
+            version = version_files.read(catalog.data, number, deletion.version, sha256)
+        deletions.undelete(catalog, deletion, version)
         entry = catalog.get(snapshot_id)
-        catalog.delete(entry.number)
-        cell = f"{entry.org_id} in {entry.reporting_period_id}"
-        catalog.record(Act.DELETE, f"{entry.id}: {cell}")
-    version_files.remove(catalog.data, entry.number)
+        catalog.record(Act.UNDELETE, f"{entry.id}: {entry.org_id} in {entry.reporting_period_id}")
+    deletion_markers.remove(catalog.data, number)
     return entry
+
+
+def _check_undeletable(catalog: Catalog, deletion: Deletion, now: datetime, days: int) -> None:
+    cell = f"{deletion.org_id} in {deletion.reporting_period_id}"
+    other = catalog.of_cell(*deletion.key)
+    if not deletion.can_be_undone(now, days):
+        problem = (
+            f"it was deleted at {text_of(deletion.deleted_at)}, longer ago than "
+            f"history.undelete_days = {days}"
+        )
+        if other is None:
+            problem += (
+                f"; make a new snapshot with bufdir run --org {deletion.org_id} "
+                f"--period {deletion.reporting_period_id}"
+            )
+        raise NotUndeletable(deletion.id, problem)
+    if other is not None:
+        problem = f"{cell} has the snapshot {other.id} now; delete {other.id} first"
+        raise NotUndeletable(deletion.id, problem)
+
+
+def repair_markers(catalog: Catalog) -> Sequence[StoreDamaged]:
+    """Make the markers of deletions agree with the catalog; return the damage that was repaired."""
+    with catalog.transaction():  # so that no deletion begins or ends meanwhile
+        return deletion_markers.repair(
+            catalog.data, deletions.read(catalog), catalog.current_versions()
+        )
+
+
+def remove_expired(catalog: Catalog, now: datetime, days: int) -> int:
+    """Remove the files of deleted snapshots whose days are over; return how many snapshots."""
+    expired = [
+        one
+        for one in deletions.read(catalog)
+        if one.removed_at is None and not one.can_be_undone(now, days)
+    ]
+    for one in expired:
+        deletions.remove(catalog, one, now)
+    return len(expired)

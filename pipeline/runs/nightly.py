@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.errors import ExportsChanged
-from pipeline.runs import nightly_warnings, staleness
+from pipeline.runs import file_checks, lifecycle, nightly_warnings, staleness
 from pipeline.runs.context import Beginning, NightlyResult, UnreadFiles
 from pipeline.storage import blocked_cells, nightly_record, run_queue
 
@@ -39,29 +39,41 @@ def run(context: RunContext, *, full: bool = False) -> NightlyResult:
         ExportsUnreachable: The location of the exports can't be reached.
         ExportsChanged: Files changed each time they were read.
         LedgerBroken: Rows were read that are not accounted for; nothing was published.
+        StoreDamaged: The structure of the catalog is damaged; nothing was published.
     """
     context.location.check()
     with run_queue.nightly_run(context.catalog, context.clock) as acquired:
         beginning = _begin(context, acquired.id)
+        _remove_expired(context)
+        checked = file_checks.check(context)
         selection = context.select(context.location.list_files())
-        is_due = full or _waiting(context) or context.reading.is_due
+        is_due = full or _waiting(context) or context.reading.is_due or bool(checked.current)
         if beginning.is_current and not is_due:
             quiet = _quiet(context, beginning, selection)
             if quiet is not None:
-                return quiet
+                return replace(quiet, damaged=checked.damaged)
         from pipeline.runs import incremental  # noqa: PLC0415 (loads what an engine needs)
 
-        return incremental.run(context, beginning, full=full)
+        result = incremental.run(context, beginning, full=full)
+        return replace(result, damaged=file_checks.set_aside_replaced(context, checked).damaged)
 
 
 def _begin(context: RunContext, run_id: int) -> Beginning:
-    """Claim the record; a deletion from now on voids the claim."""
+    """Claim the record; an undeletion or a declaration from now on voids the claim."""
     catalog = context.catalog
     with catalog.transaction():
         last = nightly_record.read(catalog)
         is_current = nightly_record.is_current(catalog) and run_queue.last_runs_clean(catalog)
         nightly_record.claim(catalog, run_id)
     return Beginning(run_id, last, is_current)
+
+
+def _remove_expired(context: RunContext) -> None:
+    """Remove the files of snapshots that were deleted too long ago to be undeleted."""
+    days = context.settings.history.undelete_days
+    removed = lifecycle.remove_expired(context.catalog, context.clock(), days)
+    if removed:
+        context.events("deleted_files_removed", snapshots=removed)
 
 
 def _waiting(context: RunContext) -> bool:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pipeline.runs import blocking, export_changes, gather
 from pipeline.runs.plan import plan
-from pipeline.storage import run_queue
+from pipeline.runs.published import cell_of
+from pipeline.storage import deletions, run_queue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +69,7 @@ def make(
         guard=guard,
         kinds=context.settings.periods,
         refused_exports=len(inputs.exports.refused),
+        deleted=[cell_of(one) for one in deletions.by_cell(context.catalog).values()],
         force=full,
     )
     return NightlyPlan(planned, published, waiting, of_refused, guard)

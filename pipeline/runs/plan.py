@@ -136,6 +136,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
     kinds: Collection[str] = (),
     others: Mapping[Cell, Published] | None = None,
     refused_exports: int = 0,
+    deleted: Collection[Cell] = (),
     force: bool = False,
 ) -> Plan:
     """Decide about every cell that has a snapshot here, and every cell of these kinds with rows.
@@ -153,6 +154,7 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
         others: Other snapshots of these organisations. They are not decided, but a first version
             is blocked while one of its months is.
         refused_exports: The number of exports that are refused.
+        deleted: Cells without a snapshot that were deleted on purpose: no first version of them.
         force: Compute what is up to date, too.
     """
     known = {**(others or {}), **entries}
@@ -161,7 +163,8 @@ def plan(  # noqa: PLR0913 (each is one thing that decides)
         for kind in dict.fromkeys([*kinds, *(cell.period.kind for cell in known)])
     }
     named = {org_id for of_file in survey.organisations_by_file for org_id in of_file}
-    wanted = {*entries, *(cell for kind in kinds for cell in contents[kind])}
+    with_rows = {cell for kind in kinds for cell in contents[kind]}
+    wanted = {*entries, *with_rows.difference(deleted)}
     guarded = guarded_cells.judge(survey, known, contents, guard)
     decide = _Rules(named, blocked, guarded, terms, now, refused_exports, force=force)
     decisions = [

@@ -24,6 +24,9 @@ from pipeline.runs.context import BY_API, SnapshotResult, result
 from pipeline.storage import (
     blocked_cells,
     declarations,
+    deletions,
+    durable_files,
+    file_digests,
     followed_exports,
     run_queue,
     version_files,
@@ -85,6 +88,16 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenVersion:
+    """A version whose file is written, and that is not yet current."""
+
+    planned: PlannedVersion
+    version: Version
+    sha256: str
+    """The digest of its file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Executed:
     """What was done by a plan."""
 
@@ -116,7 +129,7 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
         ExportsChanged: Files changed after it was decided what to count; nothing is published.
         LedgerBroken: A cell's ledger does not account for its rows; nothing is published.
     """
-    planned = _with_snapshots(context, plan, forced_by)
+    planned, deleted = _with_snapshots(context, plan, forced_by)
     counted = _count(context, inputs, planned)
     published = publish(context, counted, len(planned), inputs_digest)
     unchanged = plan.with_action(Action.LEAVE, Action.RETAIN)
@@ -138,12 +151,20 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
         for one in plan.decisions
         if one.action in _OUTCOMES and one.entry is not None
     ]
-    blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
-    decided = None if inputs.is_complete else [one.cell.key for one in plan.decisions]
-    blocked_cells.write(context.catalog, blocked, decided)
-    results = [*published.results, *ended]
+    _list_blocked(context, inputs, plan)
+    results = [*published.results, *ended, *deleted]
     _end_runs(context, runs, results)
     return Executed(results, published.versions)
+
+
+def _list_blocked(context: RunContext, inputs: RunInputs, plan: Plan) -> None:
+    """Write the list of blocked cells, without those that were deleted meanwhile."""
+    decided = None if inputs.is_complete else [one.cell.key for one in plan.decisions]
+    with context.catalog.transaction():
+        deleted = deletions.by_cell(context.catalog)
+        blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
+        blocked = [one for one in blocked if one.key not in deleted]
+        blocked_cells.write(context.catalog, blocked, decided)
 
 
 def _end_runs(context: RunContext, runs: Iterable[Run], results: Iterable[SnapshotResult]) -> None:
@@ -153,12 +174,31 @@ def _end_runs(context: RunContext, runs: Iterable[Run], results: Iterable[Snapsh
         run_queue.end(context.catalog, run.id, context.clock(), problem)
 
 
-def _with_snapshots(context: RunContext, plan: Plan, forced_by: str) -> list[PlannedVersion]:
-    """Create the snapshots that are missing, in the order of the plan."""
+def _with_snapshots(
+    context: RunContext, plan: Plan, forced_by: str
+) -> tuple[list[PlannedVersion], list[SnapshotResult]]:
+    """Create the snapshots that are missing, in the order of the plan.
+
+    Returns:
+        The versions to compute, and the results of snapshots that were deleted meanwhile.
+    """
+    catalog = context.catalog
     decisions = plan.with_action(Action.COMPUTE)
-    cells = [one.cell.key for one in decisions]
-    entries = lifecycle.ensure(context.catalog, cells, context.clock())
-    return [PlannedVersion(*pair, forced_by) for pair in zip(decisions, entries, strict=True)]
+    with catalog.transaction():
+        ids, cells = {one.id for one in deletions.read(catalog)}, deletions.by_cell(catalog)
+        wanted = [
+            one
+            for one in decisions
+            if (one.entry.id not in ids if one.entry else one.cell.key not in cells)
+        ]
+        entries = lifecycle.ensure(catalog, [one.cell.key for one in wanted], context.clock())
+    planned = [PlannedVersion(*pair, forced_by) for pair in zip(wanted, entries, strict=True)]
+    deleted = [
+        result(one.entry, Outcome.DELETED, one.reason, one.entry.version)
+        for one in decisions
+        if one.entry and one.entry.id in ids
+    ]
+    return planned, deleted
 
 
 def _count(
@@ -231,16 +271,25 @@ def publish(
         current = [
             # Counted without an export that is refused, a version follows from no inputs.
             context.catalog.publish(
-                version, None if planned.decision.refused_export else inputs_digest
+                one.version, None if one.planned.decision.refused_export else inputs_digest
             )
-            for planned, version in written
+            for one in written
         ]
-        declarations.end_accepted(context.catalog, [one.entry.number for one, _ in written])
+        numbers = [one.planned.entry.number for one in written]
+        declarations.end_accepted(context.catalog, numbers)
+        file_digests.write(
+            context.catalog,
+            {
+                (one.planned.entry.number, one.version.version): one.sha256
+                for one, is_current in zip(written, current, strict=True)
+                if is_current
+            },
+        )
     results = []
-    for (planned, version), is_current in zip(written, current, strict=True):
-        entry = planned.entry
+    for one, is_current in zip(written, current, strict=True):
+        planned, version, entry = one.planned, one.version, one.planned.entry
         if not is_current:
-            version_files.remove(context.data, entry.number)
+            version_files.sweep_snapshot(context.data, entry.number, entry.version)
         elif entry.version:
             version_files.remove_quarantine(context.data, entry.number, entry.version)
         if is_current:
@@ -249,8 +298,8 @@ def publish(
         results.append(result(entry, outcome, planned.decision.reason, version.version))
     context.events("snapshots_published", snapshots=len(written))
     versions = [
-        (planned.decision.cell, version)
-        for (planned, version), is_current in zip(written, current, strict=True)
+        (one.planned.decision.cell, one.version)
+        for one, is_current in zip(written, current, strict=True)
         if is_current
     ]
     return Executed(results, versions)
@@ -274,36 +323,36 @@ def _write(
     context: RunContext,
     counted: Generator[Counted, None, None],
     total: int,
-) -> list[tuple[PlannedVersion, Version]]:
+) -> list[WrittenVersion]:
     """Write the files of these versions; where that or counting fails, all are deleted again."""
-    written: list[tuple[PlannedVersion, Version]] = []
+    written: list[WrittenVersion] = []
     try:
         with closing(counted):
             while group := list(islice(counted, _GROUP)):
-                made = [(one, _version(context, one)) for one in group]
-                written += [(one.planned, version) for one, version in made]
-                version_files.write(_contents(context, made))
+                made = [_encoded(context, one) for one in group]
+                written += [one for one, _ in made]
+                durable_files.write(
+                    {path: content for _, of in made for path, content in of.items()}
+                )
                 context.events("snapshots_written", done=len(made), total=total)
     except BaseException:
         # A rebuilt catalog must not find a version that was never published.
-        for planned, _ in written:
+        for entry in (one.planned.entry for one in written):
             with suppress(OSError):  # the first error is reported, and the other files deleted
-                version_files.sweep_snapshot(
-                    context.data, planned.entry.number, planned.entry.version
-                )
+                version_files.sweep_snapshot(context.data, entry.number, entry.version)
         raise
     return written
 
 
-def _contents(context: RunContext, made: Iterable[tuple[Counted, Version]]) -> Mapping[Path, bytes]:
-    """Give the files of these versions, and those of the rows that they left out."""
-    contents: dict[Path, bytes] = {}
-    for one, version in made:
-        place = (context.data, one.planned.entry.number, version.version)
-        contents[version_files.version_path(*place)] = versions.encode(version)
-        if one.rejected:
-            contents[version_files.quarantine_path(*place)] = one.rejected
-    return contents
+def _encoded(context: RunContext, counted: Counted) -> tuple[WrittenVersion, Mapping[Path, bytes]]:
+    """Make a version, with its file and that of the rows that it left out."""
+    version = _version(context, counted)
+    content = versions.encode(version)
+    place = (context.data, counted.planned.entry.number, version.version)
+    contents = {version_files.version_path(*place): content}
+    if counted.rejected:
+        contents[version_files.quarantine_path(*place)] = counted.rejected
+    return WrittenVersion(counted.planned, version, file_digests.digest_of(content)), contents
 
 
 def _version(context: RunContext, counted: Counted) -> Version:

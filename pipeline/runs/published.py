@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.model.cells import CellContent
+    from pipeline.model.deletions import Deletion
     from pipeline.storage.catalog import Entry
 
 
@@ -46,6 +47,6 @@ class Published:
     """The rows of its version that have a defect, by reason; None where there are none."""
 
 
-def cell_of(entry: Entry) -> Cell:
-    """Give the cell of a snapshot."""
-    return Cell(entry.org_id, periods.parse(entry.reporting_period_id))
+def cell_of(of: Entry | Deletion) -> Cell:
+    """Give the cell of a snapshot, or of a deleted one."""
+    return Cell(of.org_id, periods.parse(of.reporting_period_id))

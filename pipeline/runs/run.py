@@ -10,7 +10,7 @@ from pipeline.model.states import Action
 from pipeline.runs import blocking, export_changes, gather, lifecycle, publish, staleness
 from pipeline.runs.context import BY_API, RunResult
 from pipeline.runs.plan import plan
-from pipeline.storage import nightly_record, owners, run_queue, version_files
+from pipeline.storage import deletions, nightly_record, owners, run_queue, version_files
 from pipeline.storage.actors import local_user
 
 if TYPE_CHECKING:
@@ -42,11 +42,15 @@ def run_cells(
     now = context.clock()
     for period in wanted:
         lifecycle.check_begun(period, context.settings.zone, now)
+    deleted: Collection[tuple[str, str]] = ()
     if organisations is None:
         named = _named_organisations(context)
+        # What was deleted on purpose is computed only where its organisation is named.
+        deleted = deletions.by_cell(context.catalog)
     else:
         named = [versions.check_organisation(org_id) for org_id in organisations]
     cells = [(org_id, period.id) for period in wanted for org_id in named]
+    cells = [cell for cell in cells if cell not in deleted]
     with owners.temporary(context.data) as owner:
         with context.catalog.transaction():
             entries = lifecycle.ensure(context.catalog, cells, now)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipeline.model import versions
-from pipeline.storage import blocked_cells, nightly_record, run_queue
+from pipeline.storage import blocked_cells, deletions, file_digests, nightly_record, run_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pipeline.model.blocked import BlockedCell
+    from pipeline.model.damage import DamagedFile
     from pipeline.model.states import RunSource, RunState
     from pipeline.storage.catalog import Catalog, Entry
 
@@ -59,8 +60,12 @@ class Status:
     """Snapshots with a published version."""
     retained: int
     """Those among them that the last nightly run left as they are, as declared with --keep."""
+    deleted: int
+    """Deleted snapshots whose files are kept, so that they may be undeleted."""
     queue: Sequence[UnfinishedRun]
     blocked: Sequence[BlockedCell]
+    damaged: Sequence[DamagedFile]
+    """The damage that the last nightly run found."""
 
 
 def status(catalog: Catalog) -> Status:
@@ -75,8 +80,10 @@ def status(catalog: Catalog) -> Status:
             last_success_at=run_queue.last_nightly_success(catalog),
             snapshots=len(published),
             retained=len(record.retained_snapshots),
+            deleted=len(deletions.kept_versions(catalog)),
             queue=list(_queue(catalog, by_number)),
             blocked=blocked_cells.read(catalog),
+            damaged=file_digests.damaged(catalog),
         )
 
 

@@ -14,7 +14,7 @@ from pipeline.model.metrics import complete
 from pipeline.model.states import EngineName, Verdict
 from pipeline.runs import gather
 from pipeline.runs.published import cell_of
-from pipeline.storage import version_files
+from pipeline.storage import file_digests, version_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -120,8 +120,14 @@ def _engine_for(context: RunContext, entry: Entry) -> EngineName:
     counted_by = context.settings.engine.name
     if entry.version:
         with suppress(StoreDamaged, StoreTooNew):
-            counted_by = version_files.read(context.data, entry.number, entry.version).engine
+            counted_by = _read(context, entry).engine
     return other_engine(counted_by)
+
+
+def _read(context: RunContext, entry: Entry) -> Version:
+    """Read the current version of a snapshot, and compare its file with the digest."""
+    sha256 = file_digests.find(context.catalog, entry.number, entry.version)
+    return version_files.read(context.data, entry.number, entry.version, sha256)
 
 
 def _recompute(inputs: RunInputs, cells: Sequence[Cell]) -> _Recomputed:
@@ -139,7 +145,7 @@ def _verify(context: RunContext, recomputed: _Recomputed, entry: Entry) -> Verif
     verdict, differences = Verdict.UNPUBLISHED, tuple[Difference, ...]()
     if entry.version:
         try:
-            version = version_files.read(context.data, entry.number, entry.version)
+            version = _read(context, entry)
         except StoreDamaged:
             verdict = Verdict.CORRUPT
         except StoreTooNew:

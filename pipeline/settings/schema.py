@@ -15,6 +15,7 @@ from pipeline.model.breakdowns import BY_CATEGORY
 from pipeline.model.columns import PARTICIPANT_ID
 from pipeline.model.states import EngineName
 from pipeline.model.terms import Terms
+from pipeline.settings.history import HistorySettings
 from pipeline.settings.limits import LimitSettings
 from pipeline.settings.sections import (
     NO_FLAG,
@@ -205,6 +206,7 @@ class Settings(Section):
     guard: GuardSettings = GuardSettings()
     limits: LimitSettings = LimitSettings()
     privacy: PrivacySettings = PrivacySettings()
+    history: HistorySettings = HistorySettings()
     runs: RunSettings = RunSettings()
     access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()

@@ -88,6 +88,8 @@ class GuardSettings(Section):
     """The share of a snapshot's rows that files written again or a newer dump may take."""
     most_silent_days: Annotated[int | None, Field(ge=1), NO_FLAG] = None
     """The days without a new export of a source after which nightly runs warn; None is never."""
+    verify_days: Annotated[int, Field(ge=1, le=366), NO_FLAG] = 1
+    """The days within which nightly runs compare every version file with its digest."""
 
 
 class PrivacySettings(Section):

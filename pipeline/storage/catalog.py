@@ -15,14 +15,13 @@ from pipeline.storage import (
     actors,
     audit,
     database,
-    followed_exports,
     migrations,
     nightly_record,
     permissions,
     version_files,
 )
 from pipeline.storage.database import BUSY_SECONDS, text_of
-from pipeline.storage.entries import AMONG, Entry, EntryReads, json_of
+from pipeline.storage.entries import AMONG, LISTED, Entry, EntryReads, json_of, listed
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,11 +31,16 @@ if TYPE_CHECKING:
 
     from pipeline.model.access import Caller
     from pipeline.model.audit import Act
+    from pipeline.model.deletions import Deletion
     from pipeline.model.versions import Version
 
 __all__ = ["BUSY_SECONDS", "FILE", "Catalog", "Entry"]
 
 FILE: Final = "catalog.sqlite"
+_PUBLISH: Final = (
+    "UPDATE snapshots SET status = ?, version = ?, error = NULL, inputs = ?, "
+    f"{', '.join(f'{name} = ?' for name in LISTED)} WHERE number = ? AND version < ?"
+)
 
 
 class Catalog(EntryReads):
@@ -225,25 +229,13 @@ class Catalog(EntryReads):
             version: A version whose file is on disk.
             inputs: The digest of terms and export files that it was computed by.
         """
+        _, *others = listed(version)
         changed = self.change(
-            "UPDATE snapshots SET status = ?, version = ?, refreshed_at = ?, digest = ?, "
-            "rows = ?, participations = ?, seconds = ?, activities = ?, error = NULL, "
-            "row_digest = ?, terms_digest = ?, inputs = ? "
-            "WHERE number = ? AND version < ?",
+            _PUBLISH,
             (
-                SnapshotStatus.COMPLETED,
-                version.version,
-                text_of(version.refreshed_at),
-                version.digest,
-                sum(version.ledger.values()),
-                version.total["participations"],
-                version.total["seconds"],
-                version.total["activities"],
-                version.row_digest,
-                version.terms_digest,
-                inputs,
-                versions.snapshot_number(version.id),
-                version.version,
+                *(SnapshotStatus.COMPLETED, version.version, inputs),
+                *(text_of(version.refreshed_at), *others),
+                *(versions.snapshot_number(version.id), version.version),
             ),
         )
         return bool(changed)
@@ -269,6 +261,19 @@ class Catalog(EntryReads):
         )
         self.publish(version)
 
+    def restore_failed(self, deletion: Deletion) -> None:
+        """Take a deleted snapshot that never had a version into the catalog again."""
+        self.execute(
+            "INSERT INTO snapshots "
+            "(number, org_id, reporting_period_id, created_at, status, error) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                *(versions.snapshot_number(deletion.id), *deletion.key),
+                *(text_of(deletion.created_at), SnapshotStatus.FAILED),
+                "it was deleted before its first version was published; start its run again",
+            ),
+        )
+
     def set_first_failed(self, number: int, error: str) -> None:
         """Set the status of a snapshot whose first run failed; one with a version is unchanged."""
         self.execute(
@@ -292,18 +297,6 @@ class Catalog(EntryReads):
             (SnapshotStatus.PROCESSING, number),
         )
 
-    def delete(self, number: int) -> None:
-        """Take a snapshot out of every read; the next nightly run looks at everything again."""
-        with self.transaction():
-            self.execute("DELETE FROM snapshots WHERE number = ?", (number,))
-            followed_exports.delete(self, number)
-            self.execute(
-                "UPDATE runs SET state = 'failed', error = 'its snapshot was deleted' "
-                "WHERE number = ? AND state = 'queued'",
-                (number,),
-            )
-            nightly_record.void(self)
-
     def clear(self, *, keeping_run: int) -> None:
         """Forget snapshots and runs, before the catalog is rebuilt.
 
@@ -311,5 +304,7 @@ class Catalog(EntryReads):
         """
         with self.transaction():
             self.execute("DELETE FROM snapshots")
+            for table in ("deletions", "file_digests", "file_check", "damaged_files"):
+                self.execute(f"DELETE FROM {table}")
             self.execute("DELETE FROM runs WHERE id <> ?", (keeping_run,))
             nightly_record.void(self)

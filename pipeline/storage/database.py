@@ -18,7 +18,7 @@ import msgspec
 from pipeline.errors import StoreDamaged, StoreUnusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -104,6 +104,17 @@ class Database:
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise self._translated(error) from error
 
+    def execute_many(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Run one statement that changes rows, with each of these values.
+
+        Raises:
+            StoreUnusable, StoreDamaged: As `execute`.
+        """
+        try:
+            self.connection.executemany(sql, rows)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._translated(error) from error
+
     @contextmanager
     def transaction(self, kind: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[None]:
         """Make all writes of the block visible at once, or none; inside another one, part of it.
@@ -139,13 +150,13 @@ class Database:
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise self._translated(error) from error
 
-    def check_integrity(self) -> None:
-        """Have SQLite check all of the file.
+    def check_integrity(self, *, quick: bool = False) -> None:
+        """Have SQLite check all of the file; a quick check leaves out the entries of indexes.
 
         Raises:
             StoreDamaged: SQLite found damage.
         """
-        ((found,), *_) = self.execute("PRAGMA integrity_check")
+        ((found,), *_) = self.execute(f"PRAGMA {'quick' if quick else 'integrity'}_check")
         if found != "ok":
             raise self.damaged(str(found))
 

@@ -17,9 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pipeline.model.listing import Listing
+    from pipeline.model.versions import ListedVersion, Version
 
 AMONG: Final = "number IN (SELECT value FROM json_each(?))"
 """A condition over any count of numbers, see `json_of`: SQLite bounds the count of parameters."""
+LISTED: Final = (
+    *("refreshed_at", "digest", "rows", "participations", "seconds", "activities"),
+    *("row_digest", "terms_digest"),
+)
+"""The columns of a snapshot whose values are those of its current version, see `listed`."""
 _COLUMN: Final = {"participant_count": "participations"}
 """The column that lists are sorted by, where it has another name than the order."""
 
@@ -51,6 +57,24 @@ class Entry(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """The snapshot's id."""
         return versions.snapshot_id(self.number)
+
+    def agrees_with(self, version: ListedVersion) -> bool:
+        """Return whether it lists what its current version has."""
+        own = (self.id, self.org_id, self.reporting_period_id, self.version, self.created_at)
+        return own == (
+            *(version.id, version.org_id, version.reporting_period_id),
+            *(version.version, version.created_at),
+        ) and listed(version) == tuple(getattr(self, name) for name in LISTED)
+
+
+def listed(version: Version | ListedVersion) -> tuple[datetime | str | int | None, ...]:
+    """Give the values of the columns `LISTED`, which are those of the current version."""
+    total = version.total
+    return (
+        *(version.refreshed_at, version.digest, sum(version.ledger.values())),
+        *(total["participations"], total["seconds"], total["activities"]),
+        *(version.row_digest, version.terms_digest),
+    )
 
 
 class EntryReads(Database):

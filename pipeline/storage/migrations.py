@@ -140,6 +140,38 @@ _ACCESS: Final = (
     """,
 )
 
+_DELETIONS: Final = (
+    """CREATE TABLE IF NOT EXISTS deletions (
+        number INTEGER PRIMARY KEY,
+        org_id TEXT NOT NULL,
+        reporting_period_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        created_at TEXT NOT NULL,
+        deleted_at TEXT NOT NULL,
+        deleted_by TEXT NOT NULL,
+        removed_at TEXT
+    )
+    """,
+)
+_FILE_DIGESTS: Final = (
+    """CREATE TABLE IF NOT EXISTS file_digests (
+        number INTEGER NOT NULL,
+        version INTEGER NOT NULL,
+        sha256 TEXT NOT NULL,
+        PRIMARY KEY (number, version)
+    ) WITHOUT ROWID
+    """,
+    """CREATE TABLE IF NOT EXISTS file_check (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        checked_at TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        version INTEGER NOT NULL
+    )
+    """,
+    "CREATE TABLE IF NOT EXISTS damaged_files (body TEXT NOT NULL)",
+)
+_TRUST: Final = (*_FATAL_EXPORTS, *_ACCESS, *_DELETIONS, *_FILE_DIGESTS)
+
 
 def schema_version(database: Database) -> int:
     """Read the schema version of a catalog; 0 where it has no tables yet.
@@ -187,7 +219,7 @@ def mark_complete(database: Database) -> None:
 
 
 def _create(database: Database) -> None:
-    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_FATAL_EXPORTS, *_ACCESS):
+    for statement in (*_SCHEMA, _NIGHTLY_RECORD, *_GUARD, *_TRUST):
         database.execute(statement)
 
 
@@ -254,8 +286,8 @@ def _from_2(database: Database) -> None:
 
 
 def _from_3(database: Database) -> None:
-    """Add tokens, the outbox of the audit log, who asked for runs, and fatal exports."""
-    for statement in (*_FATAL_EXPORTS, *_ACCESS):
+    """Add what protects numbers: tokens, audit, deletions, digests of files, fatal exports."""
+    for statement in _TRUST:
         database.execute(statement)
     database.execute("ALTER TABLE runs ADD COLUMN asked_by TEXT")
 

@@ -1,7 +1,7 @@
 """The record of the last nightly run: by which terms, over which files, with which result.
 
-A run claims the record when it begins and writes it when it ends. A deletion in between voids
-the claim, because the run may have published by what is gone; the record is then not current.
+A run claims the record when it begins and writes it when it ends. An undeletion or a declaration
+in between voids the claim, because the run has decided without it; the record is then not current.
 """
 
 from __future__ import annotations
@@ -87,7 +87,10 @@ def read(catalog: Database) -> NightlyRecord | None:
 
 
 def is_current(catalog: Database) -> bool:
-    """Return whether the record's run still owns it: nothing was deleted since it began."""
+    """Return whether the record's run still owns it.
+
+    Nothing was undeleted or declared since it began.
+    """
     return bool(
         catalog.execute(
             "SELECT 1 FROM nightly_record WHERE body IS NOT NULL AND claimed_by = run_id"

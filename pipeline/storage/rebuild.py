@@ -9,7 +9,14 @@ from pipeline.errors import BufdirError, StoreDamaged
 from pipeline.model.access import Grant, Role
 from pipeline.model.audit import Act, decoded
 from pipeline.model.states import RunSource
-from pipeline.storage import audit, nightly_record, run_queue, tokens
+from pipeline.storage import (
+    audit,
+    deletions,
+    file_digests,
+    nightly_record,
+    run_queue,
+    tokens,
+)
 from pipeline.storage.catalog import FILE, Catalog
 
 if TYPE_CHECKING:
@@ -17,10 +24,23 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pipeline.model.deletions import Deletion
     from pipeline.model.versions import Version
+    from pipeline.storage.file_digests import Place
     from pipeline.storage.nightly_record import NightlyRecord
 
 Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogContent:
+    """The snapshots of a rebuilt catalog."""
+
+    current: Sequence[Version]
+    """The current version of each."""
+    deleted: Sequence[Deletion]
+    digests: Mapping[Place, str]
+    """The digest of each version file of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +53,8 @@ class Rebuilt:
     """The tokens that have to be made again under other names."""
 
 
-def rebuild(data: Path, current: Sequence[Version], now: datetime) -> Rebuilt:
-    """Make these versions the current ones, and forget all other snapshots and all runs.
+def rebuild(data: Path, content: CatalogContent, now: datetime) -> Rebuilt:
+    """Fill the catalog with this, and forget all other snapshots and all runs.
 
     A catalog that is damaged anywhere is set aside, and a new file is made.
 
@@ -44,11 +64,11 @@ def rebuild(data: Path, current: Sequence[Version], now: datetime) -> Rebuilt:
         StoreUnusable: The catalog can't be read or written at the moment.
     """
     try:
-        return Rebuilt(None, _fill(data, current, now, _Kept()))
+        return Rebuilt(None, _fill(data, content, now, _Kept()))
     except StoreDamaged:
         kept = _readable(data)
         aside = _set_aside(data, now)
-        return Rebuilt(aside, _fill(data, current, now, kept))
+        return Rebuilt(aside, _fill(data, content, now, kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +80,12 @@ class _Kept:
     tokens: Mapping[str, Grant] = field(default_factory=dict)
 
 
-def _fill(data: Path, current: Sequence[Version], now: datetime, kept: _Kept) -> Sequence[str]:
+def _fill(data: Path, content: CatalogContent, now: datetime, kept: _Kept) -> Sequence[str]:
     """Fill the catalog in one transaction; return the names of tokens that are lost.
 
     Args:
         data: The data folder.
-        current: The versions that it shall name.
+        content: The snapshots that it shall name.
         now: The present instant.
         kept: What a catalog had that was set aside.
     """
@@ -75,8 +95,11 @@ def _fill(data: Path, current: Sequence[Version], now: datetime, kept: _Kept) ->
         catalog.transaction(),
     ):
         catalog.clear(keeping_run=run.id)
-        for version in current:
+        for version in content.current:
             catalog.restore(version)
+        for deletion in content.deleted:
+            deletions.add(catalog, deletion)
+        file_digests.write(catalog, content.digests)
         if kept.record is not None:
             nightly_record.write(catalog, kept.record)
         tokens.restore(catalog, kept.tokens)
@@ -85,6 +108,16 @@ def _fill(data: Path, current: Sequence[Version], now: datetime, kept: _Kept) ->
         nightly_record.read(catalog)
         catalog.check_integrity()
     return lost
+
+
+def readable_digests(data: Path) -> Mapping[Place, str]:
+    """Read the digests of version files from a catalog whose structure is sound, else none."""
+    try:
+        with Catalog.open_read_only(data) as catalog:
+            catalog.check_integrity(quick=True)
+            return file_digests.read(catalog)
+    except BufdirError:
+        return {}
 
 
 def _revoke_lost_tokens(catalog: Catalog, now: datetime) -> Sequence[str]:

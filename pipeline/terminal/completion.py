@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer  # noqa: TC002 (Typer reads annotations when the program runs)
 
 from pipeline.errors import BufdirError
 from pipeline.terminal import data_folder
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pipeline.model.deletions import Deletion
+    from pipeline.storage.catalog import Catalog, Entry
+
 
 def ids_of_catalog(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """List the ids that begin so, each with its organisation and period; no error is shown."""
+    return _ids(context, incomplete, lambda catalog: catalog.entries().values())
+
+
+def deleted_ids(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """List the ids of deleted snapshots that begin so, as `ids_of_catalog` does."""
+    from pipeline.storage import deletions
+
+    return _ids(context, incomplete, deletions.read)
+
+
+def _ids(
+    context: typer.Context,
+    incomplete: str,
+    read: Callable[[Catalog], Iterable[Entry | Deletion]],
+) -> list[tuple[str, str]]:
     from pipeline.storage import catalog as index
 
     # While the tab key asks, options before the command are not yet passed on to it.
@@ -22,11 +44,11 @@ def ids_of_catalog(context: typer.Context, incomplete: str) -> list[tuple[str, s
         return []
     try:
         with index.Catalog.open_read_only(given) as catalog:
-            entries = catalog.entries().values()
+            found = list(read(catalog))
     except BufdirError:
         return []
     return [
-        (entry.id, f"{entry.org_id} in {entry.reporting_period_id}")
-        for entry in entries
-        if entry.id.startswith(incomplete)
+        (one.id, f"{one.org_id} in {one.reporting_period_id}")
+        for one in found
+        if one.id.startswith(incomplete)
     ]

@@ -40,6 +40,7 @@ FAILURES: Final[Mapping[type[Exception], Failure]] = {
     errors.InvalidValue: Failure(ExitCode.WRONG_USAGE, "invalid-value"),
     errors.PeriodNotBegun: Failure(ExitCode.WRONG_USAGE, "period-not-begun"),
     errors.SnapshotNotFound: Failure(ExitCode.WRONG_USAGE, "snapshot-not-found"),
+    errors.NotUndeletable: Failure(ExitCode.WRONG_USAGE, "not-undeletable"),
     errors.SnapshotExists: Failure(ExitCode.WRONG_USAGE, "snapshot-exists"),
     errors.CellMismatch: Failure(ExitCode.WRONG_USAGE, "cell-mismatch"),
     errors.OrganisationUnknown: Failure(ExitCode.WRONG_USAGE, "organisation-unknown"),

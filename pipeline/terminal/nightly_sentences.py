@@ -61,6 +61,7 @@ def _if_any(number: int, what: str) -> str:
 def diagnostics(result: NightlyResult) -> list[Diagnostic]:
     """List the diagnostics of a nightly run; none if everything is in order."""
     return [
+        *(Diagnostic("file_damaged", one.sentence, Severity.ERROR) for one in result.damaged),
         *sentences.diagnostics_of_refusals(result.refused),
         *sentences.diagnostics_of_blocked(result.blocked),
         *sentences.diagnostics_of_failures(result.outcomes),
@@ -177,4 +178,5 @@ def body(result: NightlyResult, current: int) -> Mapping[str, object]:
         "set_aside": result.unread.set_aside,
         "warnings": list(_warnings(result.warnings)),
         "ledger": result.ledger,
+        "damaged": result.damaged,
     }

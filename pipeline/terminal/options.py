@@ -11,11 +11,17 @@ import typer
 from pipeline.model import listing
 from pipeline.model.access import Role
 from pipeline.model.states import EngineName
-from pipeline.terminal.completion import ids_of_catalog
+from pipeline.terminal.completion import deleted_ids, ids_of_catalog
 
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 Id = Annotated[
     str, typer.Argument(metavar="ID", help="Such as agg-001.", autocompletion=ids_of_catalog)
+]
+DeletedId = Annotated[
+    str, typer.Argument(metavar="ID", help="Such as agg-001.", autocompletion=deleted_ids)
+]
+Deleted = Annotated[
+    bool, typer.Option("--deleted", help="Those that were deleted, and until when to undelete.")
 ]
 Ids = Annotated[
     list[str] | None,

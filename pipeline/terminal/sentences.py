@@ -117,6 +117,16 @@ def diagnostics_of_set_aside(names: Sequence[str]) -> Iterator[Diagnostic]:
         yield Diagnostic("exports_set_aside", sentence, Severity.INFO)
 
 
+def deleted(snapshot_id: str, cell: str, days: int) -> str:
+    """Confirm a deletion, with the command that undoes it."""
+    if not days:
+        return f"{snapshot_id} is deleted: {cell}"
+    return (
+        f"{snapshot_id} is deleted: {cell}; for {counted(days, 'day')}, "
+        f"bufdir undelete {snapshot_id} undoes it"
+    )
+
+
 def retired(result: Retired) -> str:
     """Confirm what was declared about exports, and what follows."""
     exports = f"{counted(len(result.exports), 'export')} ({some(result.exports)})"

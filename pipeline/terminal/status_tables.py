@@ -27,12 +27,13 @@ def status(found: Status) -> RenderableType:
     """Show the last nightly run, then the queue and what is blocked, where there is any."""
     success = found.last_success_at
     retained = f", {found.retained:,} of them retained" if found.retained else ""
+    deleted = f"; {found.deleted:,} deleted, see bufdir list --deleted" if found.deleted else ""
     shown: list[RenderableType] = [
         properties(
             {
                 "last nightly run": _nightly(found.nightly),
                 "last success": "never" if success is None else text_of(success),
-                "snapshots": f"{found.snapshots:,} published{retained}",
+                "snapshots": f"{found.snapshots:,} published{retained}{deleted}",
                 "queue": counted(len(found.queue), "run"),
                 "blocked": counted(len(found.blocked), "snapshot"),
             }
@@ -42,6 +43,9 @@ def status(found: Status) -> RenderableType:
         shown += ["", _queue(found)]
     if found.blocked:
         shown += ["", _blocked(found)]
+    if found.damaged:
+        rows = ((one.file, one.problem, one.remedy) for one in found.damaged)
+        shown += ["", table(("damaged file", "problem", "remedy"), rows)]
     return Group(*shown)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+    from pipeline.model.deletions import Deletion
     from pipeline.model.metrics import Numbers
     from pipeline.model.versions import Version
     from pipeline.runs.check import CheckedFile, CheckResult
@@ -52,6 +53,23 @@ def entries(listed: Sequence[Entry]) -> RenderableType:
                 text_of(entry.refreshed_at) if entry.refreshed_at else None,
             )
             for entry in listed
+        ),
+    )
+
+
+def deleted(found: Sequence[Deletion], days: int) -> RenderableType:
+    """Show deleted snapshots, a line each, with the instant until which each can be undeleted."""
+    if not found:
+        return "no deleted snapshots"
+    return table(
+        ("id", "organisation", "period", "version", "deleted", "by", "can be undone until"),
+        (
+            (
+                *(one.id, one.org_id, one.reporting_period_id, one.version or None),
+                *(text_of(one.deleted_at), one.deleted_by),
+                "files removed" if one.removed_at else text_of(one.until(days)),
+            )
+            for one in found
         ),
     )
 

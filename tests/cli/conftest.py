@@ -148,13 +148,6 @@ def python(code: str, *arguments: str | Path, **variables: str) -> Finished:
     return Finished(ended.returncode, ended.stdout, ended.stderr)
 
 
-def change(path: Path, **values: object) -> Mapping[str, Any]:
-    """Put other values into a JSON file."""
-    content: dict[str, Any] = {**json.loads(path.read_text()), **values}
-    path.write_text(json.dumps(content))
-    return content
-
-
 @contextmanager
 def terminal(columns: int, typed: str = "") -> Iterator[tuple[int, list[str]]]:
     """Open a terminal for programs, and collect its output until the end of the block.

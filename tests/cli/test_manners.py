@@ -129,11 +129,11 @@ def test_delete_asks_on_a_terminal_and_does_as_it_is_told(
     with terminal(columns=120, typed=typed) as (end, shown):
         ended = bufdir.into(end, "delete", "agg-001", err=end, stdin=end)
 
-    assert "Delete agg-001 (org-1 in rp-2024-q4) with its files? [y/N]: " in shown[0]
+    assert "Delete agg-001 (org-1 in rp-2024-q4)? [y/N]: " in shown[0]
     assert ("agg-001 is deleted: org-1 in rp-2024-q4" in shown[0]) == (code == 0)
     assert ("bufdir: declined: deleting agg-001 was not done" in shown[0]) == (code == 2)
     assert ended.code == code
-    assert (data / "snapshots" / "agg-001").exists() == (code != 0)
+    assert (data / "snapshots" / "agg-001" / "deleted.json").exists() == (code == 0)
 
 
 def test_delete_asks_nothing_with_yes(bufdir: Bufdir, data: Path) -> None:
@@ -143,7 +143,7 @@ def test_delete_asks_nothing_with_yes(bufdir: Bufdir, data: Path) -> None:
     with terminal(columns=120) as (end, shown):
         ended = bufdir.into(end, "delete", "agg-001", "-y", err=end, stdin=end)
 
-    assert shown[0] == "agg-001 is deleted: org-1 in rp-2024-q4\n"
+    assert shown[0].startswith("agg-001 is deleted: org-1 in rp-2024-q4; for 30 days, ")
     assert ended.code == 0
 
 

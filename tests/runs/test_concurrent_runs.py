@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import Busy, SnapshotNotFound
 from pipeline.runs import lifecycle
 from pipeline.storage import run_queue
-from tests.given import CELL, NOW, DataFolder, computed, nightly_with, outcomes_by_cell, people, row
+from tests.given import NOW, DataFolder, computed, nightly_with, outcomes_by_cell, people, row
 from tests.processes import NIGHTLY_RUN, exported
 
 
@@ -79,17 +79,18 @@ def test_a_snapshot_that_is_deleted_while_it_is_computed_is_not_recreated(
     def delete(event: str, **_: object) -> None:
         if event == "exports_read":
             with other.context() as context:
-                lifecycle.delete(context.catalog, "agg-001")
+                lifecycle.delete(context.catalog, "agg-001", NOW, "local:kari")
 
     # Deleted after it was planned: the catalog is asked for its entry before exports are counted.
     outcomes = outcomes_by_cell(nightly_with(folder, delete))
     assert outcomes["org-2 rp-2024-q4"] == "computed"
     with folder.context() as context, pytest.raises(SnapshotNotFound, match="no snapshot agg-001"):
         context.catalog.get("agg-001")
-    assert not [name for name in folder.files() if "agg-001" in name]
+    kept = {name for name in folder.files() if "agg-001" in name}
+    assert kept == {"snapshots/agg-001/v1.json", "snapshots/agg-001/deleted.json"}
 
 
-def test_a_snapshot_deleted_during_a_nightly_run_is_recreated_by_the_next(
+def test_a_snapshot_deleted_during_a_nightly_run_is_not_recreated_by_the_next(
     folder: DataFolder,
 ) -> None:
     folder.export([row()])
@@ -97,12 +98,12 @@ def test_a_snapshot_deleted_during_a_nightly_run_is_recreated_by_the_next(
     def delete(event: str, **_: object) -> None:
         if event == "snapshots_published":
             with DataFolder(folder.data).context() as context:
-                lifecycle.delete(context.catalog, "agg-001")
+                lifecycle.delete(context.catalog, "agg-001", NOW, "local:kari")
 
     nightly_with(folder, delete)
     assert folder.published() == {}
     folder.nightly()
-    assert folder.published()[CELL].id == "agg-002"
+    assert folder.published() == {}
 
 
 def test_readers_never_see_a_partial_snapshot_while_nightly_runs_publish(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from pipeline.runs.context import NightlyResult
 
 
+class Deleted(NamedTuple):
+    """A deleted snapshot, with what the model had of it."""
+
+    id: str
+    published: Counted
+    version: Counted
+    accepted: int | None
+
+
 class Histories(ChangingFolder):
     """A data folder, what is done to it, and the model of what must be published."""
 
@@ -35,6 +44,7 @@ class Histories(ChangingFolder):
         self.blocked: Sequence[BlockedCell] = ()
         self.retained: set[CellKey] = set()
         """The cells that the last nightly run retained which found a change."""
+        self.deleted: dict[CellKey, Deleted] = {}
 
     # What operators do
 
@@ -120,10 +130,34 @@ class Histories(ChangingFolder):
     def a_snapshot_is_deleted(self, data: st.DataObject) -> None:
         cell = data.draw(st.sampled_from(sorted(self.model.published)))
         with self.folder.context() as context:
-            lifecycle.delete(context.catalog, self.snapshot_id(cell))
-        del self.model.published[cell], self.model.versions[cell]
-        self.model.accepted.pop(cell, None)
+            entry = lifecycle.delete(
+                context.catalog, self.snapshot_id(cell), self.folder.now, "local:kari"
+            )
+        counted = (self.model.published.pop(cell), self.model.versions.pop(cell))
+        self.deleted[cell] = Deleted(entry.id, *counted, self.model.accepted.pop(cell, None))
         self.blocked = [b for b in self.blocked if (b.org_id, b.reporting_period_id) != cell]
+
+    @precondition(lambda self: self.deleted)
+    @change()
+    def a_deletion_is_undone(self, data: st.DataObject) -> None:
+        cell = data.draw(st.sampled_from(sorted(self.deleted)))
+        was = self.deleted.pop(cell)
+        with self.folder.context() as context:
+            entry = lifecycle.undelete(context.catalog, was.id, self.folder.now, days=30)
+        assert entry.id == was.id
+        self.model.published[cell], self.model.versions[cell] = was.published, was.version
+        if was.accepted is not None:
+            self.model.accepted[cell] = was.accepted
+        assert_numbers(self.folder.published()[cell], was.published, cell)
+
+    @precondition(lambda self: not {*self.deleted}.isdisjoint(histories.count(self.files)))
+    @change()
+    def a_deleted_cell_is_asked_for(self, data: st.DataObject) -> None:
+        counted = histories.count(self.files)
+        cell = data.draw(st.sampled_from(sorted({*self.deleted} & {*counted})))
+        was = self.deleted.pop(cell)
+        self.force(cell)
+        assert self.snapshot_id(cell) != was.id
 
     @precondition(lambda self: self.blocked)
     @rule(data=draws, alternative=st.integers(0, 2))
@@ -214,7 +248,8 @@ class Histories(ChangingFolder):
                 if one.outcome == "retained"
             }
         refused = model.must_be_refused(self.files)
-        for cell in sorted({*now, *model.published, *published}):
+        assert not {*self.deleted} & {*published, *blocked}
+        for cell in sorted({*now, *model.published, *published}.difference(self.deleted)):
             counted = now.get(cell, histories.nothing())
             if cell in blocked:
                 self.check_blocked(cell, counted, blocked[cell])

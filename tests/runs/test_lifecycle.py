@@ -65,12 +65,12 @@ def test_an_organisation_and_a_period_are_checked(folder: DataFolder) -> None:
 
 def test_deleting_an_unknown_snapshot_is_refused(catalog: Catalog) -> None:
     with pytest.raises(SnapshotNotFound, match="no snapshot agg-001; list the snapshots"):
-        lifecycle.delete(catalog, "agg-001")
+        lifecycle.delete(catalog, "agg-001", NOW, "local:kari")
 
 
 def test_deleting_ends_the_queued_run(catalog: Catalog) -> None:
     queued(catalog, 1)
-    lifecycle.delete(catalog, "agg-001")
+    lifecycle.delete(catalog, "agg-001", NOW, "local:kari")
     assert run_queue.open_runs(catalog) == []
     run = run_queue.latest(catalog, 1)
     assert run is not None

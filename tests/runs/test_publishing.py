@@ -193,12 +193,12 @@ def test_many_version_files_are_flushed_together_before_and_after_they_are_renam
     traced = """
 import os, sys
 from pathlib import Path
-from pipeline.storage import version_files
+from pipeline.storage import durable_files
 from tests.given import DataFolder
 
 log = []
-flush, replace = version_files._flush_file_system, os.replace
-version_files._flush_file_system = lambda fd: (log.append("flush"), flush(fd))[1]
+flush, replace = durable_files._flush_file_system, os.replace
+durable_files._flush_file_system = lambda fd: (log.append("flush"), flush(fd))[1]
 os.replace = lambda old, new: (log.append(os.path.basename(new)), replace(old, new))[1]
 DataFolder(Path(sys.argv[1])).nightly()
 print(*log)

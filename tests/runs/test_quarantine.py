@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from pipeline.runs import lifecycle
-from tests.given import AUTUMN, SUMMER, DataFolder, row, settings
+from tests.given import AUTUMN, NOW, SUMMER, DataFolder, row, settings
 
 
 def lines(folder: DataFolder, name: str) -> list[dict[str, Any]]:
@@ -118,9 +118,16 @@ def test_the_quarantine_of_a_year_has_the_rows_of_all_its_months(folder: DataFol
     assert len(lines(folder, "agg-001/v1.jsonl")) == 3
 
 
-def test_deleting_a_snapshot_removes_its_quarantine(folder: DataFolder) -> None:
+def test_a_deleted_snapshot_has_its_quarantine_until_its_files_are_removed(
+    folder: DataFolder,
+) -> None:
     folder.export([row(hours=None)])
     folder.nightly()
     with folder.context() as context:
-        lifecycle.delete(context.catalog, "agg-001")
-    assert {name for name in folder.files() if "agg-001" in name} == set()
+        lifecycle.delete(context.catalog, "agg-001", NOW, "local:kari")
+    assert "quarantine/agg-001/v1.jsonl" in folder.files()
+    folder.now += timedelta(days=30)
+    folder.nightly()
+    assert {name for name in folder.files() if "agg-001" in name} == {
+        "snapshots/agg-001/deleted.json"
+    }

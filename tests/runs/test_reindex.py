@@ -8,8 +8,18 @@ import pytest
 
 from pipeline.errors import Busy, StoreDamaged, StoreTooNew
 from pipeline.runs import lifecycle, reindex
+from pipeline.runs.run import run_cells
 from pipeline.storage import run_queue, version_files
-from tests.given import CELL, NOW, DataFolder, as_newer_release, outcomes_by_cell, people, row
+from tests.given import (
+    CELL,
+    NOW,
+    QUARTER,
+    DataFolder,
+    as_newer_release,
+    outcomes_by_cell,
+    people,
+    row,
+)
 from tests.processes import exported, killed
 
 REBUILDING = """
@@ -135,8 +145,9 @@ def test_of_two_snapshots_of_one_cell_the_newer_is_listed_and_the_other_reported
     folder.nightly()
     shutil.copytree(folder.data / "snapshots", folder.data / "backup")
     with folder.context() as context:
-        lifecycle.delete(context.catalog, "agg-001")
-    folder.nightly()
+        lifecycle.delete(context.catalog, "agg-001", NOW, "local:kari")
+        run_cells(context, [QUARTER], ["org-1"])
+    (folder.data / "snapshots" / "agg-001" / "deleted.json").unlink()
     shutil.copytree(folder.data / "backup", folder.data / "snapshots", dirs_exist_ok=True)
     rebuilt = reindex.run(folder.data, NOW)
     (problem,) = rebuilt.damaged
@@ -150,9 +161,10 @@ def test_rebuilding_gives_out_no_id_twice(folder: DataFolder) -> None:
     folder.export([row(), row(org_id="org-2")])
     folder.nightly()
     with folder.context() as context:
-        lifecycle.delete(context.catalog, "agg-002")
+        lifecycle.delete(context.catalog, "agg-002", NOW, "local:kari")
     reindex.run(folder.data, NOW)
-    folder.nightly()
+    with folder.context() as context:
+        run_cells(context, [QUARTER], ["org-2"])
     assert folder.published()["org-2", "rp-2024-q4"].id == "agg-003"
 
 

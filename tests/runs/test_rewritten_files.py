@@ -16,7 +16,19 @@ from pipeline.engines.polars import Polars
 from pipeline.model import periods
 from pipeline.runs import lifecycle
 from pipeline.runs.run import run_cells
-from tests.given import CELL, OTHER, Q2, Q3, Q4, DataFolder, computed, outcomes_by_cell, row, write
+from tests.given import (
+    CELL,
+    NOW,
+    OTHER,
+    Q2,
+    Q3,
+    Q4,
+    DataFolder,
+    computed,
+    outcomes_by_cell,
+    row,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,13 +70,13 @@ def test_rejected_rows_are_named_by_their_new_place_after_a_file_was_rewritten(
     assert [json.loads(line)["row"] for line in left_out.read_text().splitlines()] == [1]
 
 
-def test_a_deleted_snapshot_is_recreated_although_files_were_only_rewritten(
+def test_a_deleted_snapshot_is_not_recreated_because_files_were_rewritten(
     populated: DataFolder,
 ) -> None:
     os.utime(populated.data / "exports" / "autumn.parquet")
     with populated.context() as context:
-        lifecycle.delete(context.catalog, "agg-001")
-    assert computed(populated.nightly())
+        lifecycle.delete(context.catalog, "agg-001", NOW, "local:kari")
+    assert not computed(populated.nightly())
 
 
 @pytest.fixture
@@ -83,18 +95,20 @@ def before_it_is_compared(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], 
     return happens
 
 
-def test_a_snapshot_deleted_while_a_rewritten_file_is_compared_comes_back_in_the_next_nightly_run(
+def test_a_snapshot_deleted_while_a_rewritten_file_is_compared_stays_deleted(
     folder: DataFolder, before_it_is_compared: list[Callable[[], object]]
 ) -> None:
     path = folder.export([row()])
     folder.nightly()
     os.utime(path)
     with folder.context() as context:
-        before_it_is_compared.append(lambda: lifecycle.delete(context.catalog, "agg-001"))
+        before_it_is_compared.append(
+            lambda: lifecycle.delete(context.catalog, "agg-001", NOW, "local:kari")
+        )
         folder.nightly()
     before_it_is_compared.clear()
     folder.nightly()
-    assert folder.published()[CELL].id == "agg-002"
+    assert folder.published() == {}
 
 
 def test_a_file_that_changes_again_while_it_is_compared_counts_as_changed(

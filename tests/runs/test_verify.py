@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
 import pytest
 
 from pipeline.errors import InvalidValue, LedgerBroken, SnapshotNotFound
-from pipeline.model import periods, versions
+from pipeline.model import periods
 from pipeline.model.cells import CellContent
 from pipeline.model.states import Action, EngineName, Reason
 from pipeline.runs import gather, lifecycle, publish
@@ -19,6 +18,7 @@ from pipeline.runs.published import cell_of
 from pipeline.runs.run import run_cells
 from pipeline.storage import version_files
 from tests.given import CELL, NOW, Q4, SUMMER, DataFolder, as_newer_release, people, row
+from tests.tampering import tamper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,13 +43,6 @@ def verify(folder: DataFolder, ids: Sequence[str] | None = None) -> dict[str, Ve
 
 def verdicts(folder: DataFolder, ids: Sequence[str] | None = None) -> dict[str, str]:
     return {id_: one.verdict for id_, one in verify(folder, ids).items()}
-
-
-def tamper(folder: DataFolder, changes: dict[str, Any]) -> None:
-    """Change fields of a published version in its file."""
-    version = folder.published()[CELL]
-    changed = msgspec.structs.replace(version, **changes)
-    version_files.write({version_files.version_path(folder.data, 1, 1): versions.encode(changed)})
 
 
 def test_what_a_nightly_run_published_the_second_engine_gives_too(populated: DataFolder) -> None:
@@ -96,13 +89,10 @@ def test_some_snapshots_can_be_verified_alone_and_once(populated: DataFolder) ->
 def test_every_number_that_differs_is_named_with_both(populated: DataFolder) -> None:
     version = populated.published()[CELL]
     tamper(
-        populated,
-        {
-            "total": {**version.total, "people": 99},
-            "categories": version.categories
-            | {"eldre": {**version.categories["eldre"], "seconds": 7}},
-            "ledger": version.ledger | {"hours_missing": 0, "deleted": 1},
-        },
+        populated.data,
+        total={**version.total, "people": 99},
+        categories=version.categories | {"eldre": {**version.categories["eldre"], "seconds": 7}},
+        ledger=version.ledger | {"hours_missing": 0, "deleted": 1},
     )
     found = verify(populated)["agg-001"]
     assert found.verdict == "mismatch"
@@ -118,7 +108,7 @@ def test_every_number_that_differs_is_named_with_both(populated: DataFolder) -> 
 def test_a_category_that_a_version_lacks_differs_where_it_counts(populated: DataFolder) -> None:
     version = populated.published()[CELL]
     fewer = {name: share for name, share in version.categories.items() if name != "ungdom"}
-    tamper(populated, {"categories": fewer})
+    tamper(populated.data, categories=fewer)
     names = [one.name for one in verify(populated)["agg-001"].differences]
     assert names == [
         f"categories.ungdom.{metric}"

@@ -11,7 +11,7 @@ import pytest
 from pipeline.errors import StoreDamaged
 from pipeline.model.listing import Listing
 from pipeline.runs import reindex
-from pipeline.storage import nightly_record, run_queue
+from pipeline.storage import deletion_markers, deletions, nightly_record, run_queue
 from pipeline.storage.catalog import Catalog
 from tests.storage import released
 
@@ -43,7 +43,7 @@ def look(catalog: Catalog) -> None:
 def write(catalog: Catalog) -> None:
     with catalog.transaction():
         catalog.create([("org-7", "rp-2024-q1")], NOW, above=0)
-        catalog.delete(1)
+        deletions.delete(catalog, "agg-001", NOW, "local:kari")
         catalog.confirm([2, 3], "inputs")
 
 
@@ -87,6 +87,7 @@ def test_after_any_damaged_byte_the_catalog_works_or_is_refused_and_reindexing_s
         assert path.read_bytes() == damaged
         works_or_says_what_to_do(Catalog.open, write, data)
         path.write_bytes(damaged)
+        deletion_markers.remove(data, 1)
 
         reindex.run(data, NOW)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import StoreDamaged, StoreUnusable
+from pipeline.storage import deletions
 from pipeline.storage.catalog import Catalog
 from tests.storage import released
 
@@ -41,9 +42,9 @@ def test_a_commit_that_a_reader_keeps_waiting_is_rolled_back(catalog: Catalog) -
         other.execute("BEGIN")
         other.execute("SELECT * FROM snapshots").fetchone()
         with pytest.raises(StoreUnusable, match="locked"):
-            catalog.delete(1)
+            deletions.delete(catalog, "agg-001", NOW, "local:kari")
     assert released.numbers(catalog) == released.NUMBERS
-    catalog.delete(1)
+    deletions.delete(catalog, "agg-001", NOW, "local:kari")
     assert "agg-001" not in released.numbers(catalog)
 
 

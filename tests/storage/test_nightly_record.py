@@ -9,13 +9,15 @@ import msgspec
 import pytest
 
 from pipeline.errors import SnapshotNotFound, StoreDamaged
-from pipeline.storage import nightly_record
+from pipeline.storage import deletions, nightly_record
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.nightly_record import FileRecord, NightlyRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pipeline.model.deletions import Deletion
 
 NOW = datetime(2025, 2, 1, 3, 30, tzinfo=UTC)
 FILE = FileRecord((100, 1, 2, 3), 5, None, ("org-1",), "00ff")
@@ -40,8 +42,14 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         yield opened
 
 
-def delete_and_fail(catalog: Catalog, number: int) -> None:
-    catalog.delete(number)
+def delete(catalog: Catalog) -> Deletion:
+    """Create a snapshot and delete it."""
+    (entry,) = catalog.create([("org-1", "rp-2024-q4")], NOW, above=0)
+    return deletions.delete(catalog, entry.id, NOW, "local:kari")
+
+
+def undelete_and_fail(catalog: Catalog, deletion: Deletion) -> None:
+    deletions.undelete(catalog, deletion, None)
     catalog.get("agg-999")
 
 
@@ -94,35 +102,41 @@ def test_a_run_that_claimed_nothing_owns_nothing(catalog: Catalog) -> None:
     assert not nightly_record.is_current(catalog)
 
 
-def test_a_deletion_during_a_nightly_run_voids_its_claim(catalog: Catalog) -> None:
-    (entry,) = catalog.create([("org-1", "rp-2024-q4")], NOW, above=0)
+def test_an_undeletion_during_a_nightly_run_voids_its_claim(catalog: Catalog) -> None:
+    deletion = delete(catalog)
     nightly_record.claim(catalog, 1)
-    catalog.delete(entry.number)
+    deletions.undelete(catalog, deletion, None)
     assert not nightly_record.write(catalog, record(1))
     assert nightly_record.read(catalog) == record(1)
     assert not nightly_record.is_current(catalog)
 
 
-def test_a_deletion_after_a_nightly_run_voids_its_record(catalog: Catalog) -> None:
-    (entry,) = catalog.create([("org-1", "rp-2024-q4")], NOW, above=0)
+def test_an_undeletion_after_a_nightly_run_voids_its_record(catalog: Catalog) -> None:
+    deletion = delete(catalog)
     claimed_and_written(catalog, 1)
-    catalog.delete(entry.number)
+    deletions.undelete(catalog, deletion, None)
     assert not nightly_record.is_current(catalog)
 
 
-def test_a_deletion_that_is_undone_voids_nothing(catalog: Catalog) -> None:
-    (entry,) = catalog.create([("org-1", "rp-2024-q4")], NOW, above=0)
+def test_a_deletion_voids_nothing_because_no_run_computes_its_cell(catalog: Catalog) -> None:
     claimed_and_written(catalog, 1)
-    with pytest.raises(SnapshotNotFound), catalog.transaction():
-        delete_and_fail(catalog, entry.number)
+    delete(catalog)
     assert nightly_record.is_current(catalog)
 
 
-def test_a_deletion_by_another_process_is_seen(catalog: Catalog) -> None:
-    (entry,) = catalog.create([("org-1", "rp-2024-q4")], NOW, above=0)
+def test_an_undeletion_that_is_rolled_back_voids_nothing(catalog: Catalog) -> None:
+    deletion = delete(catalog)
+    claimed_and_written(catalog, 1)
+    with pytest.raises(SnapshotNotFound), catalog.transaction():
+        undelete_and_fail(catalog, deletion)
+    assert nightly_record.is_current(catalog)
+
+
+def test_an_undeletion_by_another_process_is_seen(catalog: Catalog) -> None:
+    deletion = delete(catalog)
     nightly_record.claim(catalog, 1)
     with Catalog.open(catalog.data) as other:
-        other.delete(entry.number)
+        deletions.undelete(other, deletion, None)
     assert not nightly_record.write(catalog, record(1))
 
 

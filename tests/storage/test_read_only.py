@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.errors import SnapshotNotFound, StoreDamaged, StoreUnusable
 from pipeline.model.listing import Listing
-from pipeline.storage import nightly_record, run_queue
+from pipeline.storage import deletions, nightly_record, run_queue
 from pipeline.storage.catalog import Catalog
 from tests.storage import released
 
@@ -124,6 +124,6 @@ def test_others_may_write_while_a_command_looks(tmp_path: Path) -> None:
     Catalog.open(data).close()
     with Catalog.open_read_only(data) as reader, Catalog.open(data) as writer:
         reader.entries()
-        writer.delete(1)
+        deletions.delete(writer, "agg-001", NOW, "local:kari")
         with pytest.raises(SnapshotNotFound):
             reader.get("agg-001")

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import StoreDamaged, StoreTooNew
 from pipeline.model import versions
-from pipeline.storage import version_files
+from pipeline.storage import durable_files, version_files
 from tests.given import CELL, DataFolder, as_newer_release, people, row, settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def test_a_version_file_is_indented_json_and_decodes_to_the_version(folder: Data
     version = versions.decode(content)
     assert version == folder.published()[CELL]
     assert versions.encode(version) == content
-    assert content.startswith(b'{\n  "schema_version": 3,\n  "id": "agg-001",\n  "version": 1,\n')
+    assert content.startswith(b'{\n  "schema_version": 4,\n  "id": "agg-001",\n  "version": 1,\n')
     assert content.endswith(b"}\n")
 
 
@@ -49,7 +49,10 @@ def test_a_version_with_an_unknown_field_is_damaged(folder: DataFolder) -> None:
     folder.export(people(1))
     folder.nightly()
     path = version_files.version_path(folder.data, 1, 1)
-    path.write_bytes(path.read_bytes().replace(b'"digest"', b'"digestion"'))
+    content = msgspec.json.decode(path.read_bytes())
+    del content["sha256"]
+    content = {**content, "schema_version": 3, "digestion": content.pop("digest")}
+    path.write_bytes(msgspec.json.encode(content))
     with pytest.raises(StoreDamaged, match=r"unknown field `digestion`|missing required"):
         version_files.read(folder.data, 1, 1)
 
@@ -62,13 +65,13 @@ def test_a_version_file_of_a_newer_release_is_refused_by_name(folder: DataFolder
     with pytest.raises(StoreTooNew) as refused:
         version_files.read(folder.data, 1, 1)
     assert str(refused.value) == (
-        f"{path} has schema version 4, and this release reads up to 3: use the release that wrote "
+        f"{path} has schema version 5, and this release reads up to 4: use the release that wrote "
         "it, or restore an older backup"
     )
 
 
 def test_a_missing_version_file_is_damaged_too(folder: DataFolder) -> None:
-    with pytest.raises(StoreDamaged, match="No such file or directory"):
+    with pytest.raises(StoreDamaged, match="it is missing"):
         version_files.read(folder.data, 1, 1)
 
 
@@ -77,7 +80,7 @@ def test_a_writer_that_fails_leaves_no_half_file(folder: DataFolder) -> None:
     path.mkdir(parents=True)
     (path / "in the way").write_bytes(b"")
     with pytest.raises(OSError, match="v1"):
-        version_files.write({path: b"{}"})
+        durable_files.write({path: b"{}"})
     assert [entry.name for entry in path.parent.iterdir()] == ["v1.json"]
 
 
@@ -106,7 +109,7 @@ def test_a_version_file_of_an_earlier_schema_version_has_no_exports(
     folder.nightly()
     path = version_files.version_path(folder.data, 1, 1)
     content = msgspec.json.decode(path.read_bytes()) | {"schema_version": schema_version}
-    del content["exports"]
+    del content["exports"], content["sha256"]
     path.write_bytes(msgspec.json.encode(content))
     found = version_files.read(folder.data, 1, 1)
     assert (found.schema_version, found.exports) == (versions.SCHEMA_VERSION, None)
