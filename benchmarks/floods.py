@@ -80,9 +80,11 @@ def _serving(*, has_token: bool) -> Iterator[_Server]:
         with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as server:
             log = iter(server.stderr or ())
             port = next(_port(line) for line in log if "serving" in line)
-            threading.Thread(target=list, args=[log], daemon=True).start()
+            reading = threading.Thread(target=list, args=[log])
+            reading.start()
             yield _Server(port, header)
             server.send_signal(signal.SIGTERM)
+            reading.join()
 
 
 def _port(line: str) -> int:
