@@ -28,8 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Execute one acquired run; return the exit code."""
     given = _parse(arguments)
     _limit(given.memory_mb, given.seconds)
-    with Catalog.open(given.data) as catalog:
-        return _execute(catalog, run_queue.find(catalog, given.run))
+    try:
+        with Catalog.open(given.data) as catalog:
+            return _execute(catalog, run_queue.find(catalog, given.run))
+    except BufdirError as error:
+        # The end of the run can't be recorded here; the supervisor tries it again.
+        logs.configure("text", "info").warning("run_failed", run=given.run, problem=str(error))
+        return endings.EXIT_STORE_UNUSABLE
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

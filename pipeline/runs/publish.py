@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import LedgerBroken
+from pipeline.errors import LedgerBroken, StoreUnusable
 from pipeline.model import versions
 from pipeline.model.cells import no_numbers
 from pipeline.model.columns import KEY
@@ -287,7 +287,9 @@ def _write(
     except BaseException:
         # A rebuilt catalog must not find a version that was never published.
         for planned, _ in written:
-            with suppress(OSError):  # the first error is reported, and the other files deleted
+            with suppress(
+                StoreUnusable
+            ):  # the first error is reported, and the other files deleted
                 version_files.sweep_snapshot(
                     context.data, planned.entry.number, planned.entry.version
                 )

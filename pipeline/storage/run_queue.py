@@ -7,11 +7,11 @@ whose owner died is abandoned; the next process that looks requeues it.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import Busy
+from pipeline.errors import BufdirError, Busy
 from pipeline.model import versions
 from pipeline.model.states import RunSource, RunState
 from pipeline.storage import owners, run_history
@@ -152,7 +152,8 @@ def nightly_run(
             yield NightlyRun(run.id, owner)
         except (Exception, KeyboardInterrupt) as error:
             problem = str(error) or f"it was ended by {type(error).__name__}"
-            end(catalog, run.id, clock(), problem)
+            with suppress(BufdirError):  # the first failure is reported; the run is abandoned
+                end(catalog, run.id, clock(), problem)
             raise
         end(catalog, run.id, clock())
 

@@ -10,13 +10,13 @@ import ctypes
 import os
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from pipeline.errors import StoreDamaged, StoreTooNew
+from pipeline.errors import StoreDamaged, StoreTooNew, StoreUnusable
 from pipeline.model import versions
 from pipeline.model.states import FileState
 
@@ -95,8 +95,23 @@ def examine(data: Path, number: int, version: int) -> tuple[FileState, Version |
         return FileState.NEWER, None
 
 
+@contextmanager
+def _translating_errors() -> Iterator[None]:
+    """Raise `StoreUnusable` where the system refuses to write, such as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        path = error.filename2 or error.filename or SNAPSHOTS
+        raise StoreUnusable(os.fsdecode(path), str(error.strerror or error)) from error
+
+
+@_translating_errors()
 def write(contents: Mapping[Path, bytes]) -> None:
-    """Write all these files so that each is complete or missing, also after a power cut."""
+    """Write all these files so that each is complete or missing, also after a power cut.
+
+    Raises:
+        StoreUnusable: They can't be written; none of them is there.
+    """
     paths = {os.path.abspath(path): content for path, content in contents.items()}
     temporary = {_temporary_name(path): path for path in paths}
     try:
@@ -109,7 +124,8 @@ def write(contents: Mapping[Path, bytes]) -> None:
             os.replace(written, path)
     except BaseException:
         for written in temporary:
-            Path(written).unlink(missing_ok=True)
+            with suppress(OSError):  # the first error is reported; the next run sweeps
+                Path(written).unlink(missing_ok=True)
         raise
     _flush(_folders(paths))
 
@@ -143,6 +159,9 @@ def _opened(path: str) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor
+    except OSError as error:
+        error.filename = path
+        raise
     finally:
         os.close(descriptor)
 
@@ -160,8 +179,13 @@ def remove(data: Path, number: int) -> None:
         shutil.rmtree(data / folder / versions.snapshot_id(number), ignore_errors=True)
 
 
+@_translating_errors()
 def remove_quarantine(data: Path, number: int, version: int) -> None:
-    """Remove the rows that an older version left out; the current one has its own file."""
+    """Remove the rows that an older version left out; the current one has its own file.
+
+    Raises:
+        StoreUnusable: The file can't be removed.
+    """
     quarantine_path(data, number, version).unlink(missing_ok=True)
 
 
@@ -178,14 +202,20 @@ def _ours(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
             yield int(form[1]), int(form[2])
 
 
+@_translating_errors()
 def sweep_snapshot(data: Path, number: int, current: int) -> None:
-    """Remove the versions of one snapshot that a run wrote and did not publish."""
+    """Remove the versions of one snapshot that a run wrote and did not publish.
+
+    Raises:
+        StoreUnusable: They can't be removed.
+    """
     for known, version in _ours(version_path(data, number, 1).parent.glob("v*.json")):
         if version > current:
             version_path(data, known, version).unlink(missing_ok=True)
             quarantine_path(data, known, version).unlink(missing_ok=True)
 
 
+@_translating_errors()
 def sweep(data: Path, current: Mapping[int, int]) -> int:
     """Remove what no reader can reach: temporary files and unpublished versions.
 
@@ -195,6 +225,9 @@ def sweep(data: Path, current: Mapping[int, int]) -> int:
 
     Returns:
         The count of removed files.
+
+    Raises:
+        StoreUnusable: They can't be removed.
     """
     orphans = [
         *_orphans(data / SNAPSHOTS, lambda number, version: version > current.get(number, 0)),

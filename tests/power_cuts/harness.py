@@ -17,6 +17,7 @@ from multiprocessing import Pipe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from api.jobs import endings
 from tests.given import DataFolder
 from tests.power_cuts import account, disk
 from tests.power_cuts.zygote import Request
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.connection import Connection
 
+    from tests.power_cuts.interference import Interference
     from tests.power_cuts.scenarios import Scenario
     from tests.power_cuts.tracer import Trace
 
@@ -153,17 +155,17 @@ class Experiment:
         disk.write(self._data, self._prepared if state is None else state)
         return self._data
 
-    def execute(self, data: Path, kill_at: int | None = None) -> Trace:
-        """Execute the command under the tracer."""
+    def execute(self, data: Path, interference: Interference | None = None) -> Trace:
+        """Execute the command under the tracer, which may interfere."""
         found = self._programs.run(
             data,
             *self.scenario.command,
             variables=self.scenario.variables,
             is_traced=True,
-            kill_at=kill_at,
+            interference=interference,
         )
-        is_killed = kill_at is not None and found.points >= kill_at
-        assert found.code in ((-9,) if is_killed else (0, 3)), self._programs.err
+        allowed = _codes(interference, found.points)
+        assert found.code in allowed, f"{found.code}: {self._programs.err}"
         return found
 
     @property
@@ -252,6 +254,17 @@ class Experiment:
 
     def _next_nightly(self, data: Path) -> None:
         self._programs.must(data, "nightly", codes=(0, 3))
+
+
+def _codes(interference: Interference | None, points: int) -> tuple[int, ...]:
+    """Give the exit codes with which a command may end."""
+    if interference is None:
+        return 0, 3
+    return (
+        (-9,)
+        if interference.kills(min(points, interference.at))
+        else (0, 1, 3, endings.EXIT_STORE_UNUSABLE)
+    )
 
 
 def _difference(found: account.Account, ends: Sequence[account.Account]) -> str:

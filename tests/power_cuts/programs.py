@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from api.jobs import run_process
 from pipeline import settings
+from pipeline.errors import BufdirError
 from pipeline.model import periods
 from pipeline.runs import lifecycle
 from pipeline.storage import owners, run_queue
@@ -15,6 +17,15 @@ from pipeline.storage.catalog import Catalog
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+def run(name: str, data: Path, *arguments: str) -> int:
+    """Run one of the programs, and report a failure in one sentence as the log of a server does."""
+    try:
+        return PROGRAMS[name](data, *arguments)
+    except BufdirError as error:
+        sys.stderr.write(f"bufdir: {error}\n")
+        return 1
 
 
 def refresh(data: Path, snapshot_id: str) -> int:

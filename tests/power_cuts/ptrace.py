@@ -22,6 +22,10 @@ _CONTINUE, _TO_EXIT, _SEIZE, _CALL = 7, 24, 0x4206, 0x420E
 _OPTIONS: Final = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x80 | 0x10_0000
 """Mark system calls; follow forks, threads and execs; stop at the filter; die with the tracer."""
 EVENT_STOPPED_BY_FILTER: Final = 7
+_GET_REGISTERS, _SET_REGISTERS = 12, 13
+_RESULT, _THIRD_ARGUMENT, _NUMBER = 10, 12, 15
+"""The places of the registers rax, rdx and orig_rax."""
+_NO_CALL: Final = 2**64 - 1
 
 _NO_NEW_PRIVILEGES, _SET_FILTER, _FILTER_MODE = 38, 22, 2
 _LOAD, _IF_EQUAL, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
@@ -70,6 +74,25 @@ def call_of(tid: int) -> RawCall:
     number, *arguments = struct.unpack_from("7Q", buffer, 24)
     (result,) = struct.unpack_from("q", buffer, 24)
     return RawCall(number, tuple(arguments), result)
+
+
+def skip(tid: int, error: int) -> None:
+    """Have the call at which a thread is stopped fail with an error, and do nothing."""
+    _set_registers(tid, {_NUMBER: _NO_CALL, _RESULT: -error & _NO_CALL})
+
+
+def halve(tid: int) -> None:
+    """Have the write at which a thread is stopped write half of its bytes, and at least one."""
+    length = call_of(tid).arguments[2]
+    _set_registers(tid, {_THIRD_ARGUMENT: max(1, length // 2)})
+
+
+def _set_registers(tid: int, changed: dict[int, int]) -> None:
+    buffer = ctypes.create_string_buffer(8 * 27)
+    _ptrace(_GET_REGISTERS, tid, 0, ctypes.addressof(buffer))
+    for place, value in changed.items():
+        struct.pack_into("Q", buffer, 8 * place, value)
+    _ptrace(_SET_REGISTERS, tid, 0, ctypes.addressof(buffer))
 
 
 def _ptrace(request: int, tid: int, address: int, value: int) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.power_cuts import disk, harness, ptrace
+from tests.power_cuts.interference import Interference
 from tests.power_cuts.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def experiment(
 def kill(experiment: harness.Experiment, point: int) -> None:
     """Kill the command before a call, and check what is left."""
     data = experiment.fresh()
-    experiment.execute(data, kill_at=point)
+    experiment.execute(data, Interference(point))
     experiment.check(data)
 
 

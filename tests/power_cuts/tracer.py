@@ -13,6 +13,8 @@ from tests.power_cuts.calls import Begun, Change, Reader
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.power_cuts.interference import Interference
+
 _SYSTEM_CALL: Final = signal.SIGTRAP | 0x80
 _STOPPED: Final = 128
 """The event of a new thread or process, which waits to be continued."""
@@ -25,6 +27,8 @@ class Trace:
     changes: list[Change] = field(default_factory=list)
     points: int = 0
     """The count of calls that were begun and might have changed something there."""
+    disturbed: int = 0
+    """The count of calls that were made to fail."""
     code: int | None = None
     """The exit code; negative for a signal."""
 
@@ -32,15 +36,15 @@ class Trace:
 class Tracer:
     """Traces one process with all that it starts, until its end or until a chosen call."""
 
-    def __init__(self, pid: int, folder: Path, kill_at: int | None) -> None:
+    def __init__(self, pid: int, folder: Path, interference: Interference | None) -> None:
         """Begin to trace a process that waits.
 
         Args:
             pid: The process.
             folder: The folder of which changes are of interest.
-            kill_at: The number of the call, counted from 1, before which all are killed.
+            interference: What is done at a call.
         """
-        self._first, self._kill_at = pid, kill_at
+        self._first, self._interference = pid, interference
         self._reader = Reader(folder)
         self._begun: dict[int, Begun] = {}
         self._threads = {pid}
@@ -80,12 +84,26 @@ class Tracer:
             ptrace.resume(tid)
             return
         self._trace.points += 1
-        if self._trace.points == self._kill_at:
-            for one in self._threads:
-                os.kill(one, signal.SIGKILL)
+        if self._interference and self._interfere(tid, begun, self._interference):
             return
         self._begun[tid] = begun
         ptrace.resume(tid, to_exit=True)
+
+    def _interfere(self, tid: int, begun: Begun, by: Interference) -> bool:
+        """Disturb a call; return whether it is over, and need not be followed to its end."""
+        if by.kills(self._trace.points):
+            for one in self._threads:
+                os.kill(one, signal.SIGKILL)
+            return True
+        if by.disturbance is None or not by.fails(self._trace.points, begun.change.kind):
+            return False
+        self._trace.disturbed += 1
+        if by.disturbance.error:
+            ptrace.skip(tid, by.disturbance.error)
+            ptrace.resume(tid)
+            return True
+        ptrace.halve(tid)
+        return False
 
     def _end(self, tid: int) -> None:
         change = self._reader.end(tid, self._begun.pop(tid), ptrace.call_of(tid).result)

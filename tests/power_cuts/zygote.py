@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from tests.power_cuts.interference import Interference
+
 _LEFT_OUT: Final = ("pipeline.engines.spark", "pipeline.sources.object_stores")
 """The modules whose packages are extras."""
 
@@ -42,7 +44,7 @@ class Request:
     output: Path
     """The folder for what it prints."""
     is_traced: bool = False
-    kill_at: int | None = None
+    interference: Interference | None = None
 
 
 def main(descriptor: int) -> int:
@@ -75,7 +77,7 @@ def _load() -> None:
 
 def _follow(pid: int, go: int, request: Request) -> Trace:
     if request.is_traced:
-        tracer = Tracer(pid, request.data, request.kill_at)
+        tracer = Tracer(pid, request.data, request.interference)
         os.close(go)
         return tracer.follow()
     os.close(go)
@@ -114,7 +116,7 @@ def _exit(code: int) -> NoReturn:
 def _call(request: Request) -> int:
     first, *rest = request.arguments
     if first == "api":
-        return programs.PROGRAMS[rest[0]](request.data, *rest[1:])
+        return programs.run(rest[0], request.data, *rest[1:])
     sys.argv = ["bufdir", "--data", str(request.data), *request.arguments]
     cli.main()
     return 0
