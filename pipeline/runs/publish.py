@@ -118,7 +118,25 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
     """
     planned = _with_snapshots(context, plan, forced_by)
     counted = _count(context, inputs, planned)
-    published = publish(context, counted, len(planned), inputs_digest)
+    written = write(context, counted, len(planned))
+    # One transaction: a run that is killed is not executed again once its version is current.
+    with context.catalog.transaction():
+        current = make_current(context, written, inputs_digest)
+        _record_others(context, inputs, plan, inputs_digest)
+        results = [*_computed(written, current), *_not_computed(plan)]
+        _end_runs(context, runs, results)
+    if written:
+        _remove_replaced(context, written, current)
+        context.events("snapshots_published", snapshots=len(written))
+    pairs = zip(written, current, strict=True)
+    return Executed(
+        results,
+        [(one.decision.cell, version) for (one, version), is_current in pairs if is_current],
+    )
+
+
+def _record_others(context: RunContext, inputs: RunInputs, plan: Plan, inputs_digest: str) -> None:
+    """Record what was decided about the snapshots that were not computed."""
     unchanged = plan.with_action(Action.LEAVE, Action.RETAIN)
     numbers = [one.entry.number for one in unchanged if one.entry is not None]
     context.catalog.confirm(numbers, inputs_digest)
@@ -133,17 +151,33 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
             if one.entry is not None and one.followed is not None
         ],
     )
-    ended = [
+    blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
+    decided = None if inputs.is_complete else [one.cell.key for one in plan.decisions]
+    blocked_cells.write(context.catalog, blocked, decided)
+
+
+def _computed(
+    written: Sequence[tuple[PlannedVersion, Version]], current: Sequence[bool]
+) -> list[SnapshotResult]:
+    """Give the result of each snapshot that has a new version, or was deleted meanwhile."""
+    return [
+        result(
+            planned.entry,
+            Outcome.COMPUTED if is_current else Outcome.DELETED,
+            planned.decision.reason,
+            version.version,
+        )
+        for (planned, version), is_current in zip(written, current, strict=True)
+    ]
+
+
+def _not_computed(plan: Plan) -> list[SnapshotResult]:
+    """Give the result of each snapshot that stays as it is."""
+    return [
         result(one.entry, _OUTCOMES[one.action], one.reason, one.entry.version, one.problem)
         for one in plan.decisions
         if one.action in _OUTCOMES and one.entry is not None
     ]
-    blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
-    decided = None if inputs.is_complete else [one.cell.key for one in plan.decisions]
-    blocked_cells.write(context.catalog, blocked, decided)
-    results = [*published.results, *ended]
-    _end_runs(context, runs, results)
-    return Executed(results, published.versions)
 
 
 def _end_runs(context: RunContext, runs: Iterable[Run], results: Iterable[SnapshotResult]) -> None:
@@ -214,46 +248,36 @@ def _check_accounted(counted: Counted) -> None:
                 raise LedgerBroken(f"{cell} by {breakdown}", numbers.total[name], divided, name)
 
 
-def publish(
-    context: RunContext,
-    counted: Generator[Counted, None, None],
-    total: int,
-    inputs_digest: str,
-) -> Executed:
-    """Write these versions as they come, then make all of them current in one transaction.
+def make_current(
+    context: RunContext, written: Sequence[tuple[PlannedVersion, Version]], inputs_digest: str
+) -> list[bool]:
+    """Make these versions current; give False for each whose snapshot was deleted meanwhile."""
+    current = [
+        # Counted without an export that is refused, a version follows from no inputs.
+        context.catalog.publish(version, None if planned.decision.refused_export else inputs_digest)
+        for planned, version in written
+    ]
+    declarations.end_accepted(context.catalog, [one.entry.number for one, _ in written])
+    return current
 
-    A snapshot that was deleted meanwhile stays deleted: its new files are deleted too.
+
+def _remove_replaced(
+    context: RunContext,
+    written: Sequence[tuple[PlannedVersion, Version]],
+    current: Sequence[bool],
+) -> None:
+    """Remove the files that no reader needs, now that these versions are current.
+
+    A snapshot that was deleted meanwhile stays deleted: its new files are removed too.
     """
-    written = _write(context, counted, total)
-    if not written:
-        return Executed([])
-    with context.catalog.transaction():
-        current = [
-            # Counted without an export that is refused, a version follows from no inputs.
-            context.catalog.publish(
-                version, None if planned.decision.refused_export else inputs_digest
-            )
-            for planned, version in written
-        ]
-        declarations.end_accepted(context.catalog, [one.entry.number for one, _ in written])
-    results = []
-    for (planned, version), is_current in zip(written, current, strict=True):
+    for (planned, _), is_current in zip(written, current, strict=True):
         entry = planned.entry
         if not is_current:
             version_files.remove(context.data, entry.number)
-        elif entry.version:
+            continue
+        if entry.version:
             version_files.remove_quarantine(context.data, entry.number, entry.version)
-        if is_current:
-            _report_overridden(context, planned)
-        outcome = Outcome.COMPUTED if is_current else Outcome.DELETED
-        results.append(result(entry, outcome, planned.decision.reason, version.version))
-    context.events("snapshots_published", snapshots=len(written))
-    versions = [
-        (planned.decision.cell, version)
-        for (planned, version), is_current in zip(written, current, strict=True)
-        if is_current
-    ]
-    return Executed(results, versions)
+        _report_overridden(context, planned)
 
 
 def _report_overridden(context: RunContext, planned: PlannedVersion) -> None:
@@ -270,7 +294,7 @@ def _report_overridden(context: RunContext, planned: PlannedVersion) -> None:
         )
 
 
-def _write(
+def write(
     context: RunContext,
     counted: Generator[Counted, None, None],
     total: int,

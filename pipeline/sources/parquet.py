@@ -41,7 +41,9 @@ def accept(file: File, source: SourceSettings, columns: Sequence[Column]) -> Exp
     try:
         found = footer.read(file.for_arrow(), set(names.values()))
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ExportRefused(file.name, _read_problem(file, error)) from error
+        is_passing = isinstance(error, OSError) and error.errno is not None
+        problem = _read_problem(file, error)
+        raise ExportRefused(file.name, problem, is_passing=is_passing) from error
     header.Header(file, found.names, found.rows).refuse_ambiguous(names.values())
     known = tuple(dict.fromkeys((*found.names, *found.columns)))
     header.Header(file, known, found.rows).refuse_missing(names, columns)

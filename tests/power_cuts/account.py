@@ -33,7 +33,7 @@ _TABLES: Final = (
 _VERSIONED: Final = re.compile(r"(snapshots|quarantine)/agg-(\d+)/v(\d+)\.jsonl?")
 _FIXED: Final = re.compile(
     r"catalog\.sqlite(\.\d{8}T\d{6}Z(-journal)?)?|snapshots/highest-id|quarantine/unplaced\.jsonl|"
-    r"bufdir\.toml|exports|cache/CACHEDIR\.TAG|cache/polars/manifest\.json"
+    r"bufdir\.toml|exports(/.*)?|cache/CACHEDIR\.TAG|cache/polars/manifest\.json"
 )
 _FOLDERS: Final = ("cache", "cache/polars", "cache/converted", ".locks", "snapshots", "quarantine")
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import Pipe
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from api.jobs import endings
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 REPOSITORY: Final = Path(__file__).parents[2]
 _BROKEN: Final = {"mismatch", "corrupt", "catalog_mismatch", "newer"}
+SEED: Final = os.environ.get("TEST_SEED") or str(Random().randrange(10**6))  # noqa: S311
+"""What draws the moments of `make test`."""
+SHARE: Final = int(os.environ.get("TEST_POWER_CUTS", "1"))
+"""How many moments `make test` draws in each scenario."""
 _PATIENCE_SECONDS: Final = 60
 _VARIABLES: Final = {
     "OPENBLAS_NUM_THREADS": "1",
@@ -167,6 +172,11 @@ class Experiment:
         allowed = _codes(interference, found.points)
         assert found.code in allowed, f"{found.code}: {self._programs.err}"
         return found
+
+    @property
+    def printed(self) -> str:
+        """What the last command has printed on stderr."""
+        return self._programs.err
 
     @property
     def undisturbed(self) -> Trace:

@@ -5,46 +5,19 @@
 
 from __future__ import annotations
 
-import os
 from random import Random
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from tests.power_cuts import disk, harness, ptrace
+from tests.power_cuts import disk, harness
 from tests.power_cuts.interference import Interference
-from tests.power_cuts.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.power_cuts.calls import Change
 
-SEED: Final = os.environ.get("TEST_SEED") or str(Random().randrange(10**6))  # noqa: S311
-SHARE: Final = int(os.environ.get("TEST_POWER_CUTS", "1"))
-"""How many kills, and as many lost disks, `make test` checks in each scenario."""
 STEP: Final = 5
 """In the long test, of this many moments one is checked with lost disks too."""
-
-pytestmark = pytest.mark.skipif(
-    not ptrace.is_available(), reason="needs Linux on x86-64 that lets a process trace others"
-)
-
-
-@pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Programs]:
-    with harness.programs(tmp_path_factory.mktemp("output")) as found:
-        yield found
-
-
-@pytest.fixture(params=SCENARIOS)
-def experiment(
-    request: pytest.FixtureRequest,
-    started: harness.Programs,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> harness.Experiment:
-    folder = tmp_path_factory.mktemp("scenario")
-    return harness.Experiment(SCENARIOS[request.param], started, folder)
 
 
 def kill(experiment: harness.Experiment, point: int) -> None:
@@ -66,15 +39,15 @@ def cut(experiment: harness.Experiment, moment: int, loss: disk.Loss, seed: str)
 def test_after_a_power_cut_at_drawn_moments_nothing_is_torn_or_lost(
     experiment: harness.Experiment, request: pytest.FixtureRequest
 ) -> None:
-    random = Random(f"{SEED} {request.node.name}")  # noqa: S311 (as above)
+    random = Random(f"{harness.SEED} {request.node.name}")  # noqa: S311 (as above)
     trace = experiment.undisturbed
-    for _ in range(SHARE):
+    for _ in range(harness.SHARE):
         point, moment = random.randint(1, trace.points), random.randint(0, len(trace.changes))
         loss = random.choice([*disk.Loss])
-        where = f"TEST_SEED={SEED}: killed before call {point}; {loss} lost after change {moment}"
-        with harness.noting(where):
+        with harness.noting(f"TEST_SEED={harness.SEED}: killed before call {point}"):
             kill(experiment, point)
-            cut(experiment, moment, loss, SEED)
+        with harness.noting(f"TEST_SEED={harness.SEED}: {loss} lost after change {moment}"):
+            cut(experiment, moment, loss, harness.SEED)
 
 
 def test_every_file_is_durable_before_the_catalog_names_it(
