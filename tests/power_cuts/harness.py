@@ -93,12 +93,14 @@ def programs(folder: Path) -> Iterator[Programs]:
             cwd=REPOSITORY,
             env={**ours_only, **_VARIABLES},
             pass_fds=[theirs.fileno()],
-        ),
+        ) as process,
     ):
         theirs.close()
         assert ours.recv() == "ready"
-        yield Programs(ours, folder)
-        ours.close()
+        try:
+            yield Programs(ours, folder)
+        finally:
+            process.kill()  # with all that it started, should one of them not end
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import signal
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -27,7 +28,7 @@ _RESULT, _THIRD_ARGUMENT, _NUMBER = 10, 12, 15
 """The places of the registers rax, rdx and orig_rax."""
 _NO_CALL: Final = 2**64 - 1
 
-_NO_NEW_PRIVILEGES, _SET_FILTER, _FILTER_MODE = 38, 22, 2
+_NO_NEW_PRIVILEGES, _SET_FILTER, _FILTER_MODE, _DIE_WITH_PARENT = 38, 22, 2, 1
 _LOAD, _IF_EQUAL, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _STOP = 0x7FFF_0000, 0x7FF0_0000
 _X86_64: Final = 0xC000_003E
@@ -57,14 +58,19 @@ class RawCall:
     result: int
 
 
+def die_with_parent() -> None:
+    """Have this process killed when its parent dies."""
+    _LIBC.prctl(_DIE_WITH_PARENT, ctypes.c_ulong(signal.SIGKILL))
+
+
 def seize(pid: int) -> None:
     """Begin to trace a process, and all that it will start."""
     _ptrace(_SEIZE, pid, 0, _OPTIONS)
 
 
-def resume(tid: int, signal: int = 0, *, to_exit: bool = False) -> None:
-    """Let a stopped thread run: to the next stop, or to the end of its system call."""
-    _ptrace(_TO_EXIT if to_exit else _CONTINUE, tid, 0, signal)
+def resume(tid: int, delivered: int = 0, *, to_exit: bool = False) -> None:
+    """Let a stopped thread run, with a signal: to the next stop, or to the end of its call."""
+    _ptrace(_TO_EXIT if to_exit else _CONTINUE, tid, 0, delivered)
 
 
 def call_of(tid: int) -> RawCall:

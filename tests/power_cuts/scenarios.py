@@ -101,10 +101,21 @@ def damaged(folder: DataFolder) -> None:
     path.write_bytes(content)
 
 
+def many(folder: DataFolder) -> None:
+    """Export so many organisations that their files are flushed together."""
+    for name in ("org-1", "org-2"):
+        folder.export([row(org_id=name)], f"{name}.parquet")
+    folder.nightly()
+    rows = [row(org_id=f"org-{number}", participant_id="q") for number in range(9)]
+    dirt = [row(org_id=f"org-{number}", participant_id="x", hours=-1.0) for number in range(9)]
+    folder.export([*rows, *dirt], "a.parquet")
+
+
 QUARTER: Final = ("--period", "rp-2024-q4")
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "the first nightly run": Scenario(first, ("nightly",)),
     "a nightly run of more rows": Scenario(grown, ("nightly",)),
+    "a nightly run of many snapshots": Scenario(many, ("nightly",)),
     "a nightly run that changes nothing": Scenario(second, ("nightly",)),
     "a full nightly run": Scenario(second, ("nightly", "--full")),
     "a first run by hand": Scenario(first, ("run", *QUARTER)),

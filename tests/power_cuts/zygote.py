@@ -87,6 +87,7 @@ def _follow(pid: int, go: int, request: Request) -> Trace:
 
 def _execute(request: Request, ready: int) -> int:
     """Execute a request in this process, once it is traced; return the exit code."""
+    ptrace.die_with_parent()
     for name, place in (("out", 1), ("err", 2)):
         descriptor = os.open(request.output / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(descriptor, place)
