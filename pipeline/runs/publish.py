@@ -119,15 +119,16 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
     planned = _with_snapshots(context, plan, forced_by)
     counted = _count(context, inputs, planned)
     written = write(context, counted, len(planned))
-    # One transaction: a run that is killed is not executed again once its version is current.
     with context.catalog.transaction():
         current = make_current(context, written, inputs_digest)
         _record_others(context, inputs, plan, inputs_digest)
-        results = [*_computed(written, current), *_not_computed(plan)]
-        _end_runs(context, runs, results)
+        # If this process is killed, the runs are executed again, but give no second version.
+        run_queue.unforce(context.catalog, [run.id for run in runs])
     if written:
         _remove_replaced(context, written, current)
         context.events("snapshots_published", snapshots=len(written))
+    results = [*_computed(written, current), *_not_computed(plan)]
+    _end_runs(context, runs, results)
     pairs = zip(written, current, strict=True)
     return Executed(
         results,
@@ -311,9 +312,8 @@ def write(
     except BaseException:
         # A rebuilt catalog must not find a version that was never published.
         for planned, _ in written:
-            with suppress(
-                StoreUnusable
-            ):  # the first error is reported, and the other files deleted
+            # The first error is reported, and the other files are deleted.
+            with suppress(StoreUnusable):
                 version_files.sweep_snapshot(
                     context.data, planned.entry.number, planned.entry.version
                 )

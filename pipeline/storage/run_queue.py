@@ -16,6 +16,7 @@ from pipeline.model import versions
 from pipeline.model.states import RunSource, RunState
 from pipeline.storage import owners, run_history
 from pipeline.storage.database import text_of
+from pipeline.storage.entries import json_of
 from pipeline.storage.run_history import (
     MOST_ATTEMPTS,
     OPEN,
@@ -52,6 +53,7 @@ __all__ = [
     "release",
     "requeue",
     "requeue_abandoned",
+    "unforce",
 ]
 
 _POLL_SECONDS: Final = 0.05
@@ -181,6 +183,14 @@ def end(catalog: Catalog, run_id: int, now: datetime, error: str | None = None) 
         )
         if ended is not None and error:
             _fail_snapshots(catalog, ended.number, error)
+
+
+def unforce(catalog: Catalog, run_ids: Sequence[int]) -> None:
+    """Record that the versions which runs were forced to make are there."""
+    catalog.execute(
+        "UPDATE runs SET forced = 0 WHERE id IN (SELECT value FROM json_each(?))",
+        (json_of(run_ids),),
+    )
 
 
 def release(catalog: Catalog, run_id: int) -> None:
