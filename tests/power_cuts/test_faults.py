@@ -13,7 +13,7 @@ from tests.power_cuts.interference import DISTURBANCES, Interference
 if TYPE_CHECKING:
     from tests.power_cuts.interference import Disturbance
 
-STEP: Final = 9
+STEP: Final = 13
 """In the long test, of this many calls one is checked with each disturbance."""
 
 

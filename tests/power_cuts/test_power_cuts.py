@@ -16,7 +16,7 @@ from tests.power_cuts.interference import Interference
 if TYPE_CHECKING:
     from tests.power_cuts.calls import Change
 
-STEP: Final = 5
+STEP: Final = 7
 """In the long test, of this many moments one is checked with lost disks too."""
 
 
