@@ -29,7 +29,7 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --gene
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-spark check audit sbom bench bench-spark lock clean
+.PHONY: help demo serve test test-long test-spark check audit sbom bench bench-spark lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ serve: $(environment) ## serve the API on http://127.0.0.1:8000 (ARGS="--port 90
 
 test: $(environment) ## run the tests; fails under 95 % coverage (ARGS="-k name")
 	$(bin)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
+
+test-long: $(environment) ## run the tests that take long: a power cut at every moment (ARGS="-k name")
+	$(bin)/python -m pytest -n 2 --dist worksteal -m long tests $(ARGS)
 
 check: $(environment) ## check format, lint, types, import layers, dependencies and names
 	$(bin)/ruff format --check .
@@ -67,7 +70,7 @@ bench-spark: $(on_spark) $(on_spark_client) ## compare Spark with Polars, needs 
 	.venv-spark/bin/python -m benchmarks.spark --client .venv-spark-client/bin/python $(ARGS)
 
 test-spark: $(on_spark) $(on_spark_client) ## run the tests of Spark and of object stores, needs Java 17 (SPARK_TESTS=tests for all)
-	$(with_spark) -m pytest -n 2 --dist worksteal -m 'spark and not cluster' \
+	$(with_spark) -m pytest -n 2 --dist worksteal -m 'spark and not cluster and not long' \
 	    $(SPARK_TESTS) $(ARGS)
 	$(with_spark) -m pytest -m cluster tests/spark $(ARGS)
 

@@ -192,6 +192,8 @@ class ExportRefused(BufdirError):
     file: str
     problem: str
     rows: int | None = None
+    is_passing: bool = False
+    """Whether the system did not read it, so that the same file may be read the next time."""
 
     def __str__(self) -> str:
         noun = "row" if self.rows == 1 else "rows"

@@ -156,8 +156,8 @@ _DETAILS: Final[Mapping[type[Exception], str]] = {
     NotFoundException: f"nothing answers at this path; {DOCUMENTATION} lists what there is",
     MethodNotAllowedException: "this method does nothing here; Allow names those that do",
     RequestEntityTooLarge: f"a body may have {MAX_BODY_BYTES} bytes; send fewer",
-    errors.StoreDamaged: "a published file can't be read, which the log of the server describes; "
-    "a PUT of the snapshot computes it again",
+    errors.StoreDamaged: "published data can't be read, which the log of the server describes; "
+    "a PUT computes a damaged snapshot again, a damaged catalog must be rebuilt on the server",
     errors.StoreTooNew: "a newer release of the program wrote the data, as the log of the server "
     "describes; the server has to be upgraded",
     errors.StoreUnusable: "the catalog can't be used at the moment, which the log of the server "

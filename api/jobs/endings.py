@@ -15,6 +15,8 @@ EXIT_CRASHED: Final = 1
 EXIT_FAILED: Final = 3
 """The run failed by its inputs, and its process recorded why."""
 EXIT_OUT_OF_MEMORY: Final = 12
+EXIT_STORE_UNUSABLE: Final = 74
+"""The data folder could not be read or written; the number is EX_IOERR of sysexits.h."""
 
 CRASHED_PROBLEM: Final = "it crashed by a fault of the program; the log of the server describes it"
 """The error of a run that crashed."""
@@ -27,6 +29,7 @@ class RunEnd(StrEnum):
     FAILED = "failed"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
+    STORE_UNUSABLE = "store_unusable"
     CRASHED = "crashed"
     KILLED = "killed"
 
@@ -57,4 +60,7 @@ def ending(code: int, limits: RunSettings) -> Ending:
     if code in (EXIT_OUT_OF_MEMORY, -signal.SIGABRT):
         problem = f"it needed more than runs.memory_mb = {limits.memory_mb} MB"
         return Ending(RunEnd.OUT_OF_MEMORY, problem)
+    if code == EXIT_STORE_UNUSABLE:
+        problem = "the data folder can't be used, and the log of the server describes why"
+        return Ending(RunEnd.STORE_UNUSABLE, problem)
     return Ending(RunEnd.KILLED) if code < 0 else Ending(RunEnd.CRASHED, CRASHED_PROBLEM)

@@ -38,7 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parse(arguments)
     permissions.restrict_new_files()
     signal.alarm(given.seconds)  # ends this process, and the system then ends its child
-    logger = logs.configure("text", "info")
+    try:
+        return _run(given)
+    except BufdirError as error:
+        # The end of the run can't be recorded here; the supervisor tries it again.
+        logs.configure("text", "info").warning("run_failed", run=given.run, problem=str(error))
+        return endings.EXIT_STORE_UNUSABLE
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Continue in a child process with bounds; return the exit code."""
+    logger = logs.configure("text", "info").bind(run=given.run)
     try:
         chosen = settings.load(given.data).with_memory(given.memory_mb)
         opened = partial(_context, given.data, chosen, events=_drop, writes=False)
@@ -46,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ProcessDied as error:
         return _die_like(error)
     except BufdirError as error:
-        return _fail(given, error, logger.bind(run=given.run))
+        return _fail(given, error, logger)
     return _execute(given, chosen, bounds)
 
 

@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 from api import prometheus
 from api.jobs import run_process
 from api.jobs.endings import ending
+from pipeline.errors import BufdirError
 from pipeline.settings import RunSettings
 from pipeline.storage import owners, run_queue
 from pipeline.storage.catalog import Catalog
@@ -43,6 +44,9 @@ class Supervisor:
         except asyncio.CancelledError:
             self._in_catalog(lambda catalog: run_queue.release(catalog, run.id))
             raise
+        except BufdirError as error:
+            # The catalog can't be written. Without its owner the run is requeued.
+            self.logger.warning("supervision_failed", run=run.id, problem=str(error))
         except Exception:
             # No process or no catalog was available. Without its owner the run is requeued.
             self.logger.exception("supervision_failed", run=run.id)

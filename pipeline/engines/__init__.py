@@ -197,4 +197,6 @@ def refusal(export: Export, error: Exception) -> ExportRefused:
     """Refuse an export that raises an error when it is read to its end."""
     reason = redaction.summary(error)
     problem = f"it can't be read to its end ({reason}); export or copy it again"
-    return ExportRefused(export.file.name, problem, export.rows)
+    # Polars has the number of the system's error in its text only.
+    is_passing = isinstance(error, OSError) and (error.errno is not None or "(os error " in reason)
+    return ExportRefused(export.file.name, problem, export.rows, is_passing)

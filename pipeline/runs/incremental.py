@@ -138,7 +138,7 @@ def _record(
         run_id=beginning.run_id,
         ended_at=now,
         terms=staleness.settings_digest(settings),
-        inputs=staleness.inputs_digest(settings, inputs.selection.inputs),
+        inputs=_inputs_digest(context, inputs),
         files=files,
         until=min((cell.period.start(settings.zone) for cell in deferred), default=None),
         ignored_columns=tuple(sorted(ignored)),
@@ -156,6 +156,13 @@ def _record(
     )
     last = beginning.record
     return export_changes.recorded(record, last, found.guard.changes, found.published)
+
+
+def _inputs_digest(context: RunContext, inputs: RunInputs) -> str:
+    """Give the digest of the inputs; none where a file may be read the next time as it is."""
+    if any(error.is_passing for error in inputs.exports.refused.values()):
+        return ""
+    return staleness.inputs_digest(context.settings, inputs.selection.inputs)
 
 
 def _accepted(inputs: RunInputs) -> dict[str, FileRecord]:

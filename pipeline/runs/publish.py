@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import LedgerBroken
+from pipeline.errors import LedgerBroken, StoreUnusable
 from pipeline.model import versions
 from pipeline.model.cells import no_numbers
 from pipeline.model.columns import KEY
@@ -131,7 +131,26 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
     """
     planned, deleted = _with_snapshots(context, plan, forced_by)
     counted = _count(context, inputs, planned)
-    published = publish(context, counted, len(planned), inputs_digest)
+    written = write(context, counted, len(planned))
+    with context.catalog.transaction():
+        current = make_current(context, written, inputs_digest)
+        _record_others(context, inputs, plan, inputs_digest)
+        # If this process is killed, the runs are executed again, but give no second version.
+        run_queue.unforce(context.catalog, [run.id for run in runs])
+    if written:
+        _remove_replaced(context, written, current)
+        context.events("snapshots_published", snapshots=len(written))
+    results = [*_computed(written, current), *_not_computed(plan), *deleted]
+    _end_runs(context, runs, results)
+    pairs = zip(written, current, strict=True)
+    return Executed(
+        results,
+        [(one.planned.decision.cell, one.version) for one, is_current in pairs if is_current],
+    )
+
+
+def _record_others(context: RunContext, inputs: RunInputs, plan: Plan, inputs_digest: str) -> None:
+    """Record what was decided about the snapshots that were not computed."""
     unchanged = plan.with_action(Action.LEAVE, Action.RETAIN)
     numbers = [one.entry.number for one in unchanged if one.entry is not None]
     context.catalog.confirm(numbers, inputs_digest)
@@ -146,25 +165,38 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
             if one.entry is not None and one.followed is not None
         ],
     )
-    ended = [
+    _list_blocked(context, inputs, plan)
+
+
+def _computed(written: Sequence[WrittenVersion], current: Sequence[bool]) -> list[SnapshotResult]:
+    """Give the result of each snapshot that has a new version, or was deleted meanwhile."""
+    return [
+        result(
+            one.planned.entry,
+            Outcome.COMPUTED if is_current else Outcome.DELETED,
+            one.planned.decision.reason,
+            one.version.version,
+        )
+        for one, is_current in zip(written, current, strict=True)
+    ]
+
+
+def _not_computed(plan: Plan) -> list[SnapshotResult]:
+    """Give the result of each snapshot that stays as it is."""
+    return [
         result(one.entry, _OUTCOMES[one.action], one.reason, one.entry.version, one.problem)
         for one in plan.decisions
         if one.action in _OUTCOMES and one.entry is not None
     ]
-    _list_blocked(context, inputs, plan)
-    results = [*published.results, *ended, *deleted]
-    _end_runs(context, runs, results)
-    return Executed(results, published.versions)
 
 
 def _list_blocked(context: RunContext, inputs: RunInputs, plan: Plan) -> None:
     """Write the list of blocked cells, without those that were deleted meanwhile."""
     decided = None if inputs.is_complete else [one.cell.key for one in plan.decisions]
-    with context.catalog.transaction():
-        deleted = deletions.by_cell(context.catalog)
-        blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
-        blocked = [one for one in blocked if one.key not in deleted]
-        blocked_cells.write(context.catalog, blocked, decided)
+    deleted = deletions.by_cell(context.catalog)
+    blocked = [one.blocked_cell for one in plan.with_action(Action.BLOCK)]
+    blocked = [one for one in blocked if one.key not in deleted]
+    blocked_cells.write(context.catalog, blocked, decided)
 
 
 def _end_runs(context: RunContext, runs: Iterable[Run], results: Iterable[SnapshotResult]) -> None:
@@ -254,55 +286,45 @@ def _check_accounted(counted: Counted) -> None:
                 raise LedgerBroken(f"{cell} by {breakdown}", numbers.total[name], divided, name)
 
 
-def publish(
-    context: RunContext,
-    counted: Generator[Counted, None, None],
-    total: int,
-    inputs_digest: str,
-) -> Executed:
-    """Write these versions as they come, then make all of them current in one transaction.
-
-    A snapshot that was deleted meanwhile stays deleted: its new files are deleted too.
-    """
-    written = _write(context, counted, total)
-    if not written:
-        return Executed([])
-    with context.catalog.transaction():
-        current = [
-            # Counted without an export that is refused, a version follows from no inputs.
-            context.catalog.publish(
-                one.version, None if one.planned.decision.refused_export else inputs_digest
-            )
-            for one in written
-        ]
-        numbers = [one.planned.entry.number for one in written]
-        declarations.end_accepted(context.catalog, numbers)
-        file_digests.write(
-            context.catalog,
-            {
-                (one.planned.entry.number, one.version.version): one.sha256
-                for one, is_current in zip(written, current, strict=True)
-                if is_current
-            },
+def make_current(
+    context: RunContext, written: Sequence[WrittenVersion], inputs_digest: str
+) -> list[bool]:
+    """Make these versions current; give False for each whose snapshot was deleted meanwhile."""
+    current = [
+        # Counted without an export that is refused, a version follows from no inputs.
+        context.catalog.publish(
+            one.version, None if one.planned.decision.refused_export else inputs_digest
         )
-    results = []
+        for one in written
+    ]
+    numbers = [one.planned.entry.number for one in written]
+    declarations.end_accepted(context.catalog, numbers)
+    file_digests.write(
+        context.catalog,
+        {
+            (one.planned.entry.number, one.version.version): one.sha256
+            for one, is_current in zip(written, current, strict=True)
+            if is_current
+        },
+    )
+    return current
+
+
+def _remove_replaced(
+    context: RunContext, written: Sequence[WrittenVersion], current: Sequence[bool]
+) -> None:
+    """Remove the files that no reader needs, now that these versions are current.
+
+    A snapshot that was deleted meanwhile stays deleted: its new files are removed too.
+    """
     for one, is_current in zip(written, current, strict=True):
-        planned, version, entry = one.planned, one.version, one.planned.entry
+        entry = one.planned.entry
         if not is_current:
             version_files.sweep_snapshot(context.data, entry.number, entry.version)
-        elif entry.version:
+            continue
+        if entry.version:
             version_files.remove_quarantine(context.data, entry.number, entry.version)
-        if is_current:
-            _report_overridden(context, planned)
-        outcome = Outcome.COMPUTED if is_current else Outcome.DELETED
-        results.append(result(entry, outcome, planned.decision.reason, version.version))
-    context.events("snapshots_published", snapshots=len(written))
-    versions = [
-        (one.planned.decision.cell, one.version)
-        for one, is_current in zip(written, current, strict=True)
-        if is_current
-    ]
-    return Executed(results, versions)
+        _report_overridden(context, one.planned)
 
 
 def _report_overridden(context: RunContext, planned: PlannedVersion) -> None:
@@ -319,7 +341,7 @@ def _report_overridden(context: RunContext, planned: PlannedVersion) -> None:
         )
 
 
-def _write(
+def write(
     context: RunContext,
     counted: Generator[Counted, None, None],
     total: int,
@@ -338,7 +360,7 @@ def _write(
     except BaseException:
         # A rebuilt catalog must not find a version that was never published.
         for entry in (one.planned.entry for one in written):
-            with suppress(OSError):  # the first error is reported, and the other files deleted
+            with suppress(StoreUnusable):  # the first error is reported, and others are swept
                 version_files.sweep_snapshot(context.data, entry.number, entry.version)
         raise
     return written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pipeline.errors import BufdirError
@@ -88,8 +89,10 @@ def refresh(context: RunContext, runs: Sequence[Run], *, force: bool = False) ->
 
 
 def _end(context: RunContext, runs: Iterable[Run], problem: str) -> None:
-    for run in runs:
-        run_queue.end(context.catalog, run.id, context.clock(), problem)
+    """Record that runs failed, where that is possible: the failure itself is what is reported."""
+    with suppress(BufdirError):
+        for run in runs:
+            run_queue.end(context.catalog, run.id, context.clock(), problem)
 
 
 def _refresh(context: RunContext, runs: Sequence[Run], *, force: bool) -> RunResult:

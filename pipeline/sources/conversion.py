@@ -8,11 +8,11 @@ may write nothing, they are in a temporary folder of this process. Either way th
 from __future__ import annotations
 
 import atexit
+import fcntl
 import shutil
 import tempfile
-import time
 import uuid
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -45,9 +45,7 @@ FOLDER: Final = "converted"
 SCHEMA_VERSION: Final = 1
 """Raised whenever a file would be converted otherwise; older converted files are then ignored."""
 _UNFINISHED: Final = "."
-"""The beginning of the names of files that are being written."""
-_A_DAY: Final = 86_400
-"""Seconds after which an unfinished file is one that was left behind."""
+"""The beginning of the names of files that are being written; their processes lock them."""
 _TEMPORARY: Final[dict[Path, _Place]] = {}
 """The temporary folder of each folder that could or must not be written."""
 
@@ -114,7 +112,7 @@ class Conversions:
         with suppress(OSError):
             for path in self.folder.iterdir():
                 name = str(path.readlink()) if path.is_symlink() else path.name
-                is_in_use = name.startswith(_UNFINISHED) and not _is_old(path)
+                is_in_use = name.startswith(_UNFINISHED) and _is_locked(path)
                 if name not in used and not is_in_use:
                     path.unlink(missing_ok=True)
 
@@ -205,7 +203,8 @@ class _Original:
         unfinished = folder / f"{_UNFINISHED}{uuid.uuid4().hex}"
         try:
             target = encryption.EncryptedFile(unfinished, place.key)
-            content = converting.write(target, self.file, self.source, self.columns, self.zone)
+            with _locked(unfinished):
+                content = converting.write(target, self.file, self.source, self.columns, self.zone)
             name = self.name(content)
             unfinished.replace(folder / name)
         finally:
@@ -223,5 +222,19 @@ def _temporary(folder: Path) -> _Place:
     return _TEMPORARY[folder]
 
 
-def _is_old(path: Path) -> bool:
-    return path.lstat().st_mtime < time.time() - _A_DAY
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Make a file, and lock it for as long as the block lasts or this process lives."""
+    with path.open("xb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _is_locked(path: Path) -> bool:
+    """Return whether a living process writes a file."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

@@ -51,7 +51,9 @@ def accept(
     try:
         found = footer.read(file, set(names.values()), limits)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ExportRefused(file.name, _read_problem(file, error)) from error
+        is_passing = isinstance(error, OSError) and error.errno is not None
+        problem = _read_problem(file, error)
+        raise ExportRefused(file.name, problem, is_passing=is_passing) from error
     header.Header(file, found.names, found.rows).refuse_ambiguous(names.values())
     known = tuple(dict.fromkeys((*found.names, *found.columns)))
     header.Header(file, known, found.rows).refuse_missing(names, columns)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from pipeline.errors import StoreUnusable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -20,8 +22,23 @@ _MANY: Final = 16
 """The count of files from which on they are flushed together."""
 
 
+@contextmanager
+def translating_errors() -> Iterator[None]:
+    """Raise `StoreUnusable` where the system refuses to write, such as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        path = error.filename2 or error.filename or "the data folder"
+        raise StoreUnusable(os.fsdecode(path), str(error.strerror or error)) from error
+
+
+@translating_errors()
 def write(contents: Mapping[Path, bytes]) -> None:
-    """Write all these files so that each is complete or missing, also after a power cut."""
+    """Write all these files so that each is complete or missing, also after a power cut.
+
+    Raises:
+        StoreUnusable: They can't be written; none of them is there.
+    """
     paths = {os.path.abspath(path): content for path, content in contents.items()}
     temporary = {_temporary_name(path): path for path in paths}
     try:
@@ -34,7 +51,8 @@ def write(contents: Mapping[Path, bytes]) -> None:
             os.replace(written, path)
     except BaseException:
         for written in temporary:
-            Path(written).unlink(missing_ok=True)
+            with suppress(OSError):  # the first error is reported; the next run sweeps
+                Path(written).unlink(missing_ok=True)
         raise
     flush(_folders(paths))
 
@@ -68,6 +86,9 @@ def _opened(path: str) -> Iterator[int]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         yield descriptor
+    except OSError as error:
+        error.filename = path
+        raise
     finally:
         os.close(descriptor)
 

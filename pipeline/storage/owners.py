@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pipeline.errors import StoreUnusable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -34,21 +36,40 @@ class Owner:
 
 
 def create(data: Path) -> Owner:
-    """Make a new owner, alive until `close` or until its last process ends."""
-    (data / FOLDER).mkdir(parents=True, exist_ok=True)
-    while True:
-        name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        path = _path(data, name)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if path.exists():  # a sweep may have come between the last two lines
-            return Owner(name, descriptor)
-        os.close(descriptor)
+    """Make a new owner, alive until `close` or until its last process ends.
+
+    Raises:
+        StoreUnusable: Its file can't be made.
+    """
+    try:
+        (data / FOLDER).mkdir(parents=True, exist_ok=True)
+        while (owner := _created(data)) is None:
+            pass
+    except OSError as error:
+        place = os.fsdecode(error.filename or data / FOLDER)
+        raise StoreUnusable(place, str(error.strerror or error)) from error
+    return owner
+
+
+def _created(data: Path) -> Owner | None:
+    """Make and lock the file of an owner; None where a sweep came in between."""
+    name = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    path = _path(data, name)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    if path.exists():
+        return Owner(name, descriptor)
+    os.close(descriptor)
+    return None
 
 
 def close(data: Path, owner: Owner) -> None:
-    """Give up an owner; runs that it still has are abandoned."""
-    _path(data, owner.name).unlink(missing_ok=True)
+    """Give up an owner; runs that it still has are abandoned.
+
+    What frees the lock is the descriptor. A file that can't be removed is swept later.
+    """
+    with suppress(OSError):
+        _path(data, owner.name).unlink(missing_ok=True)
     os.close(owner.descriptor)
 
 

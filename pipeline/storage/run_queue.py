@@ -7,18 +7,19 @@ whose owner died is abandoned; the next process that looks requeues it.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pipeline import redaction
-from pipeline.errors import Busy
+from pipeline.errors import BufdirError, Busy
 from pipeline.model import versions
 from pipeline.model.access import Caller, Role
 from pipeline.model.audit import Act
 from pipeline.model.states import RunSource, RunState
 from pipeline.storage import audit, owners, run_history
 from pipeline.storage.database import text_of
+from pipeline.storage.entries import json_of
 from pipeline.storage.run_history import (
     MOST_ATTEMPTS,
     OPEN,
@@ -57,6 +58,7 @@ __all__ = [
     "release",
     "requeue",
     "requeue_abandoned",
+    "unforce",
 ]
 
 _POLL_SECONDS: Final = 0.05
@@ -162,7 +164,8 @@ def nightly_run(
             _wait_for_others(catalog)
             yield NightlyRun(run.id, owner)
         except (Exception, KeyboardInterrupt) as error:
-            end(catalog, run.id, clock(), _problem(error))
+            with suppress(BufdirError):  # the first failure is reported; the run is abandoned
+                end(catalog, run.id, clock(), _problem(error))
             raise
         end(catalog, run.id, clock())
 
@@ -197,6 +200,14 @@ def end(catalog: Catalog, run_id: int, now: datetime, error: str | None = None) 
             _record_end(catalog, ended)
             if error:
                 _fail_snapshots(catalog, ended.number, error)
+
+
+def unforce(catalog: Catalog, run_ids: Sequence[int]) -> None:
+    """Record that the versions which runs were forced to make are there."""
+    catalog.execute(
+        "UPDATE runs SET forced = 0 WHERE id IN (SELECT value FROM json_each(?))",
+        (json_of(run_ids),),
+    )
 
 
 def release(catalog: Catalog, run_id: int) -> None:

@@ -188,8 +188,13 @@ def set_aside(data: Path, number: int, version: int) -> str | None:
     return aside.relative_to(data).as_posix()
 
 
+@durable_files.translating_errors()
 def remove_quarantine(data: Path, number: int, version: int) -> None:
-    """Remove the rows that an older version left out; the current one has its own file."""
+    """Remove the rows that an older version left out; the current one has its own file.
+
+    Raises:
+        StoreUnusable: The file can't be removed.
+    """
     quarantine_path(data, number, version).unlink(missing_ok=True)
 
 
@@ -206,14 +211,20 @@ def _ours(paths: Iterable[Path]) -> Iterator[tuple[int, int]]:
             yield int(form[1]), int(form[2])
 
 
+@durable_files.translating_errors()
 def sweep_snapshot(data: Path, number: int, current: int) -> None:
-    """Remove the versions of one snapshot that a run wrote and did not publish."""
+    """Remove the versions of one snapshot that a run wrote and did not publish.
+
+    Raises:
+        StoreUnusable: They can't be removed.
+    """
     for known, version in _ours(version_path(data, number, 1).parent.glob("v*.json")):
         if version > current:
             version_path(data, known, version).unlink(missing_ok=True)
             quarantine_path(data, known, version).unlink(missing_ok=True)
 
 
+@durable_files.translating_errors()
 def sweep(data: Path, current: Mapping[int, int]) -> int:
     """Remove what no reader can reach: temporary files and unpublished versions.
 
@@ -223,6 +234,9 @@ def sweep(data: Path, current: Mapping[int, int]) -> int:
 
     Returns:
         The count of removed files.
+
+    Raises:
+        StoreUnusable: They can't be removed.
     """
     orphans = [
         *_orphans(data / SNAPSHOTS, lambda number, version: version > current.get(number, 0)),

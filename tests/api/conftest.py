@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from tests.api.serving import ROOT, Server, nightly_run, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import httpx
 
@@ -28,6 +30,13 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     nightly_run(data, REFRESHED, full=True)
     with serving(data, workers=2) as server:
         yield server
+
+
+@pytest.fixture
+def broken_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Break a package of engines in all processes that the test starts; servers load none."""
+    (tmp_path / "polars_hash.py").write_text("1 / 0\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
 
 
 @pytest.fixture

@@ -172,13 +172,25 @@ def test_no_more_runs_go_on_at_once_than_is_set_over_all_workers(data: Path) -> 
     assert all(end <= start for (_, end), (start, _) in pairwise(computed))
 
 
-def test_a_fault_of_the_program_is_logged_and_reported_without_internals(data: Path) -> None:
+def test_a_run_that_cannot_write_its_version_fails_and_names_the_reason(data: Path) -> None:
     export(data, "unwritable", 3)
     with serving(data) as server, server.client() as client:
         (data / "snapshots").mkdir(exist_ok=True)
         (data / "snapshots" / "agg-001").write_text("a file where a folder should be")
 
         body = settled(client, create(client, "unwritable"))
+        problem = client.put(f"{BASE}/agg-001")
+
+    assert body["error"].startswith("snapshots/agg-001 can't be used: ")
+    assert (problem.status_code, problem.json()["title"]) == (409, "Refresh failed")
+    assert str(data) not in problem.text
+
+
+@pytest.mark.usefixtures("broken_package")
+def test_a_fault_of_the_program_is_logged_and_reported_without_internals(data: Path) -> None:
+    export(data, "unlucky", 3)
+    with serving(data) as server, server.client() as client:
+        body = settled(client, create(client, "unlucky"))
         problem = client.put(f"{BASE}/agg-001")
 
         assert (

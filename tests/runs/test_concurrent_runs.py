@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from pipeline.errors import Busy, SnapshotNotFound
 from pipeline.runs import lifecycle
-from pipeline.storage import run_queue
-from tests.given import NOW, DataFolder, computed, nightly_with, outcomes_by_cell, people, row
+from pipeline.runs.run import refresh
+from pipeline.storage import owners, run_queue
+from tests.given import CELL, NOW, DataFolder, computed, nightly_with, outcomes_by_cell, people, row
 from tests.processes import NIGHTLY_RUN, exported
 
 
@@ -34,7 +36,8 @@ def test_a_nightly_run_after_one_that_was_killed_is_not_refused(folder: DataFold
     sleeper = """
 import sys, time
 from pathlib import Path
-from pipeline.storage import run_queue
+from pipeline.runs.run import refresh
+from pipeline.storage import owners, run_queue
 from pipeline.storage.catalog import Catalog
 from tests.given import NOW
 
@@ -112,6 +115,7 @@ def test_readers_never_see_a_partial_snapshot_while_nightly_runs_publish(
     """The reader is a process of its own, over twelve nightly runs."""
     reader = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from pipeline.storage import version_files
 from pipeline.storage.catalog import Catalog
@@ -141,3 +145,23 @@ print(seen)
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert int(output) > 0
+
+
+def test_a_forced_run_that_dies_once_its_version_is_current_gives_no_second_one(
+    folder: DataFolder,
+) -> None:
+    folder.export([row()])
+    folder.nightly()
+
+    def die(event: str, **_: object) -> None:
+        if event == "snapshots_published":
+            raise KeyboardInterrupt
+
+    with folder.context() as context, owners.temporary(folder.data) as owner:
+        lifecycle.refresh(context.catalog, context.catalog.get("agg-001"), NOW, forced=True)
+        run = run_queue.acquire_queued(context.catalog, owner, 1)
+        assert run is not None
+        with pytest.raises(KeyboardInterrupt):
+            refresh(replace(context, events=die), [run])
+    folder.nightly()
+    assert folder.published()[CELL].version == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.errors import StoreUnusable
 from pipeline.model.states import RunSource, RunState
 from pipeline.runs import reindex
 from pipeline.storage import owners, run_queue
@@ -157,6 +159,41 @@ def test_a_nightly_run_that_failed_is_the_last_but_not_the_last_success(catalog:
     assert last is not None
     assert (last.state, last.error, last.ended_at) == (RunState.FAILED, "no room", later)
     assert run_queue.last_nightly_success(catalog) == NOW
+
+
+def test_a_nightly_run_reports_its_failure_even_if_that_cannot_be_recorded(
+    catalog: Catalog,
+) -> None:
+    instants = iter([NOW])
+
+    def clock() -> datetime:
+        """Give one instant, and refuse writes from the second on."""
+        found = next(instants, None)
+        if found is None:
+            catalog.refuse_writes()
+        return found or NOW
+
+    with pytest.raises(OSError, match="no room"), run_queue.nightly_run(catalog, clock):
+        raise OSError("no room")
+
+
+def test_an_owner_whose_file_cannot_be_removed_is_given_up_all_the_same(tmp_path: Path) -> None:
+    owner = owners.create(tmp_path)
+    path = tmp_path / owners.FOLDER / f"{owner.name}.lock"
+    path.unlink()
+    path.mkdir()
+
+    owners.close(tmp_path, owner)
+
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(owner.descriptor)
+
+
+def test_an_owner_whose_file_cannot_be_made_names_the_folder(tmp_path: Path) -> None:
+    (tmp_path / owners.FOLDER).write_text("in the way")
+
+    with pytest.raises(StoreUnusable, match=r"\.locks can't be used: File exists"):
+        owners.create(tmp_path)
 
 
 def test_a_nightly_run_whose_process_was_killed_has_failed_even_to_who_only_looks(

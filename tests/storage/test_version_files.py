@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from pipeline.errors import StoreDamaged, StoreTooNew
+from pipeline.errors import StoreDamaged, StoreTooNew, StoreUnusable
 from pipeline.model import versions
 from pipeline.storage import durable_files, version_files
 from tests.given import CELL, DataFolder, as_newer_release, people, row, settings
@@ -79,7 +79,7 @@ def test_a_writer_that_fails_leaves_no_half_file(folder: DataFolder) -> None:
     path = folder.data / "snapshots" / "agg-001" / "v1.json"
     path.mkdir(parents=True)
     (path / "in the way").write_bytes(b"")
-    with pytest.raises(OSError, match="v1"):
+    with pytest.raises(StoreUnusable, match="v1"):
         durable_files.write({path: b"{}"})
     assert [entry.name for entry in path.parent.iterdir()] == ["v1.json"]
 

@@ -61,7 +61,7 @@ class Digested:
         try:
             content = self._opened.read(size)
         except OSError as error:
-            raise ExportRefused(self._file.name, os_problem(error)) from error
+            raise ExportRefused(self._file.name, os_problem(error), is_passing=True) from error
         self._hash.update(content)
         return content
 
@@ -79,7 +79,7 @@ def digested(file: File) -> Digested:
     try:
         return Digested(file, file.open())
     except OSError as error:
-        raise ExportRefused(file.name, os_problem(error)) from error
+        raise ExportRefused(file.name, os_problem(error), is_passing=True) from error
 
 
 def write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import fcntl
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -171,14 +171,16 @@ def test_converted_files_that_no_export_needs_are_deleted(folder: Folder) -> Non
     assert list(folder.cache.iterdir()) == []
 
 
-def test_a_file_that_is_being_written_is_deleted_only_after_a_day(folder: Folder) -> None:
+def test_a_file_that_is_being_written_is_deleted_only_when_its_process_has_died(
+    folder: Folder,
+) -> None:
     folder.accept()
-    fresh, old = folder.cache / ".fresh", folder.cache / ".old"
-    for path in (fresh, old):
-        path.write_bytes(b"")
-    os.utime(old, (0, 0))
-    folder.conversions().prune([])
-    assert list(folder.cache.iterdir()) == [fresh]
+    written, left = folder.cache / ".written", folder.cache / ".left"
+    left.write_bytes(b"")
+    with written.open("xb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        folder.conversions().prune([])
+    assert list(folder.cache.iterdir()) == [written]
 
 
 def test_a_file_that_has_changed_since_it_was_listed_is_known_by_what_was_read(
