@@ -24,7 +24,7 @@ def disturb(experiment: harness.Experiment, point: int, by: Disturbance) -> None
     printed = experiment.printed
     assert "Traceback" not in printed, printed
     assert "crash" not in printed, printed
-    experiment.check(data)
+    experiment.check(data, has_unfit_cache="the cache can't be used" in printed)
 
 
 def test_a_fault_at_a_drawn_call_ends_the_command_in_one_sentence(
