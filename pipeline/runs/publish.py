@@ -317,14 +317,16 @@ def _remove_replaced(
 
     A snapshot that was deleted meanwhile stays deleted: its new files are removed too.
     """
+    replaced = []
     for one, is_current in zip(written, current, strict=True):
         entry = one.planned.entry
         if not is_current:
             version_files.sweep_snapshot(context.data, entry.number, entry.version)
             continue
         if entry.version:
-            version_files.remove_quarantine(context.data, entry.number, entry.version)
+            replaced.append((entry.number, entry.version))
         _report_overridden(context, one.planned)
+    version_files.remove_quarantine(context.data, replaced)
 
 
 def _report_overridden(context: RunContext, planned: PlannedVersion) -> None:

@@ -110,6 +110,7 @@ class Conversions:
         """Delete the converted files of all but these exports."""
         used = {export.converted.name for export in current if export.converted}
         with suppress(OSError):
+            encryption.sweep(self.key_file)
             for path in self.folder.iterdir():
                 name = str(path.readlink()) if path.is_symlink() else path.name
                 is_in_use = name.startswith(_UNFINISHED) and _is_locked(path)

@@ -84,11 +84,18 @@ def make_key(path: Path) -> bytes:
             file.write(new_key())
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):
+        with suppress(FileExistsError, FileNotFoundError):  # another process was first
             path.hardlink_to(temporary)
     finally:
         temporary.unlink(missing_ok=True)
     return path.read_bytes()
+
+
+def sweep(path: Path) -> None:
+    """Remove keys that a killed process left under other names, once there is a key."""
+    if read_key(path) is not None:
+        for left in path.parent.glob(f".*-{path.name}"):
+            left.unlink(missing_ok=True)
 
 
 def open_parquet(file: File, **options: Any) -> pq.ParquetFile:  # noqa: ANN401 (of any type)

@@ -33,7 +33,8 @@ def path_of(data: Path, number: int) -> Path:
 def write(data: Path, deletion: Deletion) -> None:
     """Write a marker so that it is complete or missing, also after a power cut."""
     number = versions.snapshot_number(deletion.id)
-    durable_files.write({path_of(data, number): deletions.encode(deletion)})
+    content = {path_of(data, number): deletions.encode(deletion)}
+    durable_files.write(content, temporaries=data / version_files.SNAPSHOTS)
 
 
 def remove(data: Path, number: int) -> None:
@@ -84,8 +85,15 @@ def repair(
         elif path.read_bytes() != deletions.encode(deletion):
             damage.append(StoreDamaged(str(path), "it was written again from the catalog"))
             write(data, deletion)
+    _sweep(data)
     folder = os.fspath(data / version_files.SNAPSHOTS)
     for number in current:  # thousands: texts take a tenth of Path's time
         if os.access(f"{folder}/{versions.snapshot_id(number)}/{FILE}", os.F_OK):
             remove(data, number)
     return damage
+
+
+def _sweep(data: Path) -> None:
+    """Remove markers that a killed process has not written to their end."""
+    for path in (data / version_files.SNAPSHOTS).glob(f"{durable_files.TEMPORARY}*-{FILE}"):
+        path.unlink(missing_ok=True)

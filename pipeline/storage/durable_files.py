@@ -33,14 +33,18 @@ def translating_errors() -> Iterator[None]:
 
 
 @translating_errors()
-def write(contents: Mapping[Path, bytes]) -> None:
+def write(contents: Mapping[Path, bytes], temporaries: Path | None = None) -> None:
     """Write all these files so that each is complete or missing, also after a power cut.
+
+    Args:
+        contents: The contents by path.
+        temporaries: The folder for temporary names; None is that of each file.
 
     Raises:
         StoreUnusable: They can't be written; none of them is there.
     """
     paths = {os.path.abspath(path): content for path, content in contents.items()}
-    temporary = {_temporary_name(path): path for path in paths}
+    temporary = {_temporary_name(path, temporaries): path for path in paths}
     try:
         for written, path in temporary.items():
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -57,9 +61,10 @@ def write(contents: Mapping[Path, bytes]) -> None:
     flush(_folders(paths))
 
 
-def _temporary_name(path: str) -> str:
+def _temporary_name(path: str, temporaries: Path | None) -> str:
     folder, name = os.path.split(path)
-    return os.path.join(folder, f"{TEMPORARY}{os.getpid()}-{name}")
+    place = folder if temporaries is None else os.path.abspath(temporaries)
+    return os.path.join(place, f"{TEMPORARY}{os.getpid()}-{name}")
 
 
 def _folders(paths: Iterable[str]) -> set[str]:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import re
 import shutil
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -189,13 +190,25 @@ def set_aside(data: Path, number: int, version: int) -> str | None:
 
 
 @durable_files.translating_errors()
-def remove_quarantine(data: Path, number: int, version: int) -> None:
-    """Remove the rows that an older version left out; the current one has its own file.
+def remove_quarantine(data: Path, replaced: Iterable[tuple[int, int]]) -> None:
+    """Remove the rows that older versions left out; the current ones have their own files.
+
+    They are flushed, so that a power cut brings none back.
+
+    Args:
+        data: The data folder.
+        replaced: The numbers of the snapshots, and of the versions.
 
     Raises:
-        StoreUnusable: The file can't be removed.
+        StoreUnusable: A file can't be removed.
     """
-    quarantine_path(data, number, version).unlink(missing_ok=True)
+    folders = set()
+    for place in replaced:
+        path = quarantine_path(data, *place)
+        with suppress(FileNotFoundError):
+            path.unlink()
+            folders.add(str(path.parent))
+    durable_files.flush(folders)
 
 
 def all_versions(data: Path) -> Iterator[tuple[int, int]]:

@@ -16,12 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 from tests.power_cuts import disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 _CATALOG: Final = "catalog.sqlite"
-_INSTANTS: Final = frozenset({"created_at", "refreshed_at", "declared_at", "at", "ended_at"})
-_OF_ONE_RUN: Final = frozenset({"run_id", "last_new", "id", "number", "claimed_by"})
+_INSTANTS: Final = frozenset(
+    {"created_at", "refreshed_at", "declared_at", "deleted_at", "at", "ended_at"}
+)
+_OF_ONE_RUN: Final = frozenset(
+    # The checksum of a version file, and the hash of a token, too.
+    {"run_id", "last_new", "id", "number", "claimed_by", "sha256", "digest"}
+)
 _TABLES: Final = (
     "snapshots",
     "blocked_cells",
@@ -29,11 +34,16 @@ _TABLES: Final = (
     "retired_exports",
     "accepted_falls",
     "nightly_record",
+    "deletions",
+    "fatal_exports",
+    "tokens",
 )
 _VERSIONED: Final = re.compile(r"(snapshots|quarantine)/agg-(\d+)/v(\d+)\.jsonl?")
+_MARKER: Final = re.compile(r"snapshots/agg-(\d+)/deleted\.json")
 _FIXED: Final = re.compile(
     r"catalog\.sqlite(\.\d{8}T\d{6}Z(-journal)?)?|snapshots/highest-id|quarantine/unplaced\.jsonl|"
-    r"bufdir\.toml|exports(/.*)?|cache/CACHEDIR\.TAG|cache/polars/manifest\.json"
+    r"bufdir\.toml|audit\.jsonl|exports(/.*)?|cache\.key|cache/CACHEDIR\.TAG|"
+    r"cache/sha256\.json|cache/polars/manifest\.json"
 )
 _FOLDERS: Final = ("cache", "cache/polars", "cache/converted", ".locks", "snapshots", "quarantine")
 
@@ -62,11 +72,18 @@ def of(data: Path, *, has_unfit_cache: bool = False) -> Account:
                 "SELECT number, org_id, reporting_period_id, version FROM snapshots"
             )
         }
+        deleted = {
+            number: (f"{org_id} {period_id}", version)
+            for number, org_id, period_id, version in catalog.execute(
+                "SELECT number, org_id, reporting_period_id, version FROM deletions"
+            )
+        }
         tables = {name: sorted(_rows(catalog, name, cells)) for name in _TABLES}
     passed_over = "cache/" if has_unfit_cache else "\0"
-    orphans = [path for path in _orphans(state, cells) if not path.startswith(passed_over)]
-    assert orphans == []
-    return {**tables, **dict(_versions(state, cells))}
+    known = {**cells, **deleted}
+    orphans = [path for path in _orphans(state, known, deleted) if not path.startswith(passed_over)]
+    assert orphans == [], orphans
+    return {**tables, **dict(_versions(state, known))}
 
 
 def _rows(
@@ -87,7 +104,9 @@ def _plain(value: Any) -> Any:
         return _plain(json.loads(value))
     if isinstance(value, dict):
         left_out = _INSTANTS | _OF_ONE_RUN
-        return {name: _plain(one) for name, one in value.items() if name not in left_out}
+        revoked = {"revoked_at": bool(value["revoked_at"])} if "revoked_at" in value else {}
+        plain = {name: _plain(one) for name, one in value.items() if name not in left_out}
+        return {**plain, **revoked}
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return value
@@ -104,7 +123,9 @@ def _versions(
             yield f"{kind} {cells[int(number)][0]} v{version}", plain
 
 
-def _orphans(state: disk.State, cells: Mapping[int, tuple[str, int]]) -> Iterator[str]:
+def _orphans(
+    state: disk.State, cells: Mapping[int, tuple[str, int]], deleted: Collection[int]
+) -> Iterator[str]:
     """Give the files and folders that no reader and no later run needs."""
     cached = _cached(state)
     for path, content in state.items():
@@ -116,7 +137,9 @@ def _orphans(state: disk.State, cells: Mapping[int, tuple[str, int]]) -> Iterato
         elif content is None:
             is_needed = path in _FOLDERS or any(one.startswith(f"{path}/") for one in state)
         else:
-            is_needed = bool(_FIXED.fullmatch(path)) or path in cached
+            marker = _MARKER.fullmatch(path)
+            is_marker = marker is not None and int(marker[1]) in deleted
+            is_needed = bool(_FIXED.fullmatch(path)) or path in cached or is_marker
         if not is_needed:
             yield path
 

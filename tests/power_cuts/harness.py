@@ -264,6 +264,7 @@ class Experiment:
         printed = self._programs.must(data, "verify", "--json", codes=(0, 3))
         verdicts = {one["verdict"] for one in json.loads(printed)["result"]["snapshots"]}
         assert not verdicts & _BROKEN, printed
+        self._programs.must(data, "audit", "--verify")
 
     def _next_nightly(self, data: Path) -> None:
         self._programs.must(data, "nightly", codes=(0, 3))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from pipeline import settings
-from tests.given import SUMMER, DataFolder, people, row
+from pipeline.model.access import Grant, Role
+from pipeline.runs import access, lifecycle
+from pipeline.storage.catalog import Catalog
+from tests.given import NOW, SUMMER, DataFolder, people, row
 from tests.storage import released
 
 if TYPE_CHECKING:
@@ -111,6 +115,20 @@ def many(folder: DataFolder) -> None:
     folder.export([*rows, *dirt], "a.parquet")
 
 
+def with_token(folder: DataFolder) -> None:
+    """Publish, and make a token."""
+    second(folder)
+    with Catalog.open(folder.data) as catalog:
+        access.create_token(catalog, Grant("kari", None, Role.WRITE, NOW, None))
+
+
+def without_one(folder: DataFolder) -> None:
+    """Publish, and delete a snapshot."""
+    second(folder)
+    with Catalog.open(folder.data) as catalog:
+        lifecycle.delete(catalog, "agg-001", datetime.now(UTC), "local:kari")
+
+
 QUARTER: Final = ("--period", "rp-2024-q4")
 SCENARIOS: Final[Mapping[str, Scenario]] = {
     "the first nightly run": Scenario(first, ("nightly",)),
@@ -123,6 +141,9 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
     "a forced run": Scenario(second, ("run", *QUARTER, "--force")),
     "a refresh by the API": Scenario(second, ("api", "refresh", "agg-001")),
     "a creation by the API": Scenario(first, ("api", "create", "org-2", "rp-2024")),
+    "a token made": Scenario(second, ("token", "create", "kari", "--all", "--can", "write")),
+    "a token revoked": Scenario(with_token, ("token", "revoke", "kari")),
+    "an undeletion": Scenario(without_one, ("undelete", "agg-001")),
     "a deletion": Scenario(second, ("delete", "agg-001", "--yes")),
     "a migration": Scenario(older, ("nightly",)),
     "a reindexing": Scenario(second, ("reindex",)),
