@@ -84,7 +84,8 @@ class WriteLimits:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._descriptor = os.open(self._path, flags, 0o600)
-            os.ftruncate(self._descriptor, _SLOTS * _SLOT.size)
+            # On a full disk, a page that is not there yet would end the process when it is written.
+            os.posix_fallocate(self._descriptor, 0, _SLOTS * _SLOT.size)
             self._slots = mmap.mmap(self._descriptor, _SLOTS * _SLOT.size)
         except OSError as error:
             raise StoreUnusable(str(self._path), str(error.strerror)) from error

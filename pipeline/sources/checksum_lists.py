@@ -63,7 +63,7 @@ def refusals(selection: Selection, digests: ContentDigests) -> Mapping[File, Exp
             listed += error.others
             refused[file] = ExportRefused(file.name, str(error))
         except OSError as error:
-            refused[file] = ExportRefused(file.name, os_problem(error))
+            refused[file] = ExportRefused(file.name, os_problem(error), is_passing=True)
     exports, names = {file.name: file for file in selection.files}, selection.names
     for one in listed:
         if one.name in exports:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ExportRefused
@@ -50,7 +51,7 @@ def read(
                 accepted.append(conversions.accept(file, source, columns, limits))
         except ExportRefused as error:
             # A copy: the error itself has, by its traceback, all that the reader had in memory.
-            refused[file] = ExportRefused(error.file, error.problem, error.rows)
+            refused[file] = replace(error)
     return Exports(tuple(accepted), refused)
 
 

@@ -43,7 +43,8 @@ _MARKER: Final = re.compile(r"snapshots/agg-(\d+)/deleted\.json")
 _FIXED: Final = re.compile(
     r"catalog\.sqlite(\.\d{8}T\d{6}Z(-journal)?)?|snapshots/highest-id|quarantine/unplaced\.jsonl|"
     r"bufdir\.toml|audit\.jsonl|exports(/.*)?|cache\.key|cache/CACHEDIR\.TAG|"
-    r"cache/sha256\.json|cache/polars/manifest\.json"
+    r"cache/sha256\.json|cache/polars/manifest\.json|\.locks/write-limits|"
+    r"snapshots/agg-\d+/v\d+\.json\.damaged"
 )
 _FOLDERS: Final = ("cache", "cache/polars", "cache/converted", ".locks", "snapshots", "quarantine")
 
