@@ -210,6 +210,7 @@ def test_a_nightly_run_for_programs_is_json(bufdir: Bufdir, data: Path) -> None:
         "other_files": [],
         "set_aside": [],
         "warnings": [],
+        "damaged": [],
     }
     assert ended.code == 3
 
