@@ -56,7 +56,7 @@ def test_the_catalog_has_who_deleted(changing: Server, writer: httpx.Client) -> 
     with Catalog.open(changing.data) as catalog:
         deletion = deletions.find(catalog, snapshot_id)
     assert deletion is not None
-    assert deletion.deleted_by == "api"
+    assert deletion.deleted_by == "anonymous"
     assert abs((datetime.now(UTC) - deletion.deleted_at).total_seconds()) < 60
 
 

@@ -41,7 +41,8 @@ watched, sys.argv = sys.argv[1].split(","), ["bufdir", *sys.argv[2:]]
 try:
     cli.main()
 finally:
-    print(*(name for name in watched if name in sys.modules), sep=",", file=sys.stderr)
+    found = ",".join(name for name in watched if name in sys.modules)
+    print(f"loaded:{found}", file=sys.stderr)
 """
 
 
@@ -143,8 +144,11 @@ def test_commands_are_completed(computed: Bufdir) -> None:
 
 
 def loaded(*arguments: str | Path, watched: tuple[str, ...] = ENGINES) -> str:
-    """Return the watched libraries that a command has loaded when it ends."""
-    return python(LOADED, ",".join(watched), *arguments).err.splitlines()[-1]
+    """Return the watched libraries that a command's processes have loaded when they end."""
+    printed = python(LOADED, ",".join(watched), *arguments).err.splitlines()
+    found = [line.removeprefix("loaded:") for line in printed if line.startswith("loaded:")]
+    assert found
+    return ",".join(filter(None, found))
 
 
 def test_help_loads_no_engine_and_no_settings() -> None:

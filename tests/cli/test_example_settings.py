@@ -72,6 +72,6 @@ def test_the_example_sets_nothing() -> None:
 
     assert live == [
         *("[breakdowns]", "[engine]", "[engine.spark_options]", "[exports]"),
-        *("[export.columns]", "[export.categories]", "[guard]", "[history]", "[limits]"),
-        *("[privacy]", "[runs]", "[access]", "[log]"),
+        *("[export.columns]", "[export.categories]", "[guard]", "[limits]", "[privacy]"),
+        *("[history]", "[runs]", "[access]", "[log]"),
     ]
