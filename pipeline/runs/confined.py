@@ -18,6 +18,7 @@ from pipeline.confinement.child import Note
 from pipeline.confinement.endings import EXIT_BROKEN, Death
 from pipeline.confinement.search import Search
 from pipeline.errors import BufdirError, ProcessDied, ReadingDied
+from pipeline.model.states import EngineName
 from pipeline.model.terms import digest_of
 from pipeline.runs import reading
 from pipeline.runs.reading import Reading
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.confinement.endings import ChildEnd
-    from pipeline.model.states import EngineName
     from pipeline.runs.context import RunContext
     from pipeline.settings import Settings
     from pipeline.sources.exports import File
@@ -80,7 +80,7 @@ class Confined:
         while True:
             ended = child.fork(note)
             if ended is None:
-                limits.limit_memory(self.settings.runs.memory_mb)
+                _limit(self.settings)
                 return Reading(note, fatal, is_last)
             if ended.death is None or not note.is_set:
                 _end_like(ended)
@@ -146,6 +146,12 @@ def over_exports(  # noqa: PLR0913 (each decides about what is read)
     return Confined(settings, probe, record if writes else None)
 
 
+def _limit(settings: Settings) -> None:
+    """Bound the memory of this process; not with Spark, whose driver has a bound of its own."""
+    if settings.engine.name is not EngineName.SPARK:
+        limits.limit_memory(settings.runs.memory_mb)
+
+
 def _how(ended: ChildEnd) -> str:
     return f" ({ended.signal_name})" if ended.signal_name else ""
 
@@ -206,7 +212,7 @@ class _Trial:
 
     def _read(self, groups: Sequence[Sequence[FileState]]) -> NoReturn:
         """Read these groups in this process, which ends then."""
-        limits.limit_memory(self.confined.settings.runs.memory_mb)
+        _limit(self.confined.settings)
         bounds = Reading(self.note, self.known)
         for group in groups:
             try:
