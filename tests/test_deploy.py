@@ -132,3 +132,26 @@ def test_what_a_service_starts_is_a_command_that_bufdir_has(service: str, tmp_pa
     )
 
     assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd")
+@pytest.mark.parametrize("service", ["bufdir-nightly.service", "bufdir-serve.service"])
+def test_systemd_rates_the_exposure_of_a_service_below_three_of_ten(service: str) -> None:
+    rated = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=29", DEPLOY / service],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert rated.returncode == 0, rated.stdout
+
+
+def test_every_test_that_the_page_on_security_names_is_there() -> None:
+    page = (DEPLOY.parent / "SECURITY.md").read_text()
+
+    named = re.findall(r"`((?:tests|docs)/[^`]+)`", page)
+
+    assert len(named) > 20
+    assert [path for path in named if not (DEPLOY.parent / path).exists()] == []
