@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from pipeline import errors
+from pipeline.model.findings import Health
 from pipeline.model.states import EngineName, Verdict
 from pipeline.storage import permissions
 from pipeline.terminal import confirmation, options, program
@@ -405,6 +406,30 @@ def status(data: Data = HERE) -> CommandResult:
     with Catalog.open_read_only(data) as catalog:
         found = statuses.status(catalog)
     return CommandResult(text=lambda: status_tables.status(found), body=lambda: found)
+
+
+@command(app, "doctor")
+def doctor(reporter: Reporter, data: Data = HERE) -> CommandResult:
+    """Examine an installation: folders, disk, permissions, catalog, versions, exports, timer.
+
+    Names what to do about each problem, and ends with 3 if there is any. Writes
+    nothing, and opens no export.
+
+    [bold]Examples[/]
+    $ bufdir doctor
+    $ bufdir doctor --json
+    """
+    from pipeline.runs import doctor as examination
+    from pipeline.terminal import session, status_tables
+
+    chosen = session.load_settings(reporter, data)
+    found = examination.examine(data, chosen, program.now())
+    has_problem = any(one.health is Health.PROBLEM for one in found)
+    return CommandResult(
+        text=lambda: status_tables.findings(found),
+        body=lambda: {"findings": found},
+        exit_code=ExitCode.REFUSED_OR_FAILED if has_problem else ExitCode.DONE,
+    )
 
 
 @command(app, "config")

@@ -66,6 +66,15 @@ def check(context: RunContext) -> FileChecks:
     return FileChecks(damaged, current)
 
 
+def all_damage(catalog: Catalog) -> Sequence[DamagedFile]:
+    """Find the damage of all version files, and of what the catalog lists; write nothing."""
+    entries = {entry.number: entry for entry in catalog.entries().values()}
+    known = file_digests.read(catalog)
+    found = [*_lost_snapshots(catalog)]
+    found += [one for _, one in _judge(catalog, known, entries, writes=False)]
+    return found
+
+
 def _of_marker(data: Path, error: StoreDamaged) -> DamagedFile:
     name = error.file.removeprefix(f"{data}/")
     return DamagedFile(name, None, None, error.problem, "nothing has to be done")
@@ -130,7 +139,11 @@ def _adopt(catalog: Catalog, entries: Mapping[int, Entry]) -> None:
 
 
 def _judge(
-    catalog: Catalog, due: Mapping[Place, str], entries: Mapping[int, Entry]
+    catalog: Catalog,
+    due: Mapping[Place, str],
+    entries: Mapping[int, Entry],
+    *,
+    writes: bool = True,
 ) -> Iterator[tuple[Place, DamagedFile]]:
     """Yield the damage of these version files, and of what the catalog lists of current ones."""
     adopted: dict[Place, str] = {}
@@ -147,7 +160,7 @@ def _judge(
             yield place, _of_version(place, error, is_current=is_current)
         except StoreTooNew:
             continue  # the run itself fails its snapshot
-    if adopted:
+    if adopted and writes:
         file_digests.write(catalog, adopted)
 
 

@@ -19,6 +19,7 @@ _MASK: Final = 0o027
 _OURS: Final = (
     "catalog.sqlite",
     "catalog.sqlite-journal",
+    "audit.jsonl",
     "snapshots",
     "quarantine",
     "cache",
@@ -26,6 +27,8 @@ _OURS: Final = (
     ".locks",
 )
 """What is ours in a data folder; files in a folder are as safe as the folder."""
+_KEY: Final = "cache.key"
+_MASK_OF_KEYS: Final = 0o077
 
 
 def restrict_new_files() -> None:
@@ -33,14 +36,26 @@ def restrict_new_files() -> None:
     os.umask(os.umask(_MASK) | _MASK)
 
 
+def too_wide(data: Path) -> list[Path]:
+    """List what of ours others may read or write, and keys that the group may."""
+    found = (data / name for name in (*_OURS, _KEY))
+    return [path for path in found if _excess(path)]
+
+
+def _excess(path: Path) -> int:
+    """Give the permissions that a file or folder should not have."""
+    with suppress(OSError):
+        if not path.is_symlink():
+            mask = _MASK_OF_KEYS if path.name == _KEY else _MASK
+            return stat.S_IMODE(path.lstat().st_mode) & mask
+    return 0
+
+
 def restrict_existing(data: Path) -> None:
     """Take `_MASK` from what an earlier release, or another program, has left wider.
 
     What belongs to another user stays as it is: only that user may change it.
     """
-    for name in _OURS:
+    for path in too_wide(data):
         with suppress(OSError):
-            path = data / name
-            mode = stat.S_IMODE(path.lstat().st_mode)
-            if mode & _MASK and not path.is_symlink():
-                path.chmod(mode & ~_MASK)
+            path.chmod(stat.S_IMODE(path.lstat().st_mode) & ~_excess(path))

@@ -30,7 +30,7 @@ _NUMBERS: Final = frozenset(
 """Columns that are aligned to the right."""
 _PROSE: Final = frozenset(
     {
-        *("meaning", "ignored", "export", "value", "source", "problem", "remedy"),
+        *("meaning", "ignored", "export", "value", "source", "problem", "finding", "remedy"),
         *("in the file", "first rows", "cells"),
     }
 )

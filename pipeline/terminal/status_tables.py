@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from pipeline.model.findings import Finding
     from pipeline.runs.status import NightlyStatus, Status
     from pipeline.terminal.data_folder import DataFolderRule
 
@@ -47,6 +48,14 @@ def status(found: Status) -> RenderableType:
         rows = ((one.file, one.problem, one.remedy) for one in found.damaged)
         shown += ["", table(("damaged file", "problem", "remedy"), rows)]
     return Group(*shown)
+
+
+def findings(found: Sequence[Finding]) -> RenderableType:
+    """Show what an examination found, one subject a line, and what to do."""
+    return table(
+        ("subject", "state", "finding", "remedy"),
+        ((one.subject, one.health, one.detail, one.remedy) for one in found),
+    )
 
 
 def _nightly(run: NightlyStatus | None) -> str:
