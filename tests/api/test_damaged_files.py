@@ -28,7 +28,7 @@ def test_a_whole_file_with_other_numbers_is_not_served_and_a_put_computes_it_aga
         replies = [client.get(f"{BASE}/{snapshot_id}{path}") for path in ("", "/metrics")]
         assert [one.status_code for one in replies] == [500, 500]
         assert {one.headers["content-type"] for one in replies} == {PROBLEM}
-        assert "a PUT of the snapshot computes it again" in replies[0].json()["detail"]
+        assert "a PUT computes a damaged snapshot again" in replies[0].json()["detail"]
         again = client.put(f"{BASE}/{snapshot_id}")
         assert (again.status_code, again.json()["participant_count"]) == (200, 3)
         after = client.get(f"{BASE}/{snapshot_id}").json()
