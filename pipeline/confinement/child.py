@@ -92,6 +92,7 @@ def fork(note: Note) -> ChildEnd | None:
                 os.close(words)
         _die_with(parent)
     _divert_native_stderr(words)
+    _divert_ignored_errors(note)
     os.environ.update(_VARIABLES)
     return None
 
@@ -122,6 +123,19 @@ def _divert_native_stderr(words: int) -> None:
         )
     os.dup2(words, 2)
     os.close(words)
+
+
+def _divert_ignored_errors(note: Note) -> None:
+    """Give errors in threads to descriptor 2 while exports are read: there, they follow a death."""
+    usual = sys.unraisablehook
+
+    def write(found: sys.UnraisableHookArgs) -> None:
+        if note.is_set:
+            os.write(2, repr(found.exc_value).encode(errors="replace"))
+        else:
+            usual(found)
+
+    sys.unraisablehook = write
 
 
 def _wait(child: int, note: Note, words: int) -> ChildEnd:

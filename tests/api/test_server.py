@@ -140,7 +140,8 @@ def test_a_fault_of_the_program_has_its_traceback_in_the_log_and_not_in_the_repl
         assert reply.status_code == 500
         assert reply.headers["content-type"] == "application/problem+json"
         assert reply.json()["title"] == "Internal Server Error"
-        assert "damaged" not in reply.text
+        assert "StoreDamaged" not in reply.text
+        assert "v1.json" not in reply.text
         (failure,) = server.events("unhandled_exception")
         assert "Traceback" in failure["exception"]
         assert "StoreDamaged" in failure["exception"]
