@@ -67,7 +67,7 @@ def versions(data: Path) -> dict[tuple[str, str], Any]:
     for path in data.glob("snapshots/*/v*.json"):
         version = json.loads(path.read_text(encoding="utf-8"))
         cell = version["org_id"], version["reporting_period_id"]
-        own = {"engine", "id", "created_at", "refreshed_at"}
+        own = {"engine", "id", "created_at", "refreshed_at", "sha256"}
         found[cell] = {name: value for name, value in version.items() if name not in own}
     return found
 
