@@ -305,19 +305,3 @@ def test_no_dead_run_process_is_left_as_a_zombie(data: Path) -> None:
 
         wait_for(lambda: not children_of(worker))
         assert list((data / ".locks").glob("*.lock")) == list((data / ".locks").glob(f"{worker}-*"))
-
-
-def test_an_export_that_ends_its_reader_costs_its_own_organisation_only(data: Path) -> None:
-    export(data, "fine", 3)
-    export_many(data, "huge")
-    with serving(data, RUNS__MEMORY_MB=256) as server, server.client() as client:
-        first = settled(client, create(client, "fine"))
-        began = len(server.events("run_started"))
-        export(data, "fine", 4)
-
-        reply = client.put(f"{BASE}/{first['id']}", json={"force_refresh": True})
-        second = client.get(f"{BASE}/{first['id']}").json()
-
-        assert reply.status_code == 200, reply.text
-        assert (first["participant_count"], second["participant_count"]) == (3, 4)
-        assert len(server.events("run_started")) == began + 1  # the huge one was not read again
