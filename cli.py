@@ -251,12 +251,16 @@ def init(reporter: Reporter, file: options.ProposedFile, data: Data = HERE) -> C
 
     chosen = session.load_settings(reporter, data)
 
-    def propose(bounds: Reading, _: Collection[str] = ()) -> Proposal:
+    def propose(bounds: Reading) -> Proposal:
         from pipeline.runs import propose as proposing
 
         return proposing.propose(bounds, file, chosen, data)
 
-    with session.confined(reporter, Confined(chosen, propose)) as bounds:
+    def probe(bounds: Reading, names: Collection[str]) -> None:
+        if names:
+            propose(bounds)
+
+    with session.confined(reporter, Confined(chosen, probe)) as bounds:
         proposal = propose(bounds)
     from pipeline.proposals import toml
 

@@ -20,7 +20,7 @@ from structlog.typing import FilteringBoundLogger
 
 from api.jobs import endings
 from pipeline import logs, settings
-from pipeline.confinement.endings import EXIT_BROKEN
+from pipeline.confinement.endings import exit_code_of
 from pipeline.errors import BufdirError, ProcessDied
 from pipeline.logs import EventSink
 from pipeline.model.states import Outcome
@@ -89,7 +89,7 @@ def _execute(given: argparse.Namespace, chosen: Settings, bounds: Reading) -> in
         return _fail(given, error, logger)
     except BaseException as error:
         if bounds.is_broken_by(error):
-            return EXIT_BROKEN
+            return exit_code_of(error)
         if isinstance(error, MemoryError):
             return endings.EXIT_OUT_OF_MEMORY
         logger.exception("run_crashed")

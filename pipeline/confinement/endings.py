@@ -11,6 +11,8 @@ from typing import Final
 
 EXIT_BROKEN: Final = 88
 """The exit code of a child that an unexpected error ended while it read exports."""
+EXIT_NO_MEMORY: Final = 89
+"""The exit code of such a child where the error is a want of memory."""
 
 _NO_MEMORY: Final = re.compile(
     rb"memory allocation of \d+ bytes failed|bad_alloc|out of memory", re.IGNORECASE
@@ -45,6 +47,11 @@ class ChildEnd:
         return signal.Signals(-self.code).name if self.code < 0 else ""
 
 
+def exit_code_of(error: BaseException) -> int:
+    """Give the exit code of a child that this error ends while it reads exports."""
+    return EXIT_NO_MEMORY if isinstance(error, MemoryError) else EXIT_BROKEN
+
+
 def ending(status: int, last_words: bytes, *, stalled: bool) -> ChildEnd:
     """Read how a child ended.
 
@@ -60,6 +67,8 @@ def ending(status: int, last_words: bytes, *, stalled: bool) -> ChildEnd:
 def _death(code: int, last_words: bytes) -> Death | None:
     if code == -signal.SIGXCPU:
         return Death.TIME
+    if code == EXIT_NO_MEMORY:
+        return Death.MEMORY
     if code == -signal.SIGKILL:
         return Death.KILLED
     if code not in {EXIT_BROKEN, *_CRASHES}:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from pipeline.confinement import child, limits
 from pipeline.confinement.child import Note
-from pipeline.confinement.endings import EXIT_BROKEN, Death
+from pipeline.confinement.endings import EXIT_BROKEN, Death, exit_code_of
 from pipeline.confinement.search import Search
 from pipeline.errors import BufdirError, ProcessDied, ReadingDied
 from pipeline.model.states import EngineName
@@ -86,20 +86,31 @@ class Confined:
                 _end_like(ended)
             found = self._causes(reading.noted(note), fatal)
             if not found and (is_last or ended.code != EXIT_BROKEN):
-                raise ReadingDied(self._sentence(ended), _PUBLISHED_STANDS)
+                raise ReadingDied(self._sentence(ended), self._remedy(ended))
             is_last = not found  # an error without a cause is a fault of the program
             fatal |= found
 
     def _causes(
         self, files: Sequence[FileState], known: Mapping[FileState, str]
     ) -> Mapping[FileState, str]:
-        """Find the exports that end a child alone, with their problems."""
-        searched = Search(_Trial(self, known)).run([file for file in files if file not in known])
+        """Find the exports that end a child alone, with their problems.
+
+        None is to blame where a child dies that reads none: the bound is too low for any reading.
+        """
+        trial = _Trial(self, known)
+        if trial.together([]) is not None:
+            return {}
+        searched = Search(trial).run([file for file in files if file not in known])
         found = {file: f"{self._sentence(end)}; {_AGAIN}" for file, end in searched.items()}
         lasting = {file: found[file] for file, end in searched.items() if end.death not in _PASSING}
         if self.record is not None and lasting:
             self.record(lasting)
         return found
+
+    @staticmethod
+    def _remedy(ended: ChildEnd) -> str:
+        is_by_memory = ended.death is Death.MEMORY
+        return f"raise that setting; {_PUBLISHED_STANDS}" if is_by_memory else _PUBLISHED_STANDS
 
     def _sentence(self, ended: ChildEnd) -> str:
         if ended.death is Death.MEMORY:
@@ -208,7 +219,8 @@ class _Trial:
             self._read(groups)
         if ended.death is None and ended.code < 0:
             _end_like(ended)  # somebody asked the command to end
-        return ended if ended.death is not None and self.note.is_set else None
+        has_died = ended.death is not None and (self.note.is_set or not any(groups))
+        return ended if has_died else None
 
     def _read(self, groups: Sequence[Sequence[FileState]]) -> NoReturn:
         """Read these groups in this process, which ends then."""
@@ -219,10 +231,10 @@ class _Trial:
                 self.confined.probe(bounds, {name for name, _ in group})
             except BufdirError:
                 pass  # it is refused as it should be
-            except BaseException as error:
-                if bounds.is_broken_by(error):
-                    raise SystemExit(EXIT_BROKEN) from error
+            except (KeyboardInterrupt, SystemExit):
                 raise
+            except BaseException as error:
+                raise SystemExit(exit_code_of(error)) from error
         raise SystemExit(0)
 
 

@@ -109,7 +109,7 @@ class RunSettings(Section):
 
     at_once: Annotated[int, Field(ge=1, le=64), NO_FLAG] = 2
     """Child processes of one API at the same time."""
-    memory_mb: Annotated[int, Field(ge=256, le=1_048_576), NO_FLAG] = 4096
+    memory_mb: Annotated[int, Field(ge=512, le=1_048_576), NO_FLAG] = 4096
     """Mebibytes of memory that one run may use."""
     seconds: Annotated[int, Field(ge=1, le=86_400), NO_FLAG] = 600
     """Seconds that one run may take."""

@@ -47,7 +47,7 @@ def confined(reporter: Reporter, work: Confined) -> Iterator[Reading]:
     Raises:
         ReadingDied, ProcessDied: As `Confined.enter`.
     """
-    from pipeline.confinement.endings import EXIT_BROKEN
+    from pipeline.confinement.endings import exit_code_of
 
     bounds = work.enter()
     reporter.follow(work.settings)
@@ -55,7 +55,7 @@ def confined(reporter: Reporter, work: Confined) -> Iterator[Reading]:
         yield bounds
     except BaseException as error:
         if bounds.is_broken_by(error):
-            raise SystemExit(EXIT_BROKEN) from error
+            raise SystemExit(exit_code_of(error)) from error
         raise
 
 

@@ -35,7 +35,7 @@ from tests.api.serving import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANY = 1_500_000
+MANY = 6_000_000
 
 
 def export_many(data: Path, org_id: str) -> None:
@@ -101,7 +101,7 @@ def test_a_run_whose_processes_are_killed_again_and_again_fails(data: Path) -> N
 
 def test_a_run_whose_export_needs_too_much_memory_fails_and_the_server_goes_on(data: Path) -> None:
     export_many(data, "huge")
-    with serving(data, RUNS__MEMORY_MB=256) as server, server.client() as client:
+    with serving(data, RUNS__MEMORY_MB=512) as server, server.client() as client:
         snapshot_id = create(client, "huge")
 
         body = settled(client, snapshot_id)
@@ -305,3 +305,19 @@ def test_no_dead_run_process_is_left_as_a_zombie(data: Path) -> None:
 
         wait_for(lambda: not children_of(worker))
         assert list((data / ".locks").glob("*.lock")) == list((data / ".locks").glob(f"{worker}-*"))
+
+
+def test_an_export_that_ends_its_reader_costs_its_own_organisation_only(data: Path) -> None:
+    export(data, "fine", 3)
+    export_many(data, "huge")
+    with serving(data, RUNS__MEMORY_MB=512) as server, server.client() as client:
+        first = settled(client, create(client, "fine"))
+        began = len(server.events("run_started"))
+        export(data, "fine", 4)
+
+        reply = client.put(f"{BASE}/{first['id']}", json={"force_refresh": True})
+        second = client.get(f"{BASE}/{first['id']}").json()
+
+        assert reply.status_code == 200, reply.text
+        assert (first["participant_count"], second["participant_count"]) == (3, 4)
+        assert len(server.events("run_started")) == began + 1  # the huge one was not read again

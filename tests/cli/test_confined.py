@@ -72,6 +72,24 @@ cli.main()
 """Our program with a decoder that some files end; it logs each file that it is given."""
 
 
+STARVED = """
+import sys
+from pipeline.sources import opening
+
+
+def read(*_, **__):
+    raise MemoryError
+
+
+opening.read = read
+import cli
+
+sys.argv = ["bufdir", "--data", sys.argv[1], "nightly"]
+cli.main()
+"""
+"""Our program in a computer that has no memory for any reading."""
+
+
 class Poisoned:
     """A data folder whose exports are read by that decoder."""
 
@@ -145,7 +163,7 @@ def test_an_export_whose_reading_never_ends_is_refused_and_the_others_count(
 
 def test_an_export_that_needs_too_much_memory_is_refused_and_the_others_count(data: Path) -> None:
     export(data, people(3), "good.parquet")
-    many = 3_000_000
+    many = 12_000_000
     table = pa.table(
         {
             "org_id": pa.DictionaryArray.from_arrays(np.zeros(many, np.int32), ["org-2"]),
@@ -158,7 +176,7 @@ def test_an_export_that_needs_too_much_memory_is_refused_and_the_others_count(da
     )
     pq.write_table(table, data / "exports" / "huge.parquet")
 
-    ended = Bufdir(data)("nightly", BUFDIR_RUNS__MEMORY_MB="256")
+    ended = Bufdir(data)("nightly", BUFDIR_RUNS__MEMORY_MB="512")
 
     assert ended.code == 3
     assert "huge.parquet is refused: reading needs more memory than runs.memory_mb" in ended.err
@@ -241,6 +259,19 @@ def test_exports_that_end_their_reader_only_together_are_no_reason_to_refuse_one
         "what was published before stays published\n"
     )
     assert poisoned.numbers() == {"org-1": 3}
+
+
+def test_no_export_is_refused_where_none_at_all_can_be_read(data: Path) -> None:
+    export(data, people(1), "small.parquet")
+
+    ended = python(STARVED, data)
+
+    assert (ended.code, ended.out) == (3, "")
+    assert ended.err == (
+        "bufdir: the exports can't be read together: reading needs more memory than "
+        "runs.memory_mb = 4096 MB; raise that setting; what was published before stays published\n"
+    )
+    assert Bufdir(data)("nightly").code == 0
 
 
 def test_an_error_without_an_export_that_causes_it_is_reported_as_a_crash(data: Path) -> None:

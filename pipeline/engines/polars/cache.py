@@ -1,8 +1,9 @@
 """The cache of partial aggregates: the next nightly run reads only what changed.
 
 It has one zip file for each batch, with frames as Arrow files and hashes as in memory. A manifest
-names the batches of one nightly run. Everything in it follows from the exports, so it is not
-flushed to disk and may be deleted at any time. Every member of a zip file has a checksum, and so
+names the batches of one nightly run. Everything in it follows from the exports, so batches are not
+flushed to disk, and it may be deleted at any time. The manifest is flushed: a power cut after a
+nightly run leaves no batch that nothing names. Every member of a zip file has a checksum, and so
 has the manifest. Where any of it is missing or corrupt, all of it is ignored. A cache that cannot
 be written costs time and one event, never a run.
 """
@@ -28,6 +29,7 @@ from pipeline.model.terms import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from pipeline.engines import CacheAccess
     from pipeline.engines.polars.partials import Partial
@@ -193,8 +195,10 @@ class Cache:
         temporary = self._folder / f".{os.getpid()}-{_MANIFEST}"
         content = msgspec.json.encode(_Manifest(self._terms, batches))
         temporary.write_bytes(content + b"\n" + _checksum(content))
+        _flush(temporary)
         temporary.replace(self._folder / _MANIFEST)
         self._sweep({_MANIFEST, *(batch.name for batch in batches)})
+        _flush(self._folder)
 
     def _sweep(self, current: set[str]) -> None:
         for path in self._folder.glob("*"):
@@ -202,6 +206,15 @@ class Cache:
                 path.unlink(missing_ok=True)
         for name in _OLD_FOLDERS:
             shutil.rmtree(self._access.folder.parent / name, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _mark(export: Export) -> str:
