@@ -20,7 +20,17 @@ from pipeline.runs import nightly
 from pipeline.runs.run import run_cells
 from tests import given as exports
 from tests.drawn_exports import CHOSEN, Drawn, files, plain
-from tests.given import CELL, DataFolder, cached_survey, numbers_of, people, row, survey_of, write
+from tests.engines.division import divide_finely
+from tests.given import (
+    CELL,
+    DataFolder,
+    cached_survey,
+    numbers_of,
+    people,
+    row,
+    survey_of,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +91,7 @@ def test_nightly_runs_that_read_only_what_changed_give_what_reading_everything_g
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         data = Path(folder)
         (data / "exports").mkdir()
-        patch.setattr(scan, "BATCH_ROWS", batch_rows)
+        divide_finely(patch, batch_rows)
         for made in nightly_runs:
             apply(data, made)
             found = cached_survey(data, CHOSEN, writes=True)
@@ -96,7 +106,7 @@ def test_a_run_that_reads_only_what_changed_since_gives_the_same(
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         data = Path(folder)
         (data / "exports").mkdir()
-        patch.setattr(scan, "BATCH_ROWS", batch_rows)
+        divide_finely(patch, batch_rows)
         apply(data, before)
         cached_survey(data, CHOSEN, writes=True).commit()
         apply(data, since)

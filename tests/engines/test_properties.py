@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engines.polars import hashing, scan, sums
+from pipeline.engines.polars import hashing, sums
 from pipeline.model.periods import KINDS
 from tests import given as exports
 from tests import reference
@@ -25,6 +25,7 @@ from tests.drawn_exports import (
     plain,
     written,
 )
+from tests.engines.division import divide_finely
 from tests.given import cells, numbers_of, survey_of
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def test_how_exports_are_cut_into_batches_changes_no_number_and_no_digest(
 ) -> None:
     with written(drawn) as data, pytest.MonkeyPatch.context() as patch:
         before = numbers_and_digests(data)
-        patch.setattr(scan, "BATCH_ROWS", rows)
+        divide_finely(patch, rows)
         assert numbers_and_digests(data) == before
 
 

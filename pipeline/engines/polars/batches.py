@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pipeline.engines import ScanRequest
-    from pipeline.engines.polars.cache import Cache, Cached
+    from pipeline.engines.polars.cache import Cached
     from pipeline.engines.polars.partials import Partial
     from pipeline.sources.accepted import Export
 
@@ -33,13 +33,13 @@ _SMALL: Final = 4
 """A batch of fewer than one in so many rows is read again with new files, as one batch."""
 
 
-def read(request: ScanRequest, cached: Cached, cache: Cache | None) -> list[Partial]:
+def read(request: ScanRequest, cached: Cached, put: Callable[[Partial], Partial]) -> list[Partial]:
     """Aggregate every batch.
 
     Args:
         request: The exports and terms.
         cached: The batches of an earlier nightly run.
-        cache: The place for new batches; None leaves them in memory.
+        put: Puts what is large of a new batch in another place than memory.
     """
     if cached.valid and not _missing(request.exports, cached.valid):
         return _of(request, cached.valid)
@@ -51,8 +51,7 @@ def read(request: ScanRequest, cached: Cached, cache: Cache | None) -> list[Part
     def read_one(
         splits: Sequence[Split], scanned: Scan, own_keys: pl.Series, several: pl.Series
     ) -> Partial:
-        aggregated = partials.aggregate(splits, scanned, own_keys, request, several)
-        return aggregated if cache is None else cache.put(aggregated)
+        return put(partials.aggregate(splits, scanned, own_keys, request, several))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # Many batches are read once for their keys and once more; a few stay in memory.
@@ -61,11 +60,11 @@ def read(request: ScanRequest, cached: Cached, cache: Cache | None) -> list[Part
         before = [*(one.keys for one in small), *cached.keys_of_others]
         stated_again = _stated_again(keys, before, valid)
         touched = [one for one in valid if _is_touched(one, stated_again)]
-        several = [_repeated(keys), stated_again, *(one.several_keys for one in cached.valid)]
+        several = [_repeated(keys), stated_again, *(one.several.keys() for one in cached.valid)]
         batches += [one.splits for one in touched]
         scans += [open_(one.splits) for one in touched]
         keys += [one.keys() for one in touched]
-        read_ = partial(read_one, several=pl.concat(several).unique())
+        read_ = partial(read_one, several=hashing.in_order(pl.concat(several).unique()))
         new = list(pool.map(read_, batches, scans, keys))
     return [*_of(request, [one for one in valid if one not in touched]), *new]
 
@@ -142,7 +141,7 @@ def _is_touched(cached: Partial, stated_again: pl.Series) -> bool:
     """Return whether the batch counts rows as single statements that no longer are."""
     if stated_again.is_empty():
         return False
-    unknown = stated_again.filter(~stated_again.is_in(cached.several_keys.implode()))
+    unknown = stated_again.filter(~stated_again.is_in(cached.several.keys().implode()))
     return bool(cached.keys().is_in(unknown.implode()).any())
 
 

@@ -46,7 +46,7 @@ from pipeline.engines.polars.batch_files import (
 
 FOLDER: Final = "polars"
 """The folder of this engine in the cache folder."""
-SCHEMA_VERSION: Final = 9
+SCHEMA_VERSION: Final = 10
 """Raised whenever a partial aggregate has other members; older caches are then ignored."""
 _AT_ONCE: Final = 2
 """Files that are read at a time."""
@@ -98,6 +98,16 @@ class Cache:
         self._is_writable = access.writes
         self._is_reported = False
         self._lock = Lock()
+
+    @property
+    def writes(self) -> bool:
+        """Whether new batches are written."""
+        return self._access.writes
+
+    @property
+    def disk(self) -> Path:
+        """The data folder."""
+        return self._access.folder.parent
 
     def report(self, error: Exception) -> None:
         """Report the first error of the cache; the run continues without it."""

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
-import polars_hash as plh
 
 from pipeline.engines import row_hash
 from pipeline.model.columns import KEY
@@ -42,12 +41,6 @@ def id_columns(column: str) -> tuple[str, str]:
 ID_COLUMNS: Final = tuple(name for column in COUNTED for name in id_columns(column))
 """The hashes of all columns whose different values are counted."""
 _HASHED: Final = tuple(dict.fromkeys((*KEY, *COUNTED)))
-
-
-def wide(name: str) -> pl.Expr:
-    """Hash an id to 128 bits (XXH3), so that different ids have different hashes in practice."""
-    hashed: pl.Expr = plh.col(name).nchash.xxh3_128()
-    return hashed.alias(name)
 
 
 def first_halves() -> list[pl.Expr]:
@@ -114,3 +107,12 @@ def spans(hashes: pl.Series, bounds: Sequence[int]) -> list[tuple[int, int]]:
     """Find the sorted hashes from each bound to the next or the end: first position and number."""
     cuts = hashes.search_sorted(pl.Series(bounds, dtype=pl.UInt64), side="left")
     return [(first, end - first) for first, end in pairwise([*cuts, len(hashes)])]
+
+
+def common(hashes: pl.Series, others: pl.Series) -> pl.Series:
+    """Find the different ones of these sorted hashes that are among other sorted ones."""
+    if others.is_empty():
+        return others
+    different = hashes.filter(hashes.ne_missing(hashes.shift(1)))
+    places = others.search_sorted(different, side="left")
+    return different.filter(others.gather(places.clip(upper_bound=len(others) - 1)) == different)

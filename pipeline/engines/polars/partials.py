@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from pipeline.engines import ScanRequest
     from pipeline.engines.polars.distinct import DistinctIds
     from pipeline.engines.polars.scan import Scan, Split
+    from pipeline.engines.polars.statements import Statements
     from pipeline.model.clock import Calendar
     from pipeline.model.terms import Terms
     from pipeline.sources.accepted import Export
 from pipeline.engines.polars.numbering import Numbering
+from pipeline.engines.polars.statements import divide
 from pipeline.engines.polars.sums import SUMMED, counted_ids, shares, sums
 
 _HAS_SEVERAL: Final = "has_several"
@@ -66,7 +68,7 @@ class Partial:
     """By further breakdown: additive metrics by organisation, month and value, of the same rows."""
     ids: Mapping[str, DistinctIds]
     """By breakdown, the ids of the same rows, as far as they count."""
-    several: pl.DataFrame
+    several: Statements
     """The statements whose participation has several, or has had."""
     rejected: pl.DataFrame
     """The other rows for quarantine."""
@@ -75,11 +77,6 @@ class Partial:
     def rows(self) -> int:
         """The number of rows in the batch."""
         return sum(split.rows for split in self.splits)
-
-    @property
-    def several_keys(self) -> pl.Series:
-        """The hashed keys of `several`."""
-        return self.several.get_column(KEY_HASH)
 
     def of(self, organisations: Collection[str]) -> Partial:
         """Select these organisations; keys and ids are still those of all."""
@@ -90,7 +87,7 @@ class Partial:
             months=self.months.filter(wanted),
             sums=self.sums.filter(wanted),
             shares={name: share.filter(wanted) for name, share in self.shares.items()},
-            several=self.several.filter(wanted),
+            several=self.several.of(organisations),
             rejected=self.rejected.filter(wanted),
         )
 
@@ -117,18 +114,20 @@ def aggregate(
         scanned: A scan of them.
         own_keys: The `keys` of the rows.
         request: The terms and organisations.
-        several: The hashed keys that may have several statements anywhere.
+        several: The hashed keys that may have several statements anywhere, sorted.
     """
     typed, counts, drawn = scanned.collect()
     numbers = Numbering.of(typed, request)
-    validated = _validated(typed, numbers, request, several)
+    validated = _validated(typed, numbers, request, hashing.common(own_keys, several))
     is_several = pl.col(_HAS_SEVERAL)
     own, single = validated.lazy().filter(is_several), validated.lazy().filter(~is_several)
     by_split = {FILE: len(splits), _HAS_SEVERAL: 2}
     every_sum = sums(validated, numbers, ROW_HASH, by_split)
     months = every_sum.filter(pl.col(MONTH).is_not_null()).group_by(FILE, ORG_ID, MONTH)
     of_single = every_sum.filter(~is_several).group_by(ORG_ID, MONTH, REASON, VALUE)
-    statement = (*typed.columns, MONTH, KEY_HASH, ROW_HASH, *hashing.ID_COLUMNS)
+    # Which person took part is not needed, only whether it is the same one.
+    read = [name for name in typed.columns if name != PARTICIPANT_ID]
+    statement = (*read, MONTH, KEY_HASH, ROW_HASH, *hashing.ID_COLUMNS)
     rows_read, named, checksums = _of_splits(every_sum, len(splits))
     return Partial(
         splits,
@@ -142,8 +141,7 @@ def aggregate(
         of_single.agg(pl.col(SUMMED).sum()),
         shares(single, numbers),
         counted_ids(single, numbers),
-        # Which person took part is not needed, only whether it is the same one.
-        own.select(statement).with_columns(hashing.wide(PARTICIPANT_ID)).collect(),
+        divide(own.select(statement).collect()),
         quarantine.select(single, request.terms.columns).collect(),
     )
 

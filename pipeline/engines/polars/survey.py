@@ -1,7 +1,7 @@
 """The survey of Polars: the batches of all exports combined.
 
-Participations with one statement, nearly all, come from the batches' sums and ids. Statements of
-the others are compared here, all together.
+Participations with one statement, nearly all, come from the batches' sums and ids, the others from
+the `comparison` of their statements.
 """
 
 from __future__ import annotations
@@ -12,28 +12,27 @@ from functools import cached_property, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import narwhals as nw
 import polars as pl
 
-from pipeline.definitions import steps
 from pipeline.definitions.steps import MONTH, PERIOD, REASON, ROWS
 from pipeline.engines import grouping, look_alikes, participants, quarantine, row_hash
-from pipeline.engines.polars import batches, distinct, hashing, partials, sums
+from pipeline.engines.polars import batches, distinct, hashing, scan
 from pipeline.engines.polars.batch_files import CacheCorrupt
 from pipeline.engines.polars.cache import Cached
-from pipeline.engines.polars.numbering import Numbering
+from pipeline.engines.polars.comparison import Compared, compare, numbered_files
+from pipeline.engines.polars.scratch import Scratch
 from pipeline.engines.polars.sums import ADDITIVE_NAMES
-from pipeline.engines.row_hash import CHECKSUM, MODULUS, ROW_HASH
+from pipeline.engines.row_hash import CHECKSUM, MODULUS
 from pipeline.model import ledger
 from pipeline.model.breakdowns import BY_CATEGORY, VALUE
 from pipeline.model.cells import Cell, CellContent
-from pipeline.model.columns import FILE, KEY, ORG_ID, PARTICIPANT_ID, latest_by
+from pipeline.model.columns import ORG_ID, PARTICIPANT_ID
 from pipeline.model.ledger import COUNTED, INCOMPLETE_REASONS, LEDGER, LINE_NUMBERS
 from pipeline.model.metrics import Aggregation, metrics_by
 from pipeline.model.periods import KINDS, Period
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.engines import RejectedRows, ScanRequest
     from pipeline.engines.participants import Participants
@@ -43,49 +42,48 @@ if TYPE_CHECKING:
     from pipeline.model.cells import CellNumbers
     from pipeline.sources.accepted import Export
 
-_LATEST_HASH: Final = "latest_hash"
-"""The row hash of the latest statement of the row's participation."""
 _LINE: Final = pl.col(REASON).fill_null(LINE_NUMBERS[COUNTED])
 _DISTINCT_NAMES: Final = tuple(metric.name for metric in metrics_by(Aggregation.COUNT_DISTINCT))
 
 
 def survey(request: ScanRequest, cache: Cache | None) -> PolarsSurvey:
     """Read the exports, as far as the cache has not what is needed."""
+    scratch = Scratch(None if cache is None else cache.disk)
+
+    def read(cached: Cached) -> PolarsSurvey:
+        found = batches.read(request, cached, _place(request, cache, scratch))
+        return PolarsSurvey(request, found, compare(request, found, scratch), cache, scratch)
+
     try:
-        cached = Cached() if cache is None else cache.find(request.exports)
-        read = batches.read(request, cached, cache)
+        return read(Cached() if cache is None else cache.find(request.exports))
     except CacheCorrupt as error:
         # Reported once: what a nightly run may skip is read instead.
         if cache is not None:
             cache.report(error)
-        read = batches.read(request, Cached(), cache)
-    return PolarsSurvey(request, read, _compare_statements(request, read), cache)
+        return read(Cached())
 
 
-def _compare_statements(request: ScanRequest, found: Sequence[Partial]) -> pl.DataFrame:
-    """Validate the statements of participations that have several; add `_LATEST_HASH` to each."""
-    order = latest_by(request.terms.columns)
-    several = pl.concat(_numbered_files(request, one, one.several) for one in found)
-    latest = nw.col(ROW_HASH).last().over(*KEY, order_by=order).alias(_LATEST_HASH)
-    undecided = nw.lit(None).cast(nw.Int8()).alias(REASON)
-    rows = nw.from_native(several.lazy()).with_columns(latest, undecided)
-    marked = steps.mark_latest(rows, request.terms.columns)
-    return partials.validate(marked, request.terms, several).collect()
+def _place(
+    request: ScanRequest, cache: Cache | None, scratch: Scratch
+) -> Callable[[Partial], Partial]:
+    """Choose the place of new batches; a few stay in memory where they are not cached."""
+    if cache is not None and cache.writes:
+        return cache.put
+    is_large = sum(export.rows for export in request.exports) > batches.AT_ONCE * scan.BATCH_ROWS
+    return scratch.put_partial if is_large else _unchanged
+
+
+def _unchanged(found: Partial) -> Partial:
+    return found
 
 
 def _participant_hashes(found: Partial) -> Iterator[pl.Series]:
     """Give the `row_hash.text_hash` of participants, some at a time, in any order."""
-    yield found.several.get_column(hashing.id_columns(PARTICIPANT_ID)[1])
+    for of_piece in found.several.columns(hashing.id_columns(PARTICIPANT_ID)[1]):
+        yield of_piece.to_series()
     months = found.months.get_column(MONTH).unique().to_list()
     for frame in found.ids[BY_CATEGORY].frames.of_months(months)[PARTICIPANT_ID]:
         yield frame.get_column(distinct.HASH[1])
-
-
-def _numbered_files(request: ScanRequest, found: Partial, rows: pl.DataFrame) -> pl.DataFrame:
-    """Replace the number of a split in `FILE` by that of its export."""
-    exports = {export.file.name: number for number, export in enumerate(request.exports)}
-    numbers = pl.Series([exports[split.export.file.name] for split in found.splits], dtype=pl.Int32)
-    return rows.with_columns(pl.lit(numbers).gather(pl.col(FILE)).alias(FILE))
 
 
 @dataclass(frozen=True)
@@ -94,9 +92,10 @@ class PolarsSurvey:
 
     request: ScanRequest
     partials: Sequence[Partial]
-    several: pl.DataFrame
-    """The validated statements of participations with several; `FILE` numbers the exports."""
+    compared: Compared
+    """Participations with several statements."""
     cache: Cache | None
+    scratch: Scratch
 
     def __enter__(self) -> Self:
         """Give the survey."""
@@ -104,6 +103,7 @@ class PolarsSurvey:
 
     def __exit__(self, *_: object) -> None:
         """Leave files of the cache that were not committed to the next sweep."""
+        self.scratch.close()
 
     def commit(self) -> None:
         """Let the next survey find the batches of this one."""
@@ -122,7 +122,7 @@ class PolarsSurvey:
     @cached_property
     def participants(self) -> Sequence[Participants]:
         """A sample of the participants of each export, of all organisations."""
-        samples = (_numbered_files(self.request, one, one.participants) for one in self.partials)
+        samples = (numbered_files(self.request, one, one.participants) for one in self.partials)
         return participants.counted(samples, self.request.exports)
 
     def look_alikes(self) -> Mapping[str, int]:
@@ -130,7 +130,7 @@ class PolarsSurvey:
 
         The other one must count, or have several statements.
         """
-        numbered = [_numbered_files(self.request, one, one.odd_ids) for one in self.partials]
+        numbered = [numbered_files(self.request, one, one.odd_ids) for one in self.partials]
         found = pl.concat([pl.DataFrame(schema=look_alikes.SCHEMA), *numbered])
         if found.is_empty():
             return {}
@@ -140,7 +140,10 @@ class PolarsSurvey:
             for one in self.partials
             for ids in _participant_hashes(one)
         )
-        return look_alikes.count(found, others, self.request.exports)
+        try:
+            return look_alikes.count(found, others, self.request.exports)
+        except CacheCorrupt:  # deleted, as in `count`
+            return self._again.look_alikes()
 
     @cached_property
     def organisations_by_file(self) -> Sequence[Sequence[str]]:
@@ -223,9 +226,8 @@ class PolarsSurvey:
 
     @cached_property
     def _rejected(self) -> pl.DataFrame:
-        own = (_numbered_files(self.request, one, one.rejected) for one in self.partials)
-        of_several = quarantine.select(self.several.lazy(), self.request.terms.columns)
-        return pl.concat([*own, of_several.collect()])
+        own = (numbered_files(self.request, one, one.rejected) for one in self.partials)
+        return pl.concat([*own, self.compared.rejected])
 
     @cached_property
     def _again(self) -> PolarsSurvey:
@@ -235,39 +237,28 @@ class PolarsSurvey:
     @cached_property
     def _months(self) -> pl.DataFrame:
         """`ROWS` by export, organisation and month, counted before any row was validated."""
-        return pl.concat(_numbered_files(self.request, one, one.months) for one in self.partials)
-
-    @cached_property
-    def _numbers(self) -> Numbering:
-        return Numbering.of(self.several, self.request)
-
-    @cached_property
-    def _numbered(self) -> pl.DataFrame:
-        return self._numbers.add_to(self.several.lazy()).collect()
+        return pl.concat(numbered_files(self.request, one, one.months) for one in self.partials)
 
     @cached_property
     def _sums(self) -> pl.DataFrame:
         """The sums of all rows by organisation, month, reason and category."""
-        several = sums.sums(self._numbered, self._numbers, _LATEST_HASH)
-        return pl.concat([*(one.sums for one in self.partials), several])
+        return pl.concat([*(one.sums for one in self.partials), self.compared.sums])
 
     @cached_property
     def _shares(self) -> Mapping[str, pl.DataFrame]:
         """The additive metrics of each breakdown, by organisation, month and value."""
-        several = sums.shares(self._numbered.lazy(), self._numbers)
         further = {
             name: pl.concat([*(one.shares[name] for one in self.partials), of_several])
-            for name, of_several in several.items()
+            for name, of_several in self.compared.shares.items()
         }
         return {BY_CATEGORY: self._sums.filter(pl.col(REASON).is_null()), **further}
 
     @cached_property
     def _ids(self) -> Mapping[str, Sequence[DistinctIds]]:
         """The ids of all rows that count, by breakdown."""
-        several = sums.counted_ids(self._numbered.lazy(), self._numbers)
         return {
-            name: [*(one.ids[name] for one in self.partials), of_several]
-            for name, of_several in several.items()
+            name: [*(one.ids[name] for one in self.partials), *of_several]
+            for name, of_several in self.compared.ids.items()
         }
 
     def _count_period(self, kind: str, lines: pl.DataFrame) -> Mapping[Cell, CellNumbers]:
