@@ -129,4 +129,3 @@ def test_where_a_folder_cannot_be_written_frames_are_among_temporary_files(tmp_p
     scratch = Scratch(tmp_path / "missing")
     frame = pl.DataFrame({"n": [1, 2]})
     assert scratch.put(frame)().equals(frame)
-    scratch.close()

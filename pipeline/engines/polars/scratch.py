@@ -5,11 +5,14 @@ Nothing of it is left behind, however the process ends.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
-from dataclasses import dataclass, field, replace
+import weakref
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -25,25 +28,57 @@ if TYPE_CHECKING:
     from pipeline.engines.polars.statements import Statements
 
 
-@dataclass(eq=False)
 class Scratch:
     """A file of frames; where it can't be written they stay in memory."""
 
-    folder: Path | None = None
-    """The file is on the disk of this folder; where that can't be written, among the system's
-    temporary files.
-    """
-    _file: IO[bytes] | None = field(default=None, init=False)
-    _lock: Lock = field(default_factory=Lock, init=False)
+    def __init__(self, folder: Path | None) -> None:
+        """Open nothing yet.
+
+        Args:
+            folder: The file is on the disk of this folder; where that can't be written, among the
+                system's temporary files.
+        """
+        self._folder = folder
+        self._descriptor: int | None = None
+        self._size = 0
+        self._lock = Lock()
 
     def put(self, frame: pl.DataFrame) -> Callable[[], pl.DataFrame]:
-        """Write a frame, and give what reads it."""
+        """Write a frame, and give what reads it until the file is closed."""
         content = frame.write_ipc(None).getbuffer()
         try:
-            descriptor, place = self._append(content)
+            place = self._append(content)
         except OSError:  # such as a full disk
             return lambda: frame
-        return lambda: pl.read_ipc(os.pread(descriptor, len(content), place))
+        return lambda: pl.read_ipc(self._read(place, len(content)))
+
+    def _append(self, content: memoryview) -> int:
+        """Write at the end, and give the position of the first byte."""
+        with self._lock:
+            if self._descriptor is None:
+                self._descriptor = self._opened()
+                weakref.finalize(self, os.close, self._descriptor)
+            place = self._size
+            while content:
+                written = os.pwrite(self._descriptor, content, self._size)
+                content, self._size = content[written:], self._size + written
+            return place
+
+    def _opened(self) -> int:
+        for folder in (self._folder, None):
+            with suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
+                return os.dup(file.fileno())
+        raise OSError(errno.EACCES, "no folder for temporary files")
+
+    def _read(self, place: int, length: int) -> bytes:
+        assert self._descriptor is not None  # noqa: S101 (frames are in it)
+        return os.pread(self._descriptor, length, place)
+
+    def empty(self) -> None:
+        """Give the disk space back; no frame can be read any longer."""
+        with suppress(OSError):
+            if self._descriptor is not None:
+                os.truncate(self._descriptor, 0)
 
     def put_ids(self, ids: DistinctIds) -> DistinctIds:
         """Write the frames of ids that are in memory."""
@@ -66,27 +101,6 @@ class Scratch:
             ids={name: self.put_ids(one) for name, one in found.ids.items()},
             several=self.put_statements(found.several),
         )
-
-    def _append(self, content: memoryview) -> tuple[int, int]:
-        """Write at the end, and give the descriptor and the position of the first byte."""
-        with self._lock:
-            if self._file is None:
-                self._file = self._opened()
-            place = self._file.seek(0, os.SEEK_END)
-            while content:
-                content = content[self._file.write(content) :]
-            return self._file.fileno(), place
-
-    def _opened(self) -> IO[bytes]:
-        try:
-            return tempfile.TemporaryFile(dir=self.folder, buffering=0)
-        except OSError:
-            return tempfile.TemporaryFile(buffering=0)
-
-    def close(self) -> None:
-        """Give the disk space back; nothing can be read any longer."""
-        if self._file is not None:
-            self._file.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class PolarsSurvey:
 
     def __exit__(self, *_: object) -> None:
         """Leave files of the cache that were not committed to the next sweep."""
-        self.scratch.close()
+        self.scratch.empty()
 
     def commit(self) -> None:
         """Let the next survey find the batches of this one."""
