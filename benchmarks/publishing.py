@@ -13,10 +13,10 @@ from pipeline.model.breakdowns import BY_CATEGORY
 from pipeline.model.cells import Cell, CellContent, CellNumbers
 from pipeline.model.periods import Period
 from pipeline.model.states import Action, Reason
-from pipeline.runs import lifecycle, publish
+from pipeline.runs import lifecycle, publish, writing
 from pipeline.runs.context import RunContext
+from pipeline.runs.counting import Counted, PlannedVersion
 from pipeline.runs.plan import Decision
-from pipeline.runs.publish import Counted, PlannedVersion
 from pipeline.settings import Settings
 from pipeline.storage.catalog import Catalog
 
@@ -59,7 +59,7 @@ def seconds(folder: Path, snapshots: int, data: Path | None = None) -> float:
         ]
         started = time.perf_counter()
         made = (Counted(one, counted, {"a.parquet": content.rows}, b"") for one in planned)
-        written = publish.write(context, made, snapshots)
+        written = writing.write(context, made, snapshots)
         with catalog.transaction():
             publish.make_current(context, written, "0" * 32)
         return time.perf_counter() - started

@@ -6,7 +6,7 @@ nightly runs, runs by hand, refreshes and checks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from pipeline.model import versions
@@ -214,33 +214,16 @@ class _Rules:
         refused = self.blocked.get(cell.org_id)
         fall = self.guarded.fall(cell, published, content) if refused is None else None
         action, reason = self._decide(cell, content, published, asked, fall)
+        decision = Decision(cell, action, reason, entry, content, refused, fall)
         if action is not Action.COMPUTE:
             followed = self.guarded.followed.get(cell)
-            yield Decision(
-                cell,
-                action,
-                reason,
-                entry,
-                content,
-                refused,
-                fall,
-                followed=followed,
-                refused_exports=self.refused_exports,
-            )
+            yield replace(decision, followed=followed, refused_exports=self.refused_exports)
             return
-        declared = self.guarded.declared.get(cell, ())
         by_fall = None if fall is None else fall.reason
-        overridden = Reason.REFUSED_EXPORT if refused else by_fall
-        yield Decision(
-            cell,
-            action,
-            reason,
-            entry,
-            content,
-            refused,
-            fall,
-            declared,
-            overridden=overridden,
+        yield replace(
+            decision,
+            declarations=self.guarded.declared.get(cell, ()),
+            overridden=Reason.REFUSED_EXPORT if refused else by_fall,
         )
 
     def _decide(

@@ -6,26 +6,18 @@ see a partial version.
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from pipeline.errors import LedgerBroken, StoreUnusable
 from pipeline.model import versions
-from pipeline.model.cells import no_numbers
-from pipeline.model.columns import KEY
-from pipeline.model.declarations import Declaration
-from pipeline.model.ledger import COUNTED
-from pipeline.model.metrics import Aggregation, metrics_by
-from pipeline.model.states import Action, DeclarationKind, Outcome
-from pipeline.runs import lifecycle
+from pipeline.model.states import Action, Outcome
+from pipeline.runs import counting, lifecycle, writing
 from pipeline.runs.context import BY_API, SnapshotResult, result
+from pipeline.runs.counting import PlannedVersion
 from pipeline.storage import (
     blocked_cells,
     declarations,
     deletions,
-    durable_files,
     file_digests,
     followed_exports,
     run_queue,
@@ -34,67 +26,22 @@ from pipeline.storage import (
 from pipeline.storage.followed_exports import FollowedExports
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-    from datetime import datetime
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
-    from pipeline.model.cells import Cell, CellNumbers
+    from pipeline.model.cells import Cell
     from pipeline.model.versions import Version
     from pipeline.runs.context import RunContext
     from pipeline.runs.gather import RunInputs
-    from pipeline.runs.plan import Decision, Plan
-    from pipeline.storage.catalog import Entry
+    from pipeline.runs.plan import Plan
+    from pipeline.runs.writing import WrittenVersion
     from pipeline.storage.run_queue import Run
 
-_GROUP: Final = 1_000
-"""Versions whose files are in memory and flushed together."""
-_PEOPLE_AND_ACTIVITIES: Final = tuple(
-    metric.name for metric in metrics_by(Aggregation.COUNT_DISTINCT) if metric.column in KEY
-)
-_ADDITIVE: Final = tuple(metric.name for metric in metrics_by(Aggregation.COUNT, Aggregation.SUM))
 _OUTCOMES: Final = {
     Action.LEAVE: Outcome.UNCHANGED,
     Action.RETAIN: Outcome.RETAINED,
     Action.BLOCK: Outcome.BLOCKED,
     Action.FAIL: Outcome.FAILED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedVersion:
-    """A version to be computed."""
-
-    decision: Decision
-    entry: Entry
-    forced_by: str = BY_API
-    """Who forced its run, where that was needed."""
-
-    @property
-    def number(self) -> int:
-        """The number of the version."""
-        return self.entry.version + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A planned version with its numbers."""
-
-    planned: PlannedVersion
-    numbers: CellNumbers
-    exports: Mapping[str, int]
-    """Its rows by export."""
-    rejected: bytes
-    """Its rows for quarantine, a line of JSON each."""
-
-
-@dataclass(frozen=True, slots=True)
-class WrittenVersion:
-    """A version whose file is written, and that is not yet current."""
-
-    planned: PlannedVersion
-    version: Version
-    sha256: str
-    """The digest of its file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +77,8 @@ def execute(  # noqa: PLR0913 (each is one thing that a run has)
         LedgerBroken: A cell's ledger does not account for its rows; nothing is published.
     """
     planned, deleted = _with_snapshots(context, plan, forced_by)
-    counted = _count(context, inputs, planned)
-    written = write(context, counted, len(planned))
+    counted = counting.count(context, inputs, planned)
+    written = writing.write(context, counted, len(planned))
     with context.catalog.transaction():
         current = make_current(context, written, inputs_digest)
         _record_others(context, inputs, plan, inputs_digest)
@@ -233,59 +180,6 @@ def _with_snapshots(
     return planned, deleted
 
 
-def _count(
-    context: RunContext, inputs: RunInputs, planned: Iterable[PlannedVersion]
-) -> Generator[Counted, None, None]:
-    """Count each planned version; only when all are taken may they be published."""
-    try:
-        for counted in _counted(context, inputs, planned):
-            _check_accounted(counted)
-            yield counted
-    except Exception:
-        inputs.check_unchanged()  # an error that a changed file causes is no fault of the program
-        raise
-    inputs.check_unchanged()
-
-
-def _counted(
-    context: RunContext, inputs: RunInputs, planned: Iterable[PlannedVersion]
-) -> Iterator[Counted]:
-    waiting = {one.decision.cell: one for one in planned}
-    for kind in dict.fromkeys(cell.period.kind for cell in waiting):
-        of_kind = [cell for cell in waiting if cell.period.kind == kind]
-        for batch in inputs.survey.count(kind, of_kind):
-            exports = inputs.survey.rows_by_export(batch)
-            rejected = inputs.survey.rejected_rows(batch)
-            for cell, numbers in batch.items():
-                lines = (rejected.get((cell.org_id, month), b"") for month in cell.period.months)
-                yield Counted(waiting.pop(cell), numbers, exports[cell], b"".join(lines))
-    for one in waiting.values():
-        yield Counted(one, no_numbers(context.settings.terms.breakdowns), {}, b"")
-
-
-def _check_accounted(counted: Counted) -> None:
-    """Check that numbers, each breakdown, ledger and exports of a cell account for its rows.
-
-    Raises:
-        LedgerBroken: They do not.
-    """
-    cell, numbers = counted.planned.decision.cell, counted.numbers
-    rows, accounted = counted.planned.decision.content.rows, sum(numbers.ledger.values())
-    total = numbers.total["participations"]
-    different = [numbers.total[name] for name in _PEOPLE_AND_ACTIVITIES]
-    # A cell with participations has at least one person, and at most one for each of them.
-    is_possible = all(bool(total) <= number <= total for number in different)
-    if accounted != rows or numbers.ledger[COUNTED] != total or not is_possible:
-        raise LedgerBroken(str(cell), rows, accounted)
-    if (of_exports := sum(counted.exports.values())) != rows:
-        raise LedgerBroken(f"{cell} by export", rows, of_exports)
-    for breakdown, values in numbers.breakdowns.items():
-        for name in _ADDITIVE:
-            divided = sum(one[name] for one in values.values())
-            if divided != numbers.total[name]:
-                raise LedgerBroken(f"{cell} by {breakdown}", numbers.total[name], divided, name)
-
-
 def make_current(
     context: RunContext, written: Sequence[WrittenVersion], inputs_digest: str
 ) -> list[bool]:
@@ -341,69 +235,3 @@ def _report_overridden(context: RunContext, planned: PlannedVersion) -> None:
             rows_now=decision.content.rows,
             by=planned.forced_by,
         )
-
-
-def write(
-    context: RunContext,
-    counted: Generator[Counted, None, None],
-    total: int,
-) -> list[WrittenVersion]:
-    """Write the files of these versions; where that or counting fails, all are deleted again."""
-    written: list[WrittenVersion] = []
-    try:
-        with closing(counted):
-            while group := list(islice(counted, _GROUP)):
-                made = [_encoded(context, one) for one in group]
-                written += [one for one, _ in made]
-                durable_files.write(
-                    {path: content for _, of in made for path, content in of.items()}
-                )
-                context.events("snapshots_written", done=len(made), total=total)
-    except BaseException:
-        # A rebuilt catalog must not find a version that was never published.
-        for entry in (one.planned.entry for one in written):
-            with suppress(StoreUnusable):  # the first error is reported, and others are swept
-                version_files.sweep_snapshot(context.data, entry.number, entry.version)
-        raise
-    return written
-
-
-def _encoded(context: RunContext, counted: Counted) -> tuple[WrittenVersion, Mapping[Path, bytes]]:
-    """Make a version, with its file and that of the rows that it left out."""
-    version = _version(context, counted)
-    content = versions.encode(version)
-    place = (context.data, counted.planned.entry.number, version.version)
-    contents = {version_files.version_path(*place): content}
-    if counted.rejected:
-        contents[version_files.quarantine_path(*place)] = counted.rejected
-    return WrittenVersion(counted.planned, version, file_digests.digest_of(content)), contents
-
-
-def _version(context: RunContext, counted: Counted) -> Version:
-    planned = counted.planned
-    now = context.clock().replace(microsecond=0)
-    return versions.version(
-        number=planned.entry.number,
-        version_number=planned.number,
-        cell=planned.decision.cell,
-        created_at=planned.entry.created_at,
-        refreshed_at=now,
-        engine=context.settings.engine.name,
-        cause=planned.decision.reason,
-        content=planned.decision.content,
-        terms=context.settings.terms,
-        counted=counted.numbers,
-        exports=counted.exports,
-        declarations=_declarations(planned, now),
-    )
-
-
-def _declarations(planned: PlannedVersion, now: datetime) -> Sequence[Declaration]:
-    """Give the declarations that led to a version; the last is that its run was forced."""
-    decision = planned.decision
-    if decision.overridden is None:
-        return decision.declarations
-    forced = Declaration(
-        DeclarationKind.FORCED, now, planned.forced_by, decision.exports, decision.overridden
-    )
-    return [*decision.declarations, forced]

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import ExportsChanged, StoreUnusable
 from pipeline.model import periods
-from pipeline.runs import publish
+from pipeline.runs import writing
 from pipeline.runs.run import run_cells
 from pipeline.storage import version_files
 from tests.given import CELL, DataFolder, computed, nightly_with, people, row
@@ -86,7 +86,7 @@ ORGANISATIONS = [f"org-{number}" for number in range(1, 6)]
 @pytest.fixture
 def five(folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> DataFolder:
     """Five snapshots that are stale, and written one after the other."""
-    monkeypatch.setattr(publish, "_GROUP", 1)
+    monkeypatch.setattr(writing, "_GROUP", 1)
     for hours in (1.0, 2.0):
         folder.export([row(org_id=org_id, hours=hours) for org_id in ORGANISATIONS])
         if hours == 1.0:
