@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -14,8 +15,9 @@ from pipeline.model.audit import Act
 from pipeline.storage import audit, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
+    from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from pipeline.model.access import Role
@@ -96,8 +98,18 @@ def read_audit_log(catalog: Catalog, *, verify: bool, limit: int | None = None) 
         limit: Return the last lines only.
     """
     known, pending = audit.tail(catalog), audit.pending(catalog)
-    raw = list(audit.lines(catalog.data))
-    problems = audit_model.problems_of(raw, known) if verify else None
-    wanted = raw if limit is None else raw[-limit:]
+    wanted: deque[bytes] = deque(maxlen=limit)
+    problems = None
+    if verify:
+        problems = audit_model.problems_of(_also_to(wanted, catalog.data), known)
+    else:
+        wanted.extend(audit.lines(catalog.data))
     read = (audit_model.decoded(one.removesuffix(b"\n")) for one in wanted)
     return AuditLog([line for line in read if line is not None], pending, problems)
+
+
+def _also_to(wanted: deque[bytes], data: Path) -> Iterator[bytes]:
+    """Read the lines of the file one after the other, and add each to these, too."""
+    for line in audit.lines(data):
+        wanted.append(line)
+        yield line

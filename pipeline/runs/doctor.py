@@ -17,7 +17,7 @@ from pipeline.runs import access, file_checks, surroundings
 from pipeline.runs.status import status
 from pipeline.sources import locations
 from pipeline.sources.selection import select
-from pipeline.storage import tokens
+from pipeline.storage import audit, tokens
 from pipeline.storage.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _runs(found: Status, now: datetime) -> Iterator[Finding]:
 
 
 def _audit(catalog: Catalog) -> Iterator[Finding]:
-    log = access.read_audit_log(catalog, verify=True)
+    log = access.read_audit_log(catalog, verify=True, limit=0)
     if log.problems:
         detail = f"the chain is broken in {_counted(len(log.problems), 'place')}"
         yield Finding("audit log", Health.PROBLEM, detail, "bufdir audit --verify names them")
@@ -150,7 +150,8 @@ def _audit(catalog: Catalog) -> Iterator[Finding]:
         detail = f"not in the file yet: {_counted(log.pending, 'act')}"
         yield Finding("audit log", Health.PROBLEM, detail, "see that audit.jsonl can be written")
     else:
-        detail = f"{_counted(len(log.lines), 'line')}, the chain is whole"
+        end = audit.tail(catalog)
+        detail = f"{_counted(end.line if end else 0, 'line')}, the chain is whole"
         yield Finding("audit log", Health.FINE, detail)
 
 
