@@ -10,7 +10,7 @@ import struct
 import zipfile
 import zlib
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 
 _METADATA: Final = "metadata.json"
-_FRAMES: Final = ("participants", "odd_ids", "months", "sums", "rejected")
+FRAMES: Final = ("participants", "odd_ids", "months", "sums", "rejected")
+"""The members of a batch that are small frames."""
 _SEVERAL: Final = "several"
 _KEYS: Final = "keys"
 _NUMBERS: Final = "<u8"
@@ -68,7 +69,7 @@ class _Ids(msgspec.Struct, frozen=True):
     """The names of all frames: none may be missing."""
 
 
-class BatchMetadata(msgspec.Struct, frozen=True):
+class _Metadata(msgspec.Struct, frozen=True):
     """The members of a batch that are no frame."""
 
     ids: dict[str, _Ids]
@@ -80,8 +81,8 @@ class BatchMetadata(msgspec.Struct, frozen=True):
     checksums: list[int]
 
 
-def write_members(file: zipfile.ZipFile, partial: Partial) -> BatchMetadata:
-    """Write the members of a batch, and give those that are no frame."""
+def write_members(file: zipfile.ZipFile, partial: Partial) -> None:
+    """Write the members of a batch."""
     frames = {name: ids.frames for name, ids in partial.ids.items()}
     of_months = {
         _member(breakdown, name): frame
@@ -89,7 +90,7 @@ def write_members(file: zipfile.ZipFile, partial: Partial) -> BatchMetadata:
         if isinstance(found, FramesInMemory)
         for name, frame in found.by_name.items()
     }
-    metadata = BatchMetadata(
+    metadata = _Metadata(
         {
             breakdown: _Ids(
                 list(ids.organisations),
@@ -107,7 +108,7 @@ def write_members(file: zipfile.ZipFile, partial: Partial) -> BatchMetadata:
         list(partial.checksums),
     )
     file.writestr(_METADATA, msgspec.json.encode(metadata))
-    named = {name: getattr(partial, name) for name in _FRAMES}
+    named = {name: getattr(partial, name) for name in FRAMES}
     shares = {_member("shares", name): share for name, share in partial.shares.items()}
     several = {
         _member(_SEVERAL, str(piece)): partial.several.read_piece(piece)
@@ -123,7 +124,6 @@ def write_members(file: zipfile.ZipFile, partial: Partial) -> BatchMetadata:
         with file.open(name, "w", force_zip64=True) as member:
             for column in hashes:
                 member.write(column.to_numpy().astype(_NUMBERS, copy=False).data)
-    return metadata
 
 
 def _member(group: str, name: str) -> str:
@@ -144,10 +144,10 @@ class BatchFile:
         with self._opened() as file:
             return {name: pl.read_ipc(file.read(name)) for name in names}
 
-    def metadata(self) -> BatchMetadata:
+    def metadata(self) -> _Metadata:
         """Read what is no frame."""
         with self._opened() as file:
-            return msgspec.json.decode(file.read(_METADATA), type=BatchMetadata)
+            return msgspec.json.decode(file.read(_METADATA), type=_Metadata)
 
     def keys(self) -> pl.Series:
         """Read the hashed keys of the batch."""
@@ -197,13 +197,7 @@ def _hashes(content: bytes, columns: Sequence[str]) -> pl.DataFrame:
     return pl.DataFrame(dict(zip(columns, in_columns, strict=True)))
 
 
-def with_frames_in(file: BatchFile, partial: Partial, metadata: BatchMetadata) -> Partial:
-    """Leave keys, ids and statements to the file."""
-    several = _several_in(file, metadata)
-    return replace(partial, keys=file.keys, ids=_ids_in(file, metadata), several=several)
-
-
-def _several_in(file: BatchFile, metadata: BatchMetadata) -> Statements:
+def _several_in(file: BatchFile, metadata: _Metadata) -> Statements:
     def read(piece: int) -> pl.DataFrame:
         name = _member(_SEVERAL, str(piece))
         return file.frames([name])[name]
@@ -211,7 +205,7 @@ def _several_in(file: BatchFile, metadata: BatchMetadata) -> Statements:
     return Statements(metadata.several_rows, metadata.several_pieces, read)
 
 
-def _ids_in(file: BatchFile, metadata: BatchMetadata) -> dict[str, DistinctIds]:
+def _ids_in(file: BatchFile, metadata: _Metadata) -> dict[str, DistinctIds]:
     return {
         breakdown: DistinctIds(
             ids.organisations,
@@ -236,5 +230,5 @@ def load(file: BatchFile, splits: Sequence[Split]) -> Partial:
         ids=_ids_in(file, metadata),
         several=_several_in(file, metadata),
         shares=dict(zip(metadata.shares, shares.values(), strict=True)),
-        **file.frames(_FRAMES),
+        **file.frames(FRAMES),
     )

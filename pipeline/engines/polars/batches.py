@@ -64,7 +64,7 @@ def read(request: ScanRequest, cached: Cached, put: Callable[[Partial], Partial]
         batches += [one.splits for one in touched]
         scans += [open_(one.splits) for one in touched]
         keys += [one.keys() for one in touched]
-        read_ = partial(read_one, several=hashing.in_order(pl.concat(several).unique()))
+        read_ = partial(read_one, several=_union(several))
         new = list(pool.map(read_, batches, scans, keys))
     return [*_of(request, [one for one in valid if one not in touched]), *new]
 
@@ -101,14 +101,26 @@ def _missing(exports: Iterable[Export], valid: Iterable[Partial]) -> list[Split]
 
 
 def _repeated(keys: Sequence[pl.Series]) -> pl.Series:
-    """Find the hashed keys that occur more than once."""
+    """Find the hashed keys that occur more than once, sorted."""
+    return _each_range(keys, lambda found: hashing.distinct(found.filter(found == found.shift(1))))
 
-    def of_range(keys: pl.Series) -> pl.Series:
-        in_order = hashing.in_order(keys)
-        return in_order.filter(in_order == in_order.shift(1)).unique()
+
+def _union(keys: Sequence[pl.Series]) -> pl.Series:
+    """Find the different ones of these hashed keys, sorted; each array of them is sorted."""
+    some = [one for one in keys if len(one)]
+    return some[0] if len(some) == 1 else _each_range(some, hashing.distinct)
+
+
+def _each_range(keys: Sequence[pl.Series], select: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """Select from the keys of all arrays, sorted: a range at a time takes little more memory."""
+    spans = [_spans(own) for own in keys]
+
+    def of_range(number: int) -> pl.Series:
+        pieces = [own.slice(*of_own[number]) for own, of_own in zip(keys, spans, strict=True)]
+        return select(hashing.in_order(_joined(pieces)))
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return pl.concat(pool.map(of_range, _by_range(keys)))
+        return _joined(pool.map(of_range, range(_RANGES)))
 
 
 def _stated_again(
@@ -134,7 +146,8 @@ def _stated_again(
     if new.is_empty():
         return new
     found = (one.keys() for one in valid)
-    return pl.concat(stated.filter(stated.is_in(new.implode())) for stated in found).unique()
+    stated_again = pl.concat(stated.filter(stated.is_in(new.implode())) for stated in found)
+    return hashing.in_order(stated_again.unique())
 
 
 def _is_touched(cached: Partial, stated_again: pl.Series) -> bool:
@@ -147,12 +160,18 @@ def _is_touched(cached: Partial, stated_again: pl.Series) -> bool:
 
 def _by_range(keys: Sequence[pl.Series]) -> Iterator[pl.Series]:
     """Give all these keys, range by range; each array of them is sorted."""
-    bounds = [2**64 // _RANGES * n for n in range(_RANGES)]
-    all_keys = [_no_keys(), *keys]
-    spans = [hashing.spans(own, bounds) for own in all_keys]
-    for of_range in zip(*spans, strict=True):
-        pieces = (own.slice(*span) for own, span in zip(all_keys, of_range, strict=True))
-        yield pl.concat(piece.alias("") for piece in pieces)
+    spans = [_spans(own) for own in keys]
+    for number in range(_RANGES):
+        yield _joined([own.slice(*of[number]) for own, of in zip(keys, spans, strict=True)])
+
+
+def _spans(in_order: pl.Series) -> list[tuple[int, int]]:
+    """Find the first position and the number of the keys of each range."""
+    return hashing.spans(in_order, [2**64 // _RANGES * number for number in range(_RANGES)])
+
+
+def _joined(keys: Iterable[pl.Series]) -> pl.Series:
+    return pl.concat([_no_keys(), *(one.alias("") for one in keys)])
 
 
 def _no_keys() -> pl.Series:

@@ -40,7 +40,6 @@ from pipeline.engines.polars.batch_files import (
     BatchFile,
     CacheCorrupt,
     load,
-    with_frames_in,
     write_members,
 )
 
@@ -177,12 +176,13 @@ class Cache:
         path = self._folder / name
         try:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
-                metadata = write_members(file, partial)
+                write_members(file, partial)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
         self._names[tuple(partial.splits)] = name
-        return with_frames_in(BatchFile(path), partial, metadata)
+        # Its own frames would hold the texts of all rows that they were selected from.
+        return load(BatchFile(path), partial.splits)
 
     def commit(self, partials: Sequence[Partial]) -> None:
         """Make these batches the content of the cache, and delete all others."""

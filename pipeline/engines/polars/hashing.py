@@ -109,10 +109,15 @@ def spans(hashes: pl.Series, bounds: Sequence[int]) -> list[tuple[int, int]]:
     return [(first, end - first) for first, end in pairwise([*cuts, len(hashes)])]
 
 
+def distinct(in_order: pl.Series) -> pl.Series:
+    """Leave out sorted hashes that repeat the one before."""
+    return in_order.filter(in_order.ne_missing(in_order.shift(1)))
+
+
 def common(hashes: pl.Series, others: pl.Series) -> pl.Series:
     """Find the different ones of these sorted hashes that are among other sorted ones."""
     if others.is_empty():
         return others
-    different = hashes.filter(hashes.ne_missing(hashes.shift(1)))
+    different = distinct(hashes)
     places = others.search_sorted(different, side="left")
     return different.filter(others.gather(places.clip(upper_bound=len(others) - 1)) == different)

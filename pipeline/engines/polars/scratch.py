@@ -12,11 +12,12 @@ import weakref
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from pipeline.engines.polars import hashing
+from pipeline.engines.polars.batch_files import FRAMES
 from pipeline.engines.polars.distinct import FramesInMemory, names_of
 
 if TYPE_CHECKING:
@@ -93,10 +94,14 @@ class Scratch:
         return replace(statements, read_piece=lambda piece: pieces[piece]())
 
     def put_partial(self, found: Partial) -> Partial:
-        """Write what is large of a batch."""
+        """Write a batch; only its small frames are read again."""
         keys = self.put(found.keys().to_frame())
+        # As they are, they would hold the texts of all rows that they were selected from.
+        small: dict[str, Any] = {name: self.put(getattr(found, name))() for name in FRAMES}
         return replace(
             found,
+            **small,
+            shares={name: self.put(one)() for name, one in found.shares.items()},
             keys=lambda: keys().to_series(),
             ids={name: self.put_ids(one) for name, one in found.ids.items()},
             several=self.put_statements(found.several),
