@@ -72,7 +72,6 @@ def taken(table: Any, rows: Sequence[int]) -> Any:
     return table.take(pa.array(rows, pa.int64()))
 
 
-@pytest.mark.timeout(400)
 @settings(max_examples=exports.examples(30))
 @given(drawn=files_of_any_clock, kind=st.sampled_from(sorted(KINDS)))
 def test_every_engine_gives_what_plain_python_gives(
@@ -124,7 +123,6 @@ def test_the_order_of_rows_and_row_groups_changes_no_number_and_no_digest(
         assert numbers_and_digests(data) == before
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("other", exports.OTHER_ENGINES)
 @settings(max_examples=exports.examples(15))
 @given(many_files, st.data())

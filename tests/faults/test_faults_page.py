@@ -17,6 +17,7 @@ from tests.api.serving import BASE, serving
 from tests.cli.conftest import PROGRAM, REPOSITORY, environment
 from tests.faults.disturbed import BY_NAME, Place, disk
 from tests.given import CELL, DataFolder, people
+from tests.patience import PATIENCE_SECONDS
 from tests.power_cuts import account
 
 if TYPE_CHECKING:
@@ -108,7 +109,6 @@ WITHOUT_COVERAGE: Final = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFI
 """A disturbed process could not write its coverage."""
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("fault", "use"), parameters([*COMMANDS]))
 def test_the_page_has_how_a_command_ends_in_each_fault(fault: str, use: str, place: Place) -> None:
     line = LINES[fault, use]
@@ -121,7 +121,7 @@ def test_the_page_has_how_a_command_ends_in_each_fault(fault: str, use: str, pla
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=200,
+                timeout=PATIENCE_SECONDS,
             )
         printed = ended.stderr.splitlines()
         assert (line.end, len(line.pieces)) == (str(ended.returncode), len(printed)), printed
@@ -130,7 +130,6 @@ def test_the_page_has_how_a_command_ends_in_each_fault(fault: str, use: str, pla
         ] == []
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("fault", "use"), parameters([*REQUESTS]))
 def test_the_page_has_the_reply_to_a_request_in_each_fault(
     fault: str, use: str, place: Place
