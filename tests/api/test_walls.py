@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+pytestmark = pytest.mark.no_cover
+
 READS: Final = [
     *(
         f"{base}{path}"

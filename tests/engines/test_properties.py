@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pipeline.engines import Survey
     from pipeline.model.cells import Cell, CellContent
 
+pytestmark = pytest.mark.no_cover
+
 ORACLE: Final = reference.Settings(category_mapping=MAPPING)
 
 

@@ -23,6 +23,8 @@ from tests.power_cuts import account
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+pytestmark = pytest.mark.no_cover
+
 PAGE: Final = Path(__file__).parents[2] / "docs" / "faults.md"
 COMMANDS: Final = {
     "bufdir nightly": ("nightly",),

@@ -16,6 +16,8 @@ from tests.privacy.planted import SETTINGS, Finding, export, persons, search
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.no_cover
+
 REFUSED: Final = {
     "cut.parquet",
     "header.csv",
