@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -27,8 +27,11 @@ from tests.given import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
+
+_MEASURED: Final = "COVERAGE_PROCESS_CONFIG"
+"""The variable by which Coverage.py measures child processes."""
 
 settings.register_profile(
     "bounded",
@@ -50,6 +53,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("spark")
         if "cluster" in fixtures:
             item.add_marker("cluster")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure the coverage of no process that a test starts which is marked `no_cover`.
+
+    Measuring takes a process as long again: it is left out where others reach the same lines.
+    """
+    is_left_out = item.get_closest_marker("no_cover") is not None
+    measured = os.environ.pop(_MEASURED, None) if is_left_out else None
+    try:
+        return (yield)
+    finally:
+        if measured is not None:
+            os.environ[_MEASURED] = measured
 
 
 @pytest.fixture(autouse=True)

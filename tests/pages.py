@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from tests.patience import PATIENCE_SECONDS
+
 ROOT: Final = Path(__file__).parent.parent
 _PROGRAMS: Final = Path(sys.executable).parent
 _VARYING: Final = {
@@ -67,7 +69,7 @@ def run(command: str, folder: Path) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=True,
     )
     return done.stdout

@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from tests.patience import PATIENCE_SECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -89,7 +91,9 @@ def test_every_lock_has_releases_without_them_and_hashes(lock: str) -> None:
 
 def test_an_audit_without_its_tools_reports_that_in_one_sentence() -> None:
     command = [sys.executable, str(ROOT / ".ci/audit.py"), str(ROOT / "requirements.lock")]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+    )
     assert (ended.returncode, ended.stdout) == (69, "")
     assert re.fullmatch(
         r"audit: pip-audit could not look up .*; run it again where .*\n", ended.stderr
@@ -100,7 +104,9 @@ def test_an_audit_without_its_tools_reports_that_in_one_sentence() -> None:
 def test_the_bill_of_materials_has_every_locked_package_and_is_the_same_each_time() -> None:
     command = ["make", "-s", "sbom"]
     printed = [
-        subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=100).stdout
+        subprocess.run(
+            command, cwd=ROOT, capture_output=True, check=True, timeout=PATIENCE_SECONDS
+        ).stdout
         for _ in range(2)
     ]
     assert printed[0] == printed[1]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE_SECONDS
+
 DEPLOY = Path(__file__).parent.parent / "deploy"
 UNITS = sorted(DEPLOY.glob("*.service")) + sorted(DEPLOY.glob("*.timer"))
 PROGRAM = "/opt/bufdir/.venv/bin/bufdir"
@@ -33,7 +35,7 @@ def test_systemd_finds_no_fault_in_the_units(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
 
     problems = [line for line in verdict.stderr.splitlines() if "bufdir-" in line]
@@ -62,7 +64,7 @@ def test_systemd_finds_no_fault_in_a_service_with_exports_elsewhere(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     assert [line for line in verdict.stderr.splitlines() if "bufdir" in line] == []
     assert verdict.returncode == 0
@@ -91,7 +93,7 @@ def test_a_nightly_run_writes_the_folders_that_its_unit_names_and_no_exports(
         env={**os.environ, "PYTHONPATH": str(DEPLOY.parent)},
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
 
     named = set(re.findall(r"(\S+)/[ ,.\n]", (DEPLOY / "bufdir-nightly.service").read_text()))
@@ -128,7 +130,7 @@ def test_what_a_service_starts_is_a_command_that_bufdir_has(service: str, tmp_pa
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
 
     assert shown.returncode == 0, shown.stderr
@@ -142,7 +144,7 @@ def test_systemd_rates_the_exposure_of_a_service_below_three_of_ten(service: str
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
 
     assert rated.returncode == 0, rated.stdout

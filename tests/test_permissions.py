@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import PLANTED, PROGRAM, REPOSITORY, environment
 from tests.given import people, row, table, write
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,12 @@ def masked(umask: int) -> Iterator[None]:
 def run(data: Path, umask: int, *arguments: str) -> int:
     command = [*PROGRAM, "--data", str(data), *arguments]
     return subprocess.run(
-        command, cwd=REPOSITORY, env=environment(), umask=umask, check=False, timeout=90
+        command,
+        cwd=REPOSITORY,
+        env=environment(),
+        umask=umask,
+        check=False,
+        timeout=PATIENCE_SECONDS,
     ).returncode
 
 
@@ -79,7 +85,7 @@ def test_no_mask_of_the_caller_widens_files(
         env=environment(),
         umask=umask,
         check=False,
-        timeout=90,
+        timeout=PATIENCE_SECONDS,
     )
     found = modes(populated)
     assert {"catalog.sqlite", "cache.key", "snapshots", "quarantine", "cache", "crashes"} <= set(
@@ -103,7 +109,7 @@ def test_runs_of_the_server_write_files_as_tight(populated: Path) -> None:
             assert "127.0.0.1" in address
         finally:
             server.send_signal(signal.SIGTERM)
-            server.communicate(timeout=60)
+            server.communicate(timeout=PATIENCE_SECONDS)
     assert all(mode & 0o027 == 0 for mode in modes(populated).values())
 
 

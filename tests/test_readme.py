@@ -25,6 +25,7 @@ from pipeline.settings import Settings
 from pipeline.terminal.exit_codes import ExitCode
 from tests import pages
 from tests.pages import ROOT
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,18 +81,18 @@ def _server(folder: Path, port: int) -> Iterator[None]:
         yield
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(timeout=30)
+        server.wait(PATIENCE_SECONDS)
 
 
 def _wait_until_ready(port: int, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
+    for _ in range(10 * PATIENCE_SECONDS):
         assert server.poll() is None, "the server ended before it was ready"
         try:
             if httpx.get(f"http://127.0.0.1:{port}/readyz").is_success:
                 return
         except httpx.TransportError:
             time.sleep(0.1)
-    pytest.fail("the server was not ready in 30 s")
+    pytest.fail("the server was not ready in time")
 
 
 @pytest.fixture(scope="module")
@@ -118,11 +119,11 @@ def walk(clone: Path) -> Walk:
 def _wait_for_the_run(port: int) -> None:
     """Wait as a reader does, who types slower than a run takes."""
     url = f"http://127.0.0.1:{port}/api/v1/bufdir-aggregations/agg-009"
-    for _ in range(300):
+    for _ in range(10 * PATIENCE_SECONDS):
         if httpx.get(url).json()["status"] != "processing":
             return
         time.sleep(0.1)
-    pytest.fail("the run did not end in 30 s")
+    pytest.fail("the run did not end in time")
 
 
 def test_every_command_in_the_readme_prints_the_output_below_it(walk: Walk) -> None:

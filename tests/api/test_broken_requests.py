@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 CHUNKED = "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
 
 
-def connect(server: Server, seconds: float = 25) -> socket.socket:
+def connect(server: Server, seconds: float = 60) -> socket.socket:
     host, port = server.url.removeprefix("http://").split(":")
     return socket.create_connection((host, int(port)), timeout=seconds)
 
@@ -100,4 +100,4 @@ def test_a_client_that_does_not_send_on_is_given_up(reading: Server) -> None:
         without_head.sendall(head.encode())
         assert without_body.recv(1000).startswith(b"HTTP/1.1 408 ")
         assert without_head.recv(1000)[:13] in {b"", b"HTTP/1.1 408 "}
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60

@@ -29,6 +29,7 @@ from tests.api.serving import (
     spans,
     wait_for,
 )
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -166,7 +167,7 @@ def test_a_nightly_run_and_a_server_at_once_compute_nothing_twice(data: Path) ->
         for name in ("nightly-0", "nightly-1"):
             body = {"org_id": name, "reporting_period_id": "rp-2024-q1"}
             assert client.post(BASE, json=body).status_code in {202, 409}
-        output, _ = nightly.communicate(timeout=60)
+        output, _ = nightly.communicate(timeout=PATIENCE_SECONDS)
         wait_for(lambda: all(run["state"] == "done" for run in runs(data)))
         listed = client.get(BASE).json()
 

@@ -34,6 +34,7 @@ from tests.api.serving import (
     start,
     wait_for,
 )
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,9 +78,9 @@ def test_it_stops_in_time_even_with_connections_open(data: Path, ending: int) ->
             idle.recv(1000)
             workers, started = server.workers(), time.monotonic()
             server.process.send_signal(ending)
-            assert server.process.wait(30) == 0
+            assert server.process.wait(PATIENCE_SECONDS) == 0
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert not any(map(is_there, workers))
     assert [event["event"] for event in server.events("stopped")] == ["stopped"]
     with pytest.raises(httpx.ConnectError):

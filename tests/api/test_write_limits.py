@@ -133,7 +133,7 @@ def test_a_flood_of_a_stranger_delays_no_refresh(tmp_path: Path) -> None:
             reply = client.put(ONE, json={"force_refresh": True})
             took = time.monotonic() - begun
             assert reply.status_code == 200
-            assert took < 15  # a bound against a queue; how fast it is, benchmarks measure
+            assert took < 30  # a bound against a queue; how fast it is, benchmarks measure
             assert {status for one in floods for status in one.result()} == {401}
     assert {run["number"] for run in runs(data)} == {None, 1}
 

@@ -19,6 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.given import SUMMER, export, people, row
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -116,7 +117,7 @@ class Bufdir:
 
 def _end(process: subprocess.Popen[str]) -> Finished:
     with process:
-        printed, err = process.communicate(timeout=60)
+        printed, err = process.communicate(timeout=PATIENCE_SECONDS)
     return Finished(process.returncode, printed or "", err or "")
 
 
@@ -129,7 +130,7 @@ def bare(*arguments: str, cwd: Path = REPOSITORY, **variables: str) -> Finished:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     return Finished(ended.returncode, ended.stdout, ended.stderr)
 
@@ -143,7 +144,7 @@ def python(code: str, *arguments: str | Path, **variables: str) -> Finished:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
     return Finished(ended.returncode, ended.stdout, ended.stderr)
 
@@ -164,7 +165,7 @@ def terminal(columns: int, typed: str = "") -> Iterator[tuple[int, list[str]]]:
         yield theirs, shown
     finally:
         os.close(theirs)
-        reader.join(timeout=30)
+        reader.join(timeout=PATIENCE_SECONDS)
         os.close(ours)
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Bufdir
 
+pytestmark = pytest.mark.no_cover
+
 PAGE: Final = Path(__file__).parents[2] / "docs" / "accidents.md"
 ACCIDENTS: dict[str, Callable[[DataFolder], AbstractContextManager[object] | None]] = {}
 """By its name on the page, what makes an accident; a context goes on during the nightly run."""

@@ -18,6 +18,7 @@ from pipeline.storage import run_queue
 from pipeline.storage.catalog import Catalog
 from tests.cli.conftest import TWO_QUARTERS
 from tests.given import NOW, export, people, row, table, write
+from tests.patience import PATIENCE_SECONDS
 from tests.tampering import tamper
 
 if TYPE_CHECKING:
@@ -317,7 +318,7 @@ def test_serve_answers_until_it_is_interrupted(bufdir: Bufdir, data: Path) -> No
     with bufdir.begin("serve", "--port", str(port)) as server:
         body = _get(f"{address}/agg-001")
         server.send_signal(signal.SIGINT)
-        _, err = server.communicate(timeout=30)
+        _, err = server.communicate(timeout=PATIENCE_SECONDS)
 
     assert body == bufdir("show", "agg-001", "--json").body
     assert "Traceback" not in err
@@ -332,13 +333,13 @@ def test_a_quiet_server_logs_no_requests(bufdir: Bufdir) -> None:
     with bufdir.begin("serve", "-q", "--port", str(port)) as server:
         _get(f"http://127.0.0.1:{port}/api/v1/bufdir-aggregations")
         server.send_signal(signal.SIGTERM)
-        _, err = server.communicate(timeout=30)
+        _, err = server.communicate(timeout=PATIENCE_SECONDS)
 
     assert (server.returncode, err) == (0, "")
 
 
 def _get(address: str) -> object:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             return httpx.get(address).json()

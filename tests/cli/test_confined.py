@@ -20,6 +20,7 @@ import pytest
 
 from tests.cli.conftest import PLANTED, PROGRAM, REPOSITORY, Bufdir, environment, python
 from tests.given import export, people
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ def poisonous(file, *others):
         if len(pairs) > 1:
             os.abort()
     if name.startswith("slow"):
-        time.sleep(60)
+        time.sleep(600)
     return accept(file, *others)
 
 
@@ -305,7 +306,7 @@ def test_a_signal_ends_the_command_with_its_child(
     with poisoned.begin("nightly") as process:
         child = _child_that_reads(poisoned, process)
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE_SECONDS)
 
     assert process.returncode == code
     assert not Path(f"/proc/{child}").exists()
@@ -317,7 +318,7 @@ def test_a_child_never_outlives_its_command(poisoned: Poisoned) -> None:
         child = _child_that_reads(poisoned, process)
         process.kill()
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while _is_alive(child) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _is_alive(child)
@@ -325,7 +326,7 @@ def test_a_child_never_outlives_its_command(poisoned: Poisoned) -> None:
 
 def _child_that_reads(poisoned: Poisoned, process: subprocess.Popen[str]) -> int:
     """Wait until the child reads the slow file; return its id."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while "slow.parquet" not in poisoned.attempts and time.monotonic() < deadline:
         time.sleep(0.05)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

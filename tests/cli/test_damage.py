@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Bufdir
 
+pytestmark = pytest.mark.no_cover
+
 
 @pytest.fixture
 def versions(bufdir: Bufdir, data: Path) -> Path:

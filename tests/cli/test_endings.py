@@ -22,6 +22,7 @@ from pipeline.terminal.confirmation import ConfirmationNeeded, Declined
 from pipeline.terminal.exit_codes import CRASH, FAILURES, INTERRUPT, USAGE
 from tests.cli.conftest import PLANTED, PROGRAM, REPOSITORY, Bufdir, python
 from tests.given import NOW, export, people
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Finished
@@ -306,7 +307,7 @@ def test_an_interrupted_nightly_run_says_one_line_and_lets_the_next_one_in(
             while not _a_nightly_run_waits(catalog):
                 time.sleep(0.05)
             nightly.send_signal(signal.SIGINT)
-            printed, err = nightly.communicate(timeout=30)
+            printed, err = nightly.communicate(timeout=PATIENCE_SECONDS)
         run_queue.end(catalog, run.id, NOW)
 
     assert err == "bufdir: interrupted; what was published stays published\n"
@@ -324,7 +325,7 @@ def test_output_that_is_closed_from_the_start_is_no_fault(computed: Bufdir) -> N
         ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *PROGRAM, "--data", computed.data, "list"],
         cwd=REPOSITORY,
         check=False,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
     )
 
     assert ended.returncode == 0

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.given import export, people
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.cli.conftest import Bufdir
+
+pytestmark = pytest.mark.no_cover
 
 BLOCKED = (
     "bufdir: 1 snapshot blocked, with numbers as before, because export b.parquet is gone, "

@@ -12,6 +12,8 @@ from tests.hostile import ROWS, Mutant, mutants
 if TYPE_CHECKING:
     from tests.cli.conftest import Bufdir
 
+pytestmark = pytest.mark.no_cover
+
 AT_ONCE: Final = 30
 """So many mutants are among the exports of one run."""
 SHARE: Final = 150

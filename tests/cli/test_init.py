@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import tomllib
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-
-import pytest
-import xlsxwriter
 
 from pipeline import settings
 from tests.activity_systems import HEADER, OTHER, PERSON, ROW, text
 from tests.given import export, people, row
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.cli.conftest import Bufdir
-
-
-def workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[Any]]]) -> Path:
-    """Write a workbook with these rows of each sheet."""
-    with xlsxwriter.Workbook(path) as book:
-        day = book.add_format({"num_format": "dd.mm.yyyy hh:mm"})
-        for name, rows in sheets.items():
-            sheet = book.add_worksheet(name)
-            for number, cells in enumerate(rows):
-                for position, cell in enumerate(cells):
-                    style = [day] if isinstance(cell, datetime) else []
-                    sheet.write(number, position, cell, *style)
-    return path
 
 
 def proposed(bufdir: Bufdir, path: Path) -> Mapping[str, Any]:
@@ -105,126 +87,6 @@ def test_a_proposal_is_an_entry_of_the_settings_with_the_reason_of_each_guess(
         f"# Next: bufdir check {quoted} --source klubber\n"
     )
     assert (ended.code, ended.err) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("lines", "expected"),
-    [
-        ((HEADER, ROW, OTHER), {"delimiter": ";", "decimal": ",", "header_row": 1}),
-        (
-            (HEADER.replace(";", ","), "o,a,p,ungdom,2024-11-05T18:00,1.5"),
-            {"delimiter": ",", "decimal": ".", "dates": None},
-        ),
-        (
-            (HEADER.replace(";", "\t"), ROW.replace(";", "\t")),
-            {"delimiter": "\t", "encoding": "utf-8"},
-        ),
-        ((HEADER.replace(";", "|"), ROW.replace(";", "|")), {"delimiter": "|"}),
-        (
-            ("sep=;", "", "Utskrift fra 1.1, kl. 12;;", HEADER, ROW, OTHER),
-            {"header_row": 4, "delimiter": ";"},
-        ),
-        ((HEADER, ROW.replace("05.11.2024 18:00", "20241105")), {"dates": "%Y%m%d"}),
-        ((HEADER, ROW.replace("05.11.2024 18:00", "05.11.24")), {"dates": "%d.%m.%y"}),
-        ((HEADER, ROW.replace("05.11.2024 18:00", "15/11/2024")), {"dates": "%d/%m/%Y"}),
-        ((HEADER, ROW.replace("05.11.2024 18:00", "11/15/2024")), {"dates": "%m/%d/%Y"}),
-        (
-            (HEADER, ROW.replace("05.11.2024 18:00", "5.11.2024 kl. 8.30"), OTHER),
-            {"dates": ["%d.%m.%Y %H:%M", "%d.%m.%Y kl. %H.%M"]},
-        ),
-        (
-            (HEADER, ROW, ROW.replace("05.11.2024 18:00", "2024-11-05T18:00:00Z")),
-            {"dates": ["%d.%m.%Y %H:%M", "%Y-%m-%dT%H:%M:%S.%f%z"]},
-        ),
-        (
-            (f"{HEADER};Endret", f"{ROW};2024-12-01 08:00", f"{OTHER};2024-12-02"),
-            {"dates": ["%d.%m.%Y %H:%M", "%Y-%m-%d", "%Y-%m-%d %H:%M"]},
-        ),
-        ((HEADER, ROW.replace("1,5", "-"), OTHER), {"null": ["", "-"]}),
-        (
-            (f"{HEADER};Slettet", f"{ROW};Nei", f"{OTHER};Ja"),
-            {"true": ["ja"], "false": ["nei"]},
-        ),
-        ((f"{HEADER};Slettet", f"{ROW};", f"{OTHER};X"), {"true": ["x"], "false": ["false"]}),
-    ],
-)
-def test_the_form_of_a_csv_file_is_found_and_every_row_is_read_with_it(
-    bufdir: Bufdir, tmp_path: Path, lines: tuple[str, ...], expected: Mapping[str, object]
-) -> None:
-    path = text(tmp_path / "a.csv", *lines)
-
-    options = proposed(bufdir, path)["csv"]
-
-    assert {name: options.get(name) for name in expected} == expected
-    assert "unreadable_value" not in read_with_it(bufdir, path)
-
-
-@pytest.mark.parametrize(
-    ("encoding", "mark", "expected"),
-    [
-        ("utf-8", b"", "utf-8"),
-        ("utf-8", codecs.BOM_UTF8, "utf-8"),
-        ("utf-16", b"", "utf-16"),
-        ("cp1252", b"", "cp1252"),
-    ],
-)
-def test_the_encoding_is_found(
-    bufdir: Bufdir, tmp_path: Path, encoding: str, mark: bytes, expected: str
-) -> None:
-    path = text(tmp_path / "a.csv", HEADER, ROW, OTHER, encoding=encoding, mark=mark)
-
-    assert proposed(bufdir, path)["csv"]["encoding"] == expected
-    assert read_with_it(bufdir, path) == {"counted": 1, "unknown_category": 1}
-
-
-def test_a_workbook_with_titles_and_one_sheet_is_read_with_its_proposal(
-    bufdir: Bufdir, tmp_path: Path
-) -> None:
-    rows: Sequence[Sequence[Any]] = [
-        ["Deltakelser 2024"],
-        [],
-        HEADER.split(";"),
-        ["org-1", 7, 10017, "ungdom", datetime(2024, 11, 5, 18), 1.5],  # noqa: DTZ001 (a cell)
-        ["org-1", 7, 10018, "ungdom", "6.11.2024", timedelta(hours=2)],
-    ]
-    path = workbook(tmp_path / "a.xlsx", {"Ark1": rows})
-
-    source = proposed(bufdir, path)
-
-    assert source["xlsx"] == {"header_row": 3, "dates": "%d.%m.%Y"}
-    assert read_with_it(bufdir, path) == {"counted": 2}
-
-
-@pytest.mark.parametrize(
-    ("names", "sheet"),
-    [
-        (["Data (1)"], "Data (1)"),
-        (["Klubb Vest", "Klubb Aust"], "Klubb *"),
-        (["Vest", "Aust"], "Vest"),
-    ],
-)
-def test_the_sheets_with_a_header_are_found(
-    bufdir: Bufdir, tmp_path: Path, names: list[str], sheet: str
-) -> None:
-    rows: Sequence[Sequence[Any]] = [
-        HEADER.split(";"),
-        ["org-1", "a1", "p1", "ungdom", "2024-11-05", 1.5],
-    ]
-    first: Sequence[Sequence[Any]] = [["Les dette"]]
-    sheets = {"Forklaring": first, **dict.fromkeys(names, rows)}
-    path = workbook(tmp_path / "a.xlsx", sheets)
-
-    assert proposed(bufdir, path)["xlsx"]["sheet"] == sheet
-    assert set(read_with_it(bufdir, path)) <= {"counted", "superseded"}
-
-
-def test_a_date_is_preferred_to_a_time_of_the_day_in_another_column(
-    bufdir: Bufdir, tmp_path: Path
-) -> None:
-    path = text(tmp_path / "a.csv", f"{HEADER};Start", f"{ROW};18:00", f"{OTHER};19:00")
-
-    assert proposed(bufdir, path)["columns"]["started_at"] == "Dato"
-    assert 'its name is usual, but so is "Start"\n' in bufdir("init", path).out
 
 
 def test_paths_into_json_objects_are_found(bufdir: Bufdir, tmp_path: Path) -> None:

@@ -18,50 +18,6 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Bufdir
 
 
-@pytest.mark.parametrize(
-    ("lines", "doubt"),
-    [
-        ((HEADER, ROW.replace("1,5", "1,5 t")), "but 1 of 1 values can't be read"),
-        ((HEADER, ROW.replace("1,5", "90")), "1 of 1 are over max_hours; are they minutes?"),
-        ((HEADER, ROW.replace("org-1", "Lag Nord")), "signs that ids of organisations don't"),
-        ((HEADER, ROW.replace(";1,5", ";")), "but it has no value in these rows"),
-        ((HEADER, ROW.replace("05.11.2024 18:00", "05/11/2024")), "no day is over 12, so"),
-        ((f"{HEADER};Timer", f"{ROW};2"), 'its name is usual, but so is "Antall timer"'),
-        ((f"{HEADER};Dato", f"{ROW};2"), 'two columns are named "Dato", so the file is refused'),
-        ((HEADER, ROW, "rest"), "1 of 2 rows have as many cells as the header, 6"),
-        ((f"{HEADER};Slettet", f"{ROW};3.1.2025"), '"Slettet" is not proposed for deleted'),
-        (
-            (f"{HEADER};Status", f"{ROW};completed", f"{OTHER};Fullført"),
-            "1 of 2 values are not completed; their rows do not count",
-        ),
-        (("Enhet;Dato;Timer", "o;2024-11-05;2"), "all letters are ASCII; in another file"),
-        (
-            (HEADER, ROW.replace("1,5", "2")),
-            "no hours have decimals; in another file it may be '.'",
-        ),
-        (
-            (HEADER, ROW, ROW.replace("05.11", "12.11"), ROW.replace("05.11", "19.11")),
-            "2 rows have the organisation,",
-        ),
-    ],
-)
-def test_doubts_are_marked(
-    bufdir: Bufdir, tmp_path: Path, lines: tuple[str, ...], doubt: str
-) -> None:
-    out = bufdir("init", text(tmp_path / "a.csv", *lines)).out
-
-    (line,) = (one for one in out.splitlines() if doubt in one)
-    assert line.startswith("# check this: ")
-
-
-def test_a_row_that_corrects_another_one_of_the_same_time_is_no_doubt(
-    bufdir: Bufdir, tmp_path: Path
-) -> None:
-    out = bufdir("init", text(tmp_path / "a.csv", HEADER, ROW, ROW.replace("1,5", "2,5"))).out
-
-    assert "rows have the organisation" not in out
-
-
 def test_the_place_of_a_file_counts_from_the_location_of_the_exports(
     bufdir: Bufdir, data: Path, tmp_path: Path
 ) -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.no_cover
+
 ONE_COUNTED = "1 snapshot computed, 1 current"
 
 

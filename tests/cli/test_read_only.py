@@ -14,6 +14,8 @@ from tests.given import export, people
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+pytestmark = pytest.mark.no_cover
+
 LOOKING = [
     ["list"],
     ["show", "agg-001"],

@@ -84,6 +84,7 @@ def of_organisation(found: Survey, org_id: str) -> Any:
     return numbers, contents, found.rejected_rows(contents)
 
 
+@pytest.mark.no_cover
 @given(st.lists(changes, min_size=2, max_size=5), st.integers(1, 20))
 def test_nightly_runs_that_read_only_what_changed_give_what_reading_everything_gives(
     nightly_runs: list[list[Change]], batch_rows: int
@@ -99,6 +100,7 @@ def test_nightly_runs_that_read_only_what_changed_give_what_reading_everything_g
             assert all_of(found) == all_of(survey_of(data, CHOSEN))
 
 
+@pytest.mark.no_cover
 @given(changes, changes, st.integers(1, 20))
 def test_a_run_that_reads_only_what_changed_since_gives_the_same(
     before: list[Change], since: list[Change], batch_rows: int

@@ -62,7 +62,7 @@ def of_engine(data: Path, engine: str, chosen: Settings | None = None) -> dict[s
         return answers(survey)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.no_cover
 @pytest.mark.parametrize("other", exports.OTHER_ENGINES)
 @settings(max_examples=exports.examples(20))
 @given(drawn=many_files)

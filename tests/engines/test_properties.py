@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pipeline.engines import Survey
     from pipeline.model.cells import Cell, CellContent
 
+pytestmark = pytest.mark.no_cover
+
 ORACLE: Final = reference.Settings(category_mapping=MAPPING)
 
 
@@ -72,7 +74,6 @@ def taken(table: Any, rows: Sequence[int]) -> Any:
     return table.take(pa.array(rows, pa.int64()))
 
 
-@pytest.mark.timeout(400)
 @settings(max_examples=exports.examples(30))
 @given(drawn=files_of_any_clock, kind=st.sampled_from(sorted(KINDS)))
 def test_every_engine_gives_what_plain_python_gives(
@@ -124,7 +125,6 @@ def test_the_order_of_rows_and_row_groups_changes_no_number_and_no_digest(
         assert numbers_and_digests(data) == before
 
 
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("other", exports.OTHER_ENGINES)
 @settings(max_examples=exports.examples(15))
 @given(many_files, st.data())

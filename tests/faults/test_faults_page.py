@@ -17,10 +17,13 @@ from tests.api.serving import BASE, serving
 from tests.cli.conftest import PROGRAM, REPOSITORY, environment
 from tests.faults.disturbed import BY_NAME, Place, disk
 from tests.given import CELL, DataFolder, people
+from tests.patience import PATIENCE_SECONDS
 from tests.power_cuts import account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+pytestmark = pytest.mark.no_cover
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "faults.md"
 COMMANDS: Final = {
@@ -108,7 +111,6 @@ WITHOUT_COVERAGE: Final = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFI
 """A disturbed process could not write its coverage."""
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("fault", "use"), parameters([*COMMANDS]))
 def test_the_page_has_how_a_command_ends_in_each_fault(fault: str, use: str, place: Place) -> None:
     line = LINES[fault, use]
@@ -121,7 +123,7 @@ def test_the_page_has_how_a_command_ends_in_each_fault(fault: str, use: str, pla
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=200,
+                timeout=PATIENCE_SECONDS,
             )
         printed = ended.stderr.splitlines()
         assert (line.end, len(line.pieces)) == (str(ended.returncode), len(printed)), printed
@@ -130,7 +132,6 @@ def test_the_page_has_how_a_command_ends_in_each_fault(fault: str, use: str, pla
         ] == []
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize(("fault", "use"), parameters([*REQUESTS]))
 def test_the_page_has_the_reply_to_a_request_in_each_fault(
     fault: str, use: str, place: Place

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.jobs import endings
 from tests.given import DataFolder
+from tests.patience import PATIENCE_SECONDS
 from tests.power_cuts import account, disk
 from tests.power_cuts.zygote import Request
 
@@ -37,7 +38,6 @@ SEED: Final = os.environ.get("TEST_SEED") or str(Random().randrange(10**6))  # n
 """What draws the moments of `make test`."""
 SHARE: Final = int(os.environ.get("TEST_POWER_CUTS", "1"))
 """How many moments `make test` draws in each scenario."""
-_PATIENCE_SECONDS: Final = 60
 _VARIABLES: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     # A fork would lose the threads of allocators.
@@ -58,7 +58,7 @@ class Programs:
         """Run a command over a data folder to its end."""
         variables = options.pop("variables", {})
         self.connection.send(Request(data, arguments, variables, self.output, **options))
-        assert self.connection.poll(_PATIENCE_SECONDS), f"{arguments} did not end"
+        assert self.connection.poll(PATIENCE_SECONDS), f"{arguments} did not end"
         trace: Trace = self.connection.recv()
         return trace
 

@@ -13,6 +13,8 @@ from tests.power_cuts.interference import DISTURBANCES, Interference
 if TYPE_CHECKING:
     from tests.power_cuts.interference import Disturbance
 
+pytestmark = pytest.mark.no_cover
+
 STEP: Final = 13
 """In the long test, of this many calls one is checked with each disturbance."""
 

@@ -16,6 +16,8 @@ from tests.power_cuts.interference import Interference
 if TYPE_CHECKING:
     from tests.power_cuts.calls import Change
 
+pytestmark = pytest.mark.no_cover
+
 STEP: Final = 7
 """In the long test, of this many moments one is checked with lost disks too."""
 

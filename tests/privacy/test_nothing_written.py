@@ -9,11 +9,14 @@ import pytest
 
 from tests.api.serving import BASE, serving
 from tests.cli.conftest import PLANTED, Bufdir, Finished, python
+from tests.patience import PATIENCE_SECONDS
 from tests.privacy import planted
 from tests.privacy.planted import SETTINGS, Finding, export, persons, search
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.no_cover
 
 REFUSED: Final = {
     "cut.parquet",
@@ -120,7 +123,7 @@ def test_the_server_and_its_runs_write_no_participant(exported: Path, tmp_path: 
         paths = ("", "/agg-001", "/agg-001/metrics", "/agg-999")
         bodies = [client.get(f"{BASE}{path}").content for path in paths]
         asked = {"force_refresh": True}
-        bodies.append(client.put(f"{BASE}/agg-001", json=asked, timeout=60).content)
+        bodies.append(client.put(f"{BASE}/agg-001", json=asked, timeout=PATIENCE_SECONDS).content)
         log = server.log
     assert [search("reply", body) for body in bodies] == [[]] * len(bodies)
     assert found_in(exported, tmp_path / "none", Finished(0, "", log.read_text())) == []

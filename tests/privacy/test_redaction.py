@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.errors import ExportRefused
 from pipeline.redaction import redacted, summary, traceback_of
+from tests.patience import PATIENCE_SECONDS
 
 PERSON = "kari-7f3a"
 
@@ -152,7 +153,11 @@ except KeyError:
     logging.getLogger("litestar").exception("words")
 """.replace(f'"{PERSON}"', '"kari-" + "7f3a"')
     ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
     )
     assert PERSON not in ended.stderr
     assert ended.stderr.replace("\\u2026", "…").count("KeyError: …") == 2

@@ -14,6 +14,7 @@ from pipeline.runs import lifecycle
 from pipeline.runs.run import refresh
 from pipeline.storage import owners, run_queue
 from tests.given import CELL, NOW, DataFolder, computed, nightly_with, outcomes_by_cell, people, row
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import NIGHTLY_RUN, exported
 
 
@@ -43,7 +44,7 @@ from tests.given import NOW
 
 with Catalog.open(Path(sys.argv[1])) as catalog, run_queue.nightly_run(catalog, lambda: NOW):
     print("claimed", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
     with subprocess.Popen(
         [sys.executable, "-c", sleeper, str(folder.data)], stdout=subprocess.PIPE
@@ -142,7 +143,7 @@ print(seen)
             exported(folder, n / 4)
             folder.nightly()
         (folder.data / "stop").touch()
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0
     assert int(output) > 0
 

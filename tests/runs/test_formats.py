@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pytest
 import xlsxwriter
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import pytest
 
 OSLO = ZoneInfo("Europe/Oslo")
 STARTED = datetime(2024, 11, 5, 18)  # noqa: DTZ001 (a wall clock)
@@ -107,6 +107,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.no_cover
 @hypothesis_settings(
     max_examples=examples(24), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

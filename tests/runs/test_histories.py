@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pipeline.model.blocked import BlockedCell
     from pipeline.model.versions import Version
     from pipeline.runs.context import NightlyResult
+
+pytestmark = pytest.mark.no_cover
 
 
 class Deleted(NamedTuple):

@@ -225,10 +225,10 @@ def test_many_columns_are_judged_in_the_time_of_their_bytes(folder: DataFolder) 
         )
         pq.write_table(more, folder.data / "exports" / "wide.parquet", write_statistics=False)
         folder.settings = limited(columns=30_000)
-        begun = time.perf_counter()
+        begun = time.process_time()
         with folder.gathered() as inputs:
             assert inputs.exports.rows == 2
-        return time.perf_counter() - begun
+        return time.process_time() - begun
 
     few, many = seconds(2000), seconds(20_000)
     assert many < 1 + few * 40

@@ -20,6 +20,7 @@ from pipeline.storage import owners, run_queue
 from pipeline.storage.catalog import Catalog
 from pipeline.storage.run_queue import MOST_ATTEMPTS
 from tests.given import NOW
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import queued, taker
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def test_processes_that_race_never_acquire_one_run_twice(data: Path, catalog: Ca
     racers = [context.Process(target=race, args=(data, racers_ready, taken)) for _ in range(4)]
     for racer in racers:
         racer.start()
-    found = Counter(number for _ in racers for number in taken.get(timeout=60))
+    found = Counter(number for _ in racers for number in taken.get(timeout=PATIENCE_SECONDS))
     for racer in racers:
         racer.join()
     assert found == Counter(numbers)
@@ -115,7 +116,7 @@ def test_of_processes_that_acquire_the_same_cells_one_at_a_time_has_them(
     racers = [context.Process(target=claim_all, args=(data, numbers, entered)) for _ in range(3)]
     for racer in racers:
         racer.start()
-    times = [entered.get(timeout=60) for _ in racers]
+    times = [entered.get(timeout=PATIENCE_SECONDS) for _ in racers]
     for racer in racers:
         racer.join()
     assert [racer.exitcode for racer in racers] == [0, 0, 0]

@@ -18,6 +18,8 @@ from tests.worked_examples.examples import Example, Participation, count, date_o
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.no_cover
+
 DUMPS = sorted((ROOT / "tests" / "data" / "deltakelser").glob("*.csv"))
 OURS = {"Ungdomsklubb": "ungdom", "Åpen barnehage": "foreldre_barn", "Seniortreff": "eldre"}
 

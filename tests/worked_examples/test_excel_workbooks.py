@@ -16,6 +16,8 @@ from tests.worked_examples.examples import (
     write_workbook,
 )
 
+pytestmark = pytest.mark.no_cover
+
 OURS = {"Klubb": "ungdom", "Seniortreff": "eldre"}
 
 

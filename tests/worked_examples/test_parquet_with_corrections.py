@@ -12,6 +12,8 @@ from tests.worked_examples.examples import Example, Participation, count, oslo, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+pytestmark = pytest.mark.no_cover
+
 FILES = ("2024-09.parquet", "2024-10.parquet", "2024-11-03.parquet")
 OURS = {"Klubb": "ungdom", "Åpen barnehage": "foreldre_barn", "Seniortreff": "eldre"}
 
