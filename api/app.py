@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from litestar.plugins.structlog import StructlogConfig, StructlogPlugin
 from litestar.types import ASGIApp, Logger
 
 from api import health, prometheus
+from api.access.forwarding import TrustedProxies
 from api.access.gate import Gate
 from api.access.known_tokens import KnownTokens
 from api.access.refusals import RefusalLog
@@ -74,13 +76,13 @@ def create_app(
         route_handlers=[
             *handlers.routers(),
             *health.ROUTES,
-            *page.ROUTES,
+            *page.routes(chosen.proxy.prefix),
             prometheus.route(data),
         ],
         dependencies={"service": Provide(service, sync_to_thread=False)},
         lifespan=[lifespan],
         middleware=[prometheus.REQUESTS.middleware],
-        plugins=[_logging(chosen), _problems()],
+        plugins=[_logging(chosen), _problems(chosen.proxy.prefix)],
         openapi_config=None,
         request_max_body_size=parsing.MAX_BODY_BYTES,
     )
@@ -104,7 +106,8 @@ def from_environment(
     refusals = RefusalLog(data, structlog.get_logger())
     app = create_app(data, chosen, is_stopping, refusals.running)
     limits = WriteLimits(data, chosen.access.writes_per_minute)
-    gate = Gate(KnownTokens(data, state), limits, chosen.access, may_be_public)
+    proxies = TrustedProxies(chosen.proxy.networks)
+    gate = Gate(KnownTokens(data, state), limits, chosen.access, may_be_public, proxies)
     return CachingMiddleware(
         app,
         handlers.BASE,
@@ -113,6 +116,7 @@ def from_environment(
         logs.to(BatchedFile(sys.stderr), chosen.log.format, chosen.log.level),
         gate.admit,
         refusals.add,
+        chosen.proxy.prefix,
     )
 
 
@@ -133,6 +137,7 @@ def _log_failure(logger: Logger, *_: object) -> None:
     problems.log(logger, sys.exception())
 
 
-def _problems() -> ProblemDetailsPlugin:
-    config = ProblemDetailsConfig(exception_to_problem_detail_map={Exception: problems.of})
+def _problems(prefix: str) -> ProblemDetailsPlugin:
+    of_prefix = partial(problems.of, prefix=prefix)
+    config = ProblemDetailsConfig(exception_to_problem_detail_map={Exception: of_prefix})
     return ProblemDetailsPlugin(config)
