@@ -35,6 +35,7 @@ from api.http.event_loop import BatchedFile, once_per_iteration
 from api.http.response_cache import ResponseCache
 from api.jobs.dispatcher import Dispatcher
 from api.snapshots import handlers
+from api.snapshots.current_versions import CurrentVersionCache
 from api.snapshots.service import Service
 from api.snapshots.sorted_ids import SortedIdCache
 from pipeline import logs, settings
@@ -60,10 +61,19 @@ def create_app(
     """
     dispatcher = Dispatcher(data, chosen.runs, structlog.get_logger())
     sorted_ids = SortedIdCache(CatalogChangeCounter(data).state)
+    versions = CurrentVersionCache(data)
 
     def service(request: Request[Caller, Any, Any]) -> Service:
-        logger = structlog.get_logger()
-        return Service(data, chosen, dispatcher.wake, is_stopping, sorted_ids, request.user, logger)
+        return Service(
+            data,
+            chosen,
+            dispatcher.wake,
+            is_stopping,
+            sorted_ids,
+            versions,
+            request.user,
+            structlog.get_logger(),
+        )
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:

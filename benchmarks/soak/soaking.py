@@ -137,7 +137,7 @@ class Soak:
 
     def _changes(self, site: Site, ids: dict[Cell, str]) -> list[tuple[Callable[[], None], float]]:
         """List what changes the data, and the pause after each; each has a seed of its own."""
-        seeds = (-self.seed - number for number in range(1, len(_PAUSES) + 1))
+        seeds = range(self.seed + self.readers, self.seed + self.readers + len(_PAUSES))
         chances = [random.Random(seed) for seed in seeds]  # noqa: S311 (nothing secret)
         writers = [Writer(site, self.record, ids, chance) for chance in chances]
         acts: Mapping[str, Callable[[], None]] = {
