@@ -288,6 +288,22 @@ def test_an_api_that_is_not_there_is_a_502_of_nginx(tmp_path: Path) -> None:
     assert (reply.status_code, reply.headers["content-type"]) == (502, "text/html")
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("proxy_read_timeout 60s;", "within 60 s (504)"),
+        ("client_max_body_size 128k;", "more than 128 KiB (413)"),
+        ("limit_conn bufdir_connections 20;", "over 20 requests at once"),
+        ("rate=50r/s;", "or 50 a second (429)"),
+        ("client_body_timeout 10s;", "nothing of a body for 10 s (408)"),
+    ],
+)
+def test_the_readme_has_the_bounds_of_the_file(line: str, words: str) -> None:
+    readme = (SITE.parent.parent / "README.md").read_text()
+    assert line in SITE.read_text()
+    assert words in " ".join(readme.split())
+
+
 def test_the_settings_that_the_file_names_are_those_of_the_test() -> None:
     text = SITE.read_text()
     assert f"trusted = {TRUSTED}" in text

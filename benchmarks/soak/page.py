@@ -11,8 +11,9 @@ _HOW = """{minutes:g} minutes of {readers} readers, refreshes, deletions and und
 runs over exports that change, and tokens, all at once on {snapshots} snapshots, served by
 {workers} workers. The numbers of each reply must be of one export, never older than an earlier
 reply, and after a refresh as new as the exports when it was asked for. Statuses of 400 and more
-are due only where a snapshot is deleted or a token has no right. At the end, all numbers are those
-of the last exports and of a second engine, and the files are exactly those that the catalog
+are due only where a snapshot is deleted or a token has no right; refreshes (409) and nightly runs
+(3) may fail only because exports changed each time they were read. At the end, all numbers are
+those of the last exports and of a second engine, and the files are exactly those that the catalog
 names."""
 _RULE = """Means of the second quarter of the time and of the last one, sampled every five seconds.
 Memory may grow by {share:.0%} and {more:,.0f} MB, each count by {count}."""
