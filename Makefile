@@ -29,7 +29,7 @@ compile = $(bin)/uv pip compile --quiet --universal --python-version 3.11 --gene
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test test-long test-spark check audit sbom bench bench-spark lock clean
+.PHONY: help demo serve test test-long test-spark check audit sbom bench bench-spark soak lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -65,6 +65,9 @@ sbom: $(tools) ## print the software bill of materials of requirements.lock, as 
 
 bench: $(peers) ## compare everything with its peers: half an hour, 30 GB, needs wrk (ARGS="--scale 0.05")
 	$(bin)/python -m benchmarks $(ARGS)
+
+soak: $(environment) ## call a served API with everything at once, for half an hour (ARGS="--minutes 2")
+	$(bin)/python -m benchmarks.soak $(ARGS)
 
 bench-spark: $(on_spark) $(on_spark_client) ## compare Spark with Polars, needs Java 17 (ARGS="--rows 100000000 --cells 1000000")
 	.venv-spark/bin/python -m benchmarks.spark --client .venv-spark-client/bin/python $(ARGS)

@@ -775,8 +775,8 @@ def serve(
 ) -> None:
     """Serve the API until interrupted.
 
-    On an address that other computers reach, it starts only once a token was
-    made, or with --public.
+    On an address that other computers reach, or behind the proxy that the
+    settings name, it starts only once a token was made, or with --public.
 
     [bold]Examples[/]
     $ bufdir serve

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from litestar.plugins.structlog import StructlogConfig, StructlogPlugin
 from litestar.types import ASGIApp, Logger
 
 from api import health, prometheus
+from api.access.forwarding import TrustedProxies
 from api.access.gate import Gate
 from api.access.known_tokens import KnownTokens
 from api.access.refusals import RefusalLog
@@ -33,6 +35,7 @@ from api.http.event_loop import BatchedFile, once_per_iteration
 from api.http.response_cache import ResponseCache
 from api.jobs.dispatcher import Dispatcher
 from api.snapshots import handlers
+from api.snapshots.current_versions import CurrentVersionCache
 from api.snapshots.service import Service
 from api.snapshots.sorted_ids import SortedIdCache
 from pipeline import logs, settings
@@ -58,10 +61,19 @@ def create_app(
     """
     dispatcher = Dispatcher(data, chosen.runs, structlog.get_logger())
     sorted_ids = SortedIdCache(CatalogChangeCounter(data).state)
+    versions = CurrentVersionCache(data)
 
     def service(request: Request[Caller, Any, Any]) -> Service:
-        logger = structlog.get_logger()
-        return Service(data, chosen, dispatcher.wake, is_stopping, sorted_ids, request.user, logger)
+        return Service(
+            data,
+            chosen,
+            dispatcher.wake,
+            is_stopping,
+            sorted_ids,
+            versions,
+            request.user,
+            structlog.get_logger(),
+        )
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
@@ -74,13 +86,13 @@ def create_app(
         route_handlers=[
             *handlers.routers(),
             *health.ROUTES,
-            *page.ROUTES,
+            *page.routes(chosen.proxy.prefix),
             prometheus.route(data),
         ],
         dependencies={"service": Provide(service, sync_to_thread=False)},
         lifespan=[lifespan],
         middleware=[prometheus.REQUESTS.middleware],
-        plugins=[_logging(chosen), _problems()],
+        plugins=[_logging(chosen), _problems(chosen.proxy.prefix)],
         openapi_config=None,
         request_max_body_size=parsing.MAX_BODY_BYTES,
     )
@@ -104,7 +116,8 @@ def from_environment(
     refusals = RefusalLog(data, structlog.get_logger())
     app = create_app(data, chosen, is_stopping, refusals.running)
     limits = WriteLimits(data, chosen.access.writes_per_minute)
-    gate = Gate(KnownTokens(data, state), limits, chosen.access, may_be_public)
+    proxies = TrustedProxies(chosen.proxy.networks)
+    gate = Gate(KnownTokens(data, state), limits, chosen.access, may_be_public, proxies)
     return CachingMiddleware(
         app,
         handlers.BASE,
@@ -113,6 +126,7 @@ def from_environment(
         logs.to(BatchedFile(sys.stderr), chosen.log.format, chosen.log.level),
         gate.admit,
         refusals.add,
+        chosen.proxy.prefix,
     )
 
 
@@ -133,6 +147,7 @@ def _log_failure(logger: Logger, *_: object) -> None:
     problems.log(logger, sys.exception())
 
 
-def _problems() -> ProblemDetailsPlugin:
-    config = ProblemDetailsConfig(exception_to_problem_detail_map={Exception: problems.of})
+def _problems(prefix: str) -> ProblemDetailsPlugin:
+    of_prefix = partial(problems.of, prefix=prefix)
+    config = ProblemDetailsConfig(exception_to_problem_detail_map={Exception: of_prefix})
     return ProblemDetailsPlugin(config)

@@ -39,9 +39,11 @@ STOP_SECONDS: Final = 15
 """The time in which workers may finish their requests; then they are killed."""
 HEADER_SECONDS: Final = 10
 """The longest time that a client may take to send a request's head."""
+_REACHED: Final = "other computers reach this address"
+_PROXIED: Final = "other computers reach it through the proxy that the settings name"
 _OPEN_TO_ALL: Final = (
-    "other computers reach this address, and no token was made, so everybody could write; make one "
-    "with bufdir token create, or give --public"
+    "and no token was made, so everybody could write; make one with bufdir token create, or give "
+    "--public"
 )
 _START_SECONDS: Final = 30
 _POLL_SECONDS: Final = 0.05
@@ -74,9 +76,11 @@ def serve(  # noqa: PLR0913 (one argument an option)
     with Catalog.open(data) as catalog:
         has_tokens = tokens.are_made(catalog)
     host, port = _check_free(host, port)
-    may_be_public = is_public or ipaddress.ip_address(host).is_loopback
+    is_local = ipaddress.ip_address(host).is_loopback and not chosen.proxy.is_set
+    may_be_public = is_public or is_local
     if not has_tokens and not may_be_public:
-        raise InvalidValue("host", host, _OPEN_TO_ALL)
+        reached = _PROXIED if chosen.proxy.is_set else _REACHED
+        raise InvalidValue("host", host, f"{reached}, {_OPEN_TO_ALL}")
     with tempfile.TemporaryDirectory(prefix="bufdir-metrics-") as folder:
         # Workers inherit the data folder, the level of the log, and the folder of metrics.
         os.environ[DATA_VARIABLE] = str(data)

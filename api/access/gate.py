@@ -12,6 +12,7 @@ from typing import Final
 
 from litestar.types import HTTPScope
 
+from api.access.forwarding import TrustedProxies
 from api.access.known_tokens import KnownTokens, Tokens
 from api.access.write_limits import WriteLimits
 from api.errors import NotAllowed, TokenInvalid, TokenNeeded, TooManyWrites
@@ -36,6 +37,7 @@ class Gate:
     settings: AccessSettings
     may_be_public: bool
     """Whether everybody may write while no token was made."""
+    proxies: TrustedProxies
 
     async def admit(self, scope: HTTPScope) -> Admission:
         """Decide who calls, and whether the request is refused.
@@ -43,7 +45,7 @@ class Gate:
         Raises:
             StoreUnusable, StoreDamaged, StoreTooNew: The catalog can't be read.
         """
-        address = _address(scope)
+        address = self.proxies.caller(scope)
         if scope["path"] in _PUBLIC:
             return Admission(_blind(address))
         known = await self.tokens.current()
@@ -88,11 +90,6 @@ class Gate:
 def _blind(address: str | None) -> Caller:
     """Give the caller without a token who sees no organisation."""
     return Caller(ANONYMOUS, address, frozenset(), Role.READ)
-
-
-def _address(scope: HTTPScope) -> str | None:
-    client = scope.get("client")
-    return None if client is None else client[0]
 
 
 def _shown_token(scope: HTTPScope) -> str | None:

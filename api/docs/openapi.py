@@ -30,11 +30,15 @@ _ABOUT: Final = (
 
 
 @cache
-def document() -> Mapping[str, Any]:
-    """Return the whole document."""
+def document(prefix: str = "") -> Mapping[str, Any]:
+    """Return the whole document.
+
+    Args:
+        prefix: The path before all addresses, which a proxy removes from requests.
+    """
     paths: dict[str, dict[str, Any]] = {}
     for (path, method), operation in OPERATIONS.items():
-        paths.setdefault(path, {})[method] = _described(method, operation)
+        paths.setdefault(path, {})[method] = _described(method, operation, prefix)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -43,7 +47,7 @@ def document() -> Mapping[str, Any]:
             "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": prefix or "/"}],
         "paths": paths,
         "components": {"schemas": _schemas(), "securitySchemes": {_BEARER: _SCHEME}},
     }
@@ -57,7 +61,7 @@ def _schemas() -> Mapping[str, Any]:
     return schemas
 
 
-def _described(method: str, operation: Operation) -> Mapping[str, Any]:
+def _described(method: str, operation: Operation, prefix: str) -> Mapping[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
@@ -66,7 +70,7 @@ def _described(method: str, operation: Operation) -> Mapping[str, Any]:
         "parameters": [*([_ID] if operation.of_snapshot else []), *_parameters(operation.query)],
         "responses": {
             **{str(status): _reply(reply) for status, reply in operation.replies.items()},
-            **_failures(operation),
+            **_failures(operation, prefix),
         },
     }
     if method == "get":
@@ -156,12 +160,12 @@ def _failure_headers(operation: Operation, status: int) -> Mapping[str, Any]:
     }
 
 
-def _failures(operation: Operation) -> Mapping[str, Any]:
+def _failures(operation: Operation, prefix: str) -> Mapping[str, Any]:
     """Return the error replies by status; kinds of the same status share one."""
     found: dict[str, dict[str, Problem]] = {}
     for failure in sorted(operation.failures, key=lambda failure: KINDS[failure].status):
         kind = KINDS[failure]
-        example = problems.body(examples.FAILURES[failure])
+        example = problems.body(examples.FAILURES[failure], prefix)
         found.setdefault(str(int(kind.status)), {})[kind.title] = example
     return {
         status: {

@@ -30,33 +30,36 @@ _POLICY: Final = (
 )
 
 
-@get(DOCUMENTATION, sync_to_thread=False)
-def show_page() -> Response[str]:
-    """Return the page for people."""
-    headers = {"Content-Security-Policy": _POLICY}
-    return Response(_page(), media_type=MediaType.HTML, headers=headers)
+def routes(prefix: str) -> tuple[HTTPRouteHandler, ...]:
+    """Return the handlers of both routes.
 
+    Args:
+        prefix: The path before all addresses, which a proxy removes from requests.
+    """
 
-@get(f"{DOCUMENTATION}/openapi.json", sync_to_thread=False)
-def show_openapi() -> Mapping[str, Any]:
-    """Return the document for programs."""
-    return openapi.document()
+    @get(DOCUMENTATION, sync_to_thread=False)
+    def show_page() -> Response[str]:
+        headers = {"Content-Security-Policy": _POLICY}
+        return Response(_page(prefix), media_type=MediaType.HTML, headers=headers)
 
+    @get(f"{DOCUMENTATION}/openapi.json", sync_to_thread=False)
+    def show_openapi() -> Mapping[str, Any]:
+        return openapi.document(prefix)
 
-ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (show_page, show_openapi)
+    return show_page, show_openapi
 
 
 @cache
-def _page() -> str:
-    return "\n".join(_lines(openapi.document()))
+def _page(prefix: str) -> str:
+    return "\n".join(_lines(openapi.document(prefix), prefix))
 
 
-def _lines(document: Mapping[str, Any]) -> Iterator[str]:
+def _lines(document: Mapping[str, Any], prefix: str) -> Iterator[str]:
     title = html.escape(document["info"]["title"])
     yield f"<!DOCTYPE html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
     yield f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
     yield f"<p>{html.escape(document['info']['description'])}</p>"
-    yield f"<p><a href='{DOCUMENTATION}/openapi.json'>The same as OpenAPI 3.1</a></p>"
+    yield f"<p><a href='{prefix}{DOCUMENTATION}/openapi.json'>The same as OpenAPI 3.1</a></p>"
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             yield from _operation(f"{method.upper()} {path}", operation)

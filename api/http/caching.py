@@ -62,6 +62,8 @@ class CachingMiddleware:
     logger: FilteringBoundLogger
     admit: Admit
     record_refusal: RecordRefusal
+    links: str = ""
+    """The path before all addresses in problems, which a proxy removes from requests."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, from the cache where that is valid, and log one line."""
@@ -132,7 +134,7 @@ class CachingMiddleware:
         self, error: Exception, scope: HTTPScope, receive: Receive, send: Send
     ) -> int:
         await RequestBody(receive, has_ended=not has_body(scope)).drain()
-        reply = _problem(error)
+        reply = _problem(error, self.links)
         for name, value in (NOT_STORED, VARY):
             reply.headers[name] = value
         return await reply.send_to(scope, send)
@@ -144,7 +146,7 @@ class CachingMiddleware:
             await self.app(scope, receive, reply.collect)
         except Exception as error:
             self.logger.exception("unhandled_exception")
-            return _problem(error)
+            return _problem(error, self.links)
         return reply
 
     def _is_cacheable(self, scope: HTTPScope) -> bool:
@@ -159,8 +161,8 @@ def _key(scope: HTTPScope, caller: Caller) -> bytes:
     return b" ".join((storable, caller.visibility, request))
 
 
-def _problem(error: Exception) -> BufferedResponse:
-    problem = problems.body(error)
+def _problem(error: Exception, links: str) -> BufferedResponse:
+    problem = problems.body(error, links)
     body = msgspec.json.encode(problem)
     headers = {
         b"content-type": problems.MEDIA_TYPE.encode(),

@@ -21,7 +21,7 @@ from litestar.exceptions import (
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.plugins.problem_details import ProblemDetailsException
 from litestar.types import Logger
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 from structlog.typing import FilteringBoundLogger
 
 from api import errors as api_errors
@@ -153,7 +153,8 @@ _REFUSAL_STATUSES: Final = frozenset(
 
 _DETAILS: Final[Mapping[type[Exception], str]] = {
     ClientException: "the request can't be read; send it as HTTP/1.1 requires",
-    NotFoundException: f"nothing answers at this path; {DOCUMENTATION} lists what there is",
+    NotFoundException: "nothing answers at this path; the page that type leads to lists what "
+    "there is",
     MethodNotAllowedException: "this method does nothing here; Allow names those that do",
     RequestEntityTooLarge: f"a body may have {MAX_BODY_BYTES} bytes; send fewer",
     errors.StoreDamaged: "published data can't be read, which the log of the server describes; "
@@ -173,9 +174,9 @@ INTERNAL_PROBLEM: Final = Problem(
 )
 
 
-def of(error: Exception) -> ProblemDetailsException:
+def of(error: Exception, prefix: str = "") -> ProblemDetailsException:
     """Return the reply to a failure, as Litestar's plugin sends it."""
-    problem = body(error)
+    problem = body(error, prefix)
     return ProblemDetailsException(
         status_code=problem.status,
         type_=problem.type,
@@ -186,13 +187,18 @@ def of(error: Exception) -> ProblemDetailsException:
     )
 
 
-def body(error: Exception) -> Problem:
-    """Return the problem that a failure becomes."""
+def body(error: Exception, prefix: str = "") -> Problem:
+    """Return the problem that a failure becomes.
+
+    Args:
+        error: The failure.
+        prefix: The path before the address of the description, which a proxy removes.
+    """
     kind = errors.lookup(KINDS, error)
     if kind is None:
-        return INTERNAL_PROBLEM
+        return structs.replace(INTERNAL_PROBLEM, type=f"{prefix}{INTERNAL.type}")
     detail = errors.lookup(_DETAILS, error) or str(error)
-    return Problem(int(kind.status), kind.type, kind.title, detail, _fields(error))
+    return Problem(int(kind.status), f"{prefix}{kind.type}", kind.title, detail, _fields(error))
 
 
 def headers(error: Exception) -> dict[str, str] | None:

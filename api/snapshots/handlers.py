@@ -61,7 +61,7 @@ async def create_snapshot(request: AnyRequest, service: Service) -> Response[rep
     body = await parsing.body(request, requests.CreateBody)
     started = await run_sync(_create, service, body)
     service.wake()
-    return Response(started, status_code=HTTP_202_ACCEPTED, headers=_polling(started.id))
+    return Response(started, status_code=HTTP_202_ACCEPTED, headers=_polling(service, started.id))
 
 
 def _create(service: Service, body: requests.CreateBody) -> replies.Started:
@@ -108,7 +108,7 @@ async def refresh_snapshot(
     reply = replies.Refreshed.of(entry, ended=ended)
     if ended:
         return Response(reply, status_code=HTTP_200_OK)
-    return Response(reply, status_code=HTTP_202_ACCEPTED, headers=_polling(entry.id))
+    return Response(reply, status_code=HTTP_202_ACCEPTED, headers=_polling(service, entry.id))
 
 
 @delete("/{id:str}", status_code=HTTP_200_OK, sync_to_thread=True)
@@ -122,9 +122,10 @@ def delete_snapshot(
     return replies.Deleted(deleted=True, id=entry.id)
 
 
-def _polling(snapshot_id: str) -> dict[str, str]:
+def _polling(service: Service, snapshot_id: str) -> dict[str, str]:
     """Return the headers with the address to poll for the end of a run, and the interval."""
-    return {"Location": f"{BASE}/{snapshot_id}", "Retry-After": str(RETRY_SECONDS)}
+    address = f"{service.settings.proxy.prefix}{BASE}/{snapshot_id}"
+    return {"Location": address, "Retry-After": str(RETRY_SECONDS)}
 
 
 _HANDLERS: Final[tuple[HTTPRouteHandler, ...]] = (

@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
 from api.errors import NotAllowed
+from api.snapshots.current_versions import CurrentVersionCache
 from api.snapshots.sorted_ids import SortedIdCache
 from pipeline.errors import SnapshotNotReady, StoreDamaged
 from pipeline.model import addresses
 from pipeline.model.access import Caller
 from pipeline.model.versions import Version
 from pipeline.settings import Settings
-from pipeline.storage import file_digests, version_files
+from pipeline.storage import file_digests
 from pipeline.storage.catalog import BUSY_SECONDS, Catalog, Entry
 
 
@@ -36,6 +36,7 @@ class Service:
     is_stopping: Callable[[], bool]
     """Whether the server is about to stop, so that requests may not wait."""
     sorted_ids: SortedIdCache
+    versions: CurrentVersionCache
     caller: Caller
     """The caller on whose behalf the catalog is opened, who sees the snapshots there."""
     logger: FilteringBoundLogger
@@ -87,9 +88,8 @@ class Service:
             sha256 = file_digests.find(catalog, entry.number, entry.version)
         if not entry.version:
             return entry, None
-        place = (self.data, entry.number, entry.version)
         try:
-            return entry, _version(*place, entry.refreshed_at, sha256)
+            return entry, self.versions.read(entry, sha256)
         except StoreDamaged:
             # If a deletion removed the files meanwhile, the catalog has no entry any more.
             with self.catalog() as catalog:
@@ -109,15 +109,3 @@ class Service:
         if version is None:
             raise SnapshotNotReady(entry.id, entry.status)
         return version
-
-
-@lru_cache(maxsize=1024)
-def _version(
-    data: Path, number: int, version: int, refreshed_at: datetime | None, sha256: str | None
-) -> Version:
-    """Read a version, which never changes, and compare its file with the digest.
-
-    Its instant is part of the key: a restored backup may have another version of this number.
-    """
-    del refreshed_at
-    return version_files.read(data, number, version, sha256)

@@ -63,7 +63,7 @@ def examine(data: Path, settings: Settings, now: datetime) -> Sequence[Finding]:
     add("permissions", lambda: surroundings.permissions(data))
     add("engine", lambda: _engine(settings))
     add("exports", lambda: _exports(data, settings, now))
-    add("catalog", lambda: _catalog(data, now))
+    add("catalog", lambda: _catalog(data, settings, now))
     add("systemd", surroundings.timer)
     return found
 
@@ -103,7 +103,7 @@ def _exports(data: Path, settings: Settings, now: datetime) -> Iterator[Finding]
         yield Finding("exports", Health.NOTICE, others, "see bufdir config, and [[sources]]")
 
 
-def _catalog(data: Path, now: datetime) -> Iterator[Finding]:
+def _catalog(data: Path, settings: Settings, now: datetime) -> Iterator[Finding]:
     """Compare the catalog with itself and with all version files, and read what it records."""
     with Catalog.open_read_only(data) as catalog:
         catalog.check_integrity(quick=True)
@@ -117,7 +117,7 @@ def _catalog(data: Path, now: datetime) -> Iterator[Finding]:
             yield Finding("versions", Health.FINE, detail)
         yield from _runs(found, now)
         yield from _audit(catalog)
-        yield from _tokens(catalog, now)
+        yield from _tokens(catalog, settings, now)
         yield from _clock(catalog, now)
 
 
@@ -155,11 +155,12 @@ def _audit(catalog: Catalog) -> Iterator[Finding]:
         yield Finding("audit log", Health.FINE, detail)
 
 
-def _tokens(catalog: Catalog, now: datetime) -> Iterator[Finding]:
+def _tokens(catalog: Catalog, settings: Settings, now: datetime) -> Iterator[Finding]:
     made = tokens.grants(catalog)
     if not made:
         detail = "none was made: every caller that reaches the API may write"
-        yield Finding("tokens", Health.NOTICE, detail, "bufdir token create, see Access")
+        health = Health.PROBLEM if settings.proxy.is_set else Health.NOTICE
+        yield Finding("tokens", health, detail, "bufdir token create, see Access")
         return
     valid = [one for one in made if one.is_valid(now)]
     yield Finding("tokens", Health.FINE, f"{len(valid):,} of {len(made):,} are valid")

@@ -17,6 +17,7 @@ from pipeline.model.states import EngineName
 from pipeline.model.terms import Terms
 from pipeline.settings.history import HistorySettings
 from pipeline.settings.limits import LimitSettings
+from pipeline.settings.proxy import ProxySettings
 from pipeline.settings.sections import (
     NO_FLAG,
     ColumnName,
@@ -209,6 +210,7 @@ class Settings(Section):
     history: HistorySettings = HistorySettings()
     runs: RunSettings = RunSettings()
     access: AccessSettings = AccessSettings()
+    proxy: ProxySettings = ProxySettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -40,7 +40,9 @@ from pathlib import Path
 from api.server import serve
 from pipeline import settings
 data = Path(sys.argv[1])
-serve(data, settings.load(data), "127.0.0.1", int(sys.argv[2]), int(sys.argv[3]))
+port, workers = map(int, sys.argv[2:])
+# Whether a server may start without a token, tests of the command line show.
+serve(data, settings.load(data), "127.0.0.1", port, workers, is_public=True)
 """
 _VARIABLES: Final = {
     "BUFDIR_LOG__FORMAT": "json",

@@ -123,6 +123,16 @@ def test_a_blocked_snapshot_and_a_failed_nightly_run_are_found(sound: Bufdir, da
     assert problems(examined(sound, 3)) == {"blocks": "blocked: 1 snapshot"}
 
 
+def test_no_token_is_a_problem_once_a_proxy_leads_to_the_server(sound: Bufdir) -> None:
+    assert examined(sound, 0)["tokens"][0]["health"] == "notice"
+
+    found = examined(sound, 3, BUFDIR_PROXY__PREFIX="/bufdir")
+
+    assert "every caller that reaches the API may write" in problems(found)["tokens"]
+    assert sound("token", "create", "kari", "--all", "--can", "read").code == 0
+    assert problems(examined(sound, 0, BUFDIR_PROXY__PREFIX="/bufdir")) == {}
+
+
 def test_the_table_names_each_subject_with_its_remedy(sound: Bufdir, data: Path) -> None:
     (data / "catalog.sqlite").chmod(0o644)
 

@@ -73,5 +73,5 @@ def test_the_example_sets_nothing() -> None:
     assert live == [
         *("[breakdowns]", "[engine]", "[engine.spark_options]", "[exports]"),
         *("[export.columns]", "[export.categories]", "[guard]", "[limits]", "[privacy]"),
-        *("[history]", "[runs]", "[access]", "[log]"),
+        *("[history]", "[runs]", "[access]", "[proxy]", "[log]"),
     ]

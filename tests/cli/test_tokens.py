@@ -99,6 +99,17 @@ def test_serving_other_computers_is_refused_until_a_token_is_made(
     assert len(ended.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"), [("TRUSTED", '["127.0.0.1"]'), ("PREFIX", "/bufdir")]
+)
+def test_serving_through_a_proxy_is_refused_until_a_token_is_made(
+    bufdir: Bufdir, setting: str, value: str
+) -> None:
+    ended = bufdir("serve", "--port", "0", **{f"BUFDIR_PROXY__{setting}": value})
+    assert ended.code == 2
+    assert "through the proxy that the settings name, and no token was made" in ended.err
+
+
 @pytest.mark.parametrize("is_public", [True, False])
 def test_serving_other_computers_begins_with_a_token_or_on_purpose(
     bufdir: Bufdir, is_public: bool

@@ -1,0 +1,65 @@
+"""The address of a caller, also behind a reverse proxy.
+
+A proxy adds the address from which a request came to the end of the header X-Forwarded-For. All
+before that may be the caller's own invention. So only what trusted proxies have added is believed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Final
+
+from litestar.types import HTTPScope
+
+from pipeline.settings.proxy import Network
+
+_HEADER: Final = b"x-forwarded-for"
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """The proxies that are believed; none of them by default."""
+
+    networks: tuple[Network, ...] = ()
+
+    def caller(self, scope: HTTPScope) -> str | None:
+        """Return the address of the caller: the last one that is no trusted proxy.
+
+        Where the header has no address before a trusted proxy, that proxy is the caller.
+        """
+        client = scope.get("client")
+        if client is None or not self.networks:
+            return None if client is None else client[0]
+        found = _parsed(client[0])
+        if found is None:
+            return client[0]
+        values = [value for name, value in scope["headers"] if name == _HEADER]
+        added = b",".join(values).decode("latin-1").split(",")
+        while self._trusts(found) and added:
+            before = _parsed(added.pop())
+            if before is None:
+                break
+            found = before
+        return str(found)
+
+    def _trusts(self, address: _Address) -> bool:
+        return any(address in network for network in self.networks)
+
+
+def _parsed(text: str) -> _Address | None:
+    """Parse an address, as proxies write it; None for any other text.
+
+    Some add the port, and a server that listens on both families has IPv4 within IPv6.
+    """
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        found = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
