@@ -20,6 +20,7 @@ from api.http import parsing, problems
 from api.http.problems import KINDS, Problem
 from api.snapshots.handlers import DOUBLED
 from pipeline.model import versions
+from pipeline.model.access import Role
 
 _SCHEMAS: Final = "#/components/schemas/"
 _ABOUT: Final = (
@@ -30,11 +31,15 @@ _ABOUT: Final = (
 
 
 @cache
-def document() -> Mapping[str, Any]:
-    """Return the whole document."""
+def document(open_role: Role | None) -> Mapping[str, Any]:
+    """Return the whole document.
+
+    Args:
+        open_role: The role of callers without a token; None where they may not even read.
+    """
     paths: dict[str, dict[str, Any]] = {}
     for (path, method), operation in OPERATIONS.items():
-        paths.setdefault(path, {})[method] = _described(method, operation)
+        paths.setdefault(path, {})[method] = _described(method, operation, open_role)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -57,12 +62,12 @@ def _schemas() -> Mapping[str, Any]:
     return schemas
 
 
-def _described(method: str, operation: Operation) -> Mapping[str, Any]:
+def _described(method: str, operation: Operation, open_role: Role | None) -> Mapping[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
         "description": operation.description,
-        "security": [] if operation.needs is None else [{}, {_BEARER: []}],
+        "security": _security(operation.needs, open_role),
         "parameters": [*([_ID] if operation.of_snapshot else []), *_parameters(operation.query)],
         "responses": {
             **{str(status): _reply(reply) for status, reply in operation.replies.items()},
@@ -76,6 +81,14 @@ def _described(method: str, operation: Operation) -> Mapping[str, Any]:
         content = _content(operation.body, {"example": operation.example})
         described["requestBody"] = {"required": operation.needs_body, "content": content}
     return described
+
+
+def _security(needs: Role | None, open_role: Role | None) -> list[dict[str, list[str]]]:
+    """Return the ways to be admitted: none at all, a token, or either."""
+    if needs is None:
+        return []
+    is_open = open_role is not None and open_role.includes(needs)
+    return [{}, {_BEARER: []}] if is_open else [{_BEARER: []}]
 
 
 _BEARER: Final = "token"
@@ -126,7 +139,21 @@ def _reply(reply: Reply) -> Mapping[str, Any]:
         content: Mapping[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
     else:
         content = _content(reply.body, reply.examples)
-    return {"description": reply.meaning, "headers": headers, "content": content}
+    described = {"description": reply.meaning, "headers": headers, "content": content}
+    return described if reply.id_at is None else described | {"links": _links(reply.id_at)}
+
+
+def _links(id_at: str) -> Mapping[str, Any]:
+    """Return the operations on the snapshot whose id is at this place of a reply."""
+    return {
+        operation.id: {
+            "operationId": operation.id,
+            "parameters": {"id": f"$response.body#{id_at}"},
+            "description": operation.summary,
+        }
+        for operation in OPERATIONS.values()
+        if operation.of_snapshot
+    }
 
 
 def _content(

@@ -17,6 +17,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from api.docs import openapi
 from api.http.problems import DOCUMENTATION, KINDS
+from api.snapshots.service import Service
+from pipeline.model.access import Role
 
 _STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
@@ -37,10 +39,10 @@ def show_page() -> Response[str]:
     return Response(_page(), media_type=MediaType.HTML, headers=headers)
 
 
-@get(f"{DOCUMENTATION}/openapi.json", sync_to_thread=False)
-def show_openapi() -> Mapping[str, Any]:
-    """Return the document for programs."""
-    return openapi.document()
+@get(f"{DOCUMENTATION}/openapi.json", sync_to_thread=True)
+def show_openapi(service: Service) -> Mapping[str, Any]:
+    """Return the document for programs, with the operations that need a token at present."""
+    return openapi.document(service.open_role())
 
 
 ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (show_page, show_openapi)
@@ -48,7 +50,7 @@ ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (show_page, show_openapi)
 
 @cache
 def _page() -> str:
-    return "\n".join(_lines(openapi.document()))
+    return "\n".join(_lines(openapi.document(Role.WRITE)))
 
 
 def _lines(document: Mapping[str, Any]) -> Iterator[str]:
