@@ -63,7 +63,7 @@ def main() -> None:
         )
         found = msgspec.structs.replace(found, **changed)
         last.write_bytes(msgspec.json.encode(found))
-        results_page.write_section(spark_report.markdown(found))
+        results_page.write_section("spark", spark_report.markdown(found))
     print(spark_report.markdown(found))
 
 
