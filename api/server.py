@@ -7,7 +7,6 @@ process ends all of them within `STOP_SECONDS`.
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import multiprocessing
 import os
@@ -22,6 +21,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Final
 
+from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -29,6 +29,7 @@ from granian.server.mp import MPServer
 from litestar.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
+from api import listening
 from pipeline import logs
 from pipeline.errors import InvalidValue
 from pipeline.settings import DATA_VARIABLE, LOG_LEVEL_VARIABLE, Settings
@@ -41,6 +42,8 @@ HEADER_SECONDS: Final = 10
 """The longest time that a client may take to send a request's head."""
 _REACHED: Final = "other computers reach this address"
 _PROXIED: Final = "other computers reach it through the proxy that the settings name"
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""The most bytes of a request's head."""
 _OPEN_TO_ALL: Final = (
     "and no token was made, so everybody could write; make one with bufdir token create, or give "
     "--public"
@@ -75,46 +78,33 @@ def serve(  # noqa: PLR0913 (one argument an option)
     data = data.resolve()
     with Catalog.open(data) as catalog:
         has_tokens = tokens.are_made(catalog)
-    host, port = _check_free(host, port)
-    is_local = ipaddress.ip_address(host).is_loopback and not chosen.proxy.is_set
+    listener = listening.bind(host, port)
+    address: str = listener.getsockname()[0]
+    is_local = ipaddress.ip_address(address).is_loopback and not chosen.proxy.is_set
     may_be_public = is_public or is_local
     if not has_tokens and not may_be_public:
+        listener.close()
         reached = _PROXIED if chosen.proxy.is_set else _REACHED
-        raise InvalidValue("host", host, f"{reached}, {_OPEN_TO_ALL}")
-    with tempfile.TemporaryDirectory(prefix="bufdir-metrics-") as folder:
+        raise InvalidValue("host", address, f"{reached}, {_OPEN_TO_ALL}")
+    with listener, tempfile.TemporaryDirectory(prefix="bufdir-metrics-") as folder:
         # Workers inherit the data folder, the level of the log, and the folder of metrics.
         os.environ[DATA_VARIABLE] = str(data)
         os.environ[LOG_LEVEL_VARIABLE] = chosen.log.level
         os.environ[_METRICS_VARIABLE] = folder
-        _Server(chosen, host, port, workers, logger).run(may_be_public=may_be_public)
-
-
-def _check_free(host: str, port: int) -> tuple[str, int]:
-    """Resolve the address and the port, and refuse a port that is taken.
-
-    Workers share their port. Without this check a second server would share it too, unnoticed.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            name: tuple[str, int] = probe.getsockname()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            problem = "another program listens there; stop it, or give another port"
-            raise InvalidValue("port", str(port), problem) from error
-        problem = f"nothing can listen there ({error.strerror})"
-        raise InvalidValue("address", f"{host}:{port}", problem) from error
-    return name[0], name[1]
+        _Server(chosen, listener, workers, logger).run(may_be_public=may_be_public)
 
 
 class _Server(MPServer):
     """Granian's server, with this program's limits and log."""
 
     def __init__(
-        self, chosen: Settings, host: str, port: int, workers: int, logger: FilteringBoundLogger
+        self,
+        chosen: Settings,
+        listener: socket.socket,
+        workers: int,
+        logger: FilteringBoundLogger,
     ) -> None:
+        host, port = listener.getsockname()[:2]
         super().__init__(
             "api.app",
             host,
@@ -124,12 +114,17 @@ class _Server(MPServer):
             loop=Loops.asyncio,
             http=HTTPModes.http1,
             websockets=False,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_SECONDS * 1000),
+            backlog=listening.BACKLOG,
+            backpressure=listening.most_connections(),
+            http1_settings=HTTP1Settings(
+                header_read_timeout=HEADER_SECONDS * 1000, max_buffer_size=MAX_HEAD_BYTES
+            ),
             log_level=LogLevels.warning,
             log_dictconfig=logs.libraries(chosen.log.format),
             respawn_failed_workers=True,
             workers_kill_timeout=STOP_SECONDS,
         )
+        self._listener = listener
         self._logger = logger
         self._stopping = multiprocessing.Event()
 
@@ -137,6 +132,17 @@ class _Server(MPServer):
         """Serve until a signal."""
         load = partial(_load, self._stopping, os.getpid(), may_be_public=may_be_public)
         self.serve(target_loader=load, wrap_loader=False)
+
+    def _init_shared_socket(self) -> None:
+        """Give the workers one socket, which has the time limit of slow readers.
+
+        Granian's own are one for each worker. Connections would wait for a worker that slow clients
+        occupy, while another one is idle.
+        """
+        self._ssp, self._sso = None, self._listener
+        # Granian's stubs lack two arguments: it is no Unix socket, and may have so many waiting.
+        held = SocketHolder(self._listener.fileno(), False, self.backlog)  # type: ignore[call-arg]  # noqa: FBT003
+        self._shd, self._sfd = held, self._listener.fileno()  # type: ignore[assignment]
 
     def startup(self, spawn_target: object, target_loader: object) -> None:
         """Start the workers, and log their address as soon as they answer."""

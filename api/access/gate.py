@@ -62,8 +62,10 @@ class Gate:
             TokenInvalid: It shows none that is accepted.
             TokenNeeded: It shows none at all, and reads need one.
         """
-        is_public = self.settings.reads == "public"
-        if not self.tokens.are_made and is_public and self.may_be_public:
+        open_role = open_role_of(
+            self.settings, are_made=self.tokens.are_made or not self.may_be_public
+        )
+        if open_role is Role.WRITE:
             return Caller(ANONYMOUS, address, None, Role.WRITE)
         shown = _shown_token(scope)
         if shown is not None:
@@ -71,7 +73,7 @@ class Gate:
             if grant is None or not grant.is_valid(datetime.now(UTC)):
                 raise TokenInvalid
             return caller_of(grant, address)
-        if not is_public:
+        if open_role is None:
             raise TokenNeeded
         return Caller(ANONYMOUS, address, None, Role.READ)
 
@@ -85,6 +87,18 @@ class Gate:
             return NotAllowed("this token may only read")
         wait = self.limits.count(caller)
         return TooManyWrites(self.settings.writes_per_minute, wait) if wait else None
+
+
+def open_role_of(settings: AccessSettings, *, are_made: bool) -> Role | None:
+    """Return the role of callers without a token; None where they may not even read.
+
+    Args:
+        settings: The settings of access.
+        are_made: Whether any token was ever made.
+    """
+    if settings.reads != "public":
+        return None
+    return Role.READ if are_made else Role.WRITE
 
 
 def _blind(address: str | None) -> Caller:

@@ -20,6 +20,7 @@ from api.http import parsing, problems
 from api.http.problems import KINDS, Problem
 from api.snapshots.handlers import DOUBLED
 from pipeline.model import versions
+from pipeline.model.access import Role
 
 _SCHEMAS: Final = "#/components/schemas/"
 _ABOUT: Final = (
@@ -30,15 +31,17 @@ _ABOUT: Final = (
 
 
 @cache
-def document(prefix: str = "") -> Mapping[str, Any]:
+def document(open_role: Role | None, prefix: str = "") -> Mapping[str, Any]:
     """Return the whole document.
 
     Args:
+        open_role: The role of callers without a token; None where they may not even read.
         prefix: The path before all addresses, which a proxy removes from requests.
     """
     paths: dict[str, dict[str, Any]] = {}
     for (path, method), operation in OPERATIONS.items():
-        paths.setdefault(path, {})[method] = _described(method, operation, prefix)
+        described = _described(method, operation, open_role, prefix)
+        paths.setdefault(path, {})[method] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -61,12 +64,14 @@ def _schemas() -> Mapping[str, Any]:
     return schemas
 
 
-def _described(method: str, operation: Operation, prefix: str) -> Mapping[str, Any]:
+def _described(
+    method: str, operation: Operation, open_role: Role | None, prefix: str
+) -> Mapping[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
         "description": operation.description,
-        "security": [] if operation.needs is None else [{}, {_BEARER: []}],
+        "security": _security(operation.needs, open_role),
         "parameters": [*([_ID] if operation.of_snapshot else []), *_parameters(operation.query)],
         "responses": {
             **{str(status): _reply(reply) for status, reply in operation.replies.items()},
@@ -80,6 +85,14 @@ def _described(method: str, operation: Operation, prefix: str) -> Mapping[str, A
         content = _content(operation.body, {"example": operation.example})
         described["requestBody"] = {"required": operation.needs_body, "content": content}
     return described
+
+
+def _security(needs: Role | None, open_role: Role | None) -> list[dict[str, list[str]]]:
+    """Return the ways to be admitted: none at all, a token, or either."""
+    if needs is None:
+        return []
+    is_open = open_role is not None and open_role.includes(needs)
+    return [{}, {_BEARER: []}] if is_open else [{_BEARER: []}]
 
 
 _BEARER: Final = "token"
@@ -130,7 +143,21 @@ def _reply(reply: Reply) -> Mapping[str, Any]:
         content: Mapping[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
     else:
         content = _content(reply.body, reply.examples)
-    return {"description": reply.meaning, "headers": headers, "content": content}
+    described = {"description": reply.meaning, "headers": headers, "content": content}
+    return described if reply.id_at is None else described | {"links": _links(reply.id_at)}
+
+
+def _links(id_at: str) -> Mapping[str, Any]:
+    """Return the operations on the snapshot whose id is at this place of a reply."""
+    return {
+        operation.id: {
+            "operationId": operation.id,
+            "parameters": {"id": f"$response.body#{id_at}"},
+            "description": operation.summary,
+        }
+        for operation in OPERATIONS.values()
+        if operation.of_snapshot
+    }
 
 
 def _content(

@@ -44,6 +44,7 @@ _POLLING: Final = {
     "Location": "The address of the snapshot.",
     "Retry-After": f"The seconds until the next look: {RETRY_SECONDS}.",
 }
+_ID_AT: Final = "/id"
 _TAG: Final = {"ETag": "Changes with the body; send it back as If-None-Match to get 304."}
 
 
@@ -55,6 +56,8 @@ class Reply:
     body: type[Struct] | None
     examples: Mapping[str, object]
     headers: Mapping[str, str]
+    id_at: str | None = None
+    """The JSON pointer to the id of a snapshot in the body; None where clients can do no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "listSnapshots",
         "List the snapshots",
         "Filtered, sorted and in pages. A page behind the last one is empty.",
-        {200: Reply("One page.", replies.Page, {"page": examples.PAGE}, _TAG)},
+        {200: Reply("One page.", replies.Page, {"page": examples.PAGE}, _TAG, "/data/0/id")},
         failures=(*_READ, *_NO_BODY),
         query=requests.ListQuery,
         needs=Role.READ,
@@ -90,7 +93,15 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Start the first run of a cell",
         "While the cell is being computed, the same snapshot is returned again. Once it has "
         "numbers, it is refreshed with PUT. Where its first run failed, this starts a new one.",
-        {202: Reply("It has started.", replies.Started, {"started": examples.STARTED}, _POLLING)},
+        {
+            202: Reply(
+                "It has started.",
+                replies.Started,
+                {"started": examples.STARTED},
+                _POLLING,
+                _ID_AT,
+            )
+        },
         failures=(
             errors.SnapshotExists,
             errors.PeriodNotBegun,
@@ -115,6 +126,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 replies.Snapshot,
                 {"completed": examples.SNAPSHOT, "failed": examples.FAILED},
                 _TAG,
+                _ID_AT,
             )
         },
         failures=(errors.SnapshotNotFound, *_READ, *_NO_BODY),
@@ -129,12 +141,15 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "snapshot that is blocked until somebody acts, returns 409 and leaves the published "
         "version as it is.",
         {
-            200: Reply("It is fresh.", replies.Refreshed, {"fresh": examples.REFRESHED}, {}),
+            200: Reply(
+                "It is fresh.", replies.Refreshed, {"fresh": examples.REFRESHED}, {}, _ID_AT
+            ),
             202: Reply(
                 "It takes longer than a request may wait; the run goes on.",
                 replies.Refreshed,
                 {"processing": examples.REFRESHING},
                 _POLLING,
+                _ID_AT,
             ),
         },
         failures=(

@@ -17,6 +17,8 @@ from litestar.handlers import HTTPRouteHandler
 
 from api.docs import openapi
 from api.http.problems import DOCUMENTATION, KINDS
+from api.snapshots.service import Service
+from pipeline.model.access import Role
 
 _STYLE: Final = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
@@ -42,16 +44,16 @@ def routes(prefix: str) -> tuple[HTTPRouteHandler, ...]:
         headers = {"Content-Security-Policy": _POLICY}
         return Response(_page(prefix), media_type=MediaType.HTML, headers=headers)
 
-    @get(f"{DOCUMENTATION}/openapi.json", sync_to_thread=False)
-    def show_openapi() -> Mapping[str, Any]:
-        return openapi.document(prefix)
+    @get(f"{DOCUMENTATION}/openapi.json", sync_to_thread=True)
+    def show_openapi(service: Service) -> Mapping[str, Any]:
+        return openapi.document(service.open_role(), prefix)
 
     return show_page, show_openapi
 
 
 @cache
 def _page(prefix: str) -> str:
-    return "\n".join(_lines(openapi.document(prefix), prefix))
+    return "\n".join(_lines(openapi.document(Role.WRITE, prefix), prefix))
 
 
 def _lines(document: Mapping[str, Any], prefix: str) -> Iterator[str]:

@@ -13,6 +13,8 @@ from api.errors import FieldProblem, InvalidRequest
 from pipeline.errors import InvalidValue
 from pipeline.model import periods, versions
 
+MOST_NAMES: Final = 20
+"""The most unknown or repeated names that a reply has, so that it is no longer than a request."""
 _MAX_NAME_LENGTH: Final = 64
 _EXPECTED: Final = re.compile(r"Expected `(?P<kind>\w+)`(?P<bound> [<>]= \d+)?.*")
 _KINDS: Final = {
@@ -34,12 +36,13 @@ def convert(values: Mapping[str, object], into: type[Wanted], known: Mapping[str
     """Build a request type from its values by name.
 
     Args:
-        values: The values as they were sent.
+        values: The values as they were sent, or the JSON of each.
         into: The type to build.
         known: Problems found before, by field.
 
     Raises:
         InvalidRequest: A name is unknown or missing, or a value is wrong.
+        DecodeError: The JSON of a value can't be read.
     """
     problems = {**known, **_unknown(values, into)}
     converted: dict[str, object] = {}
@@ -67,11 +70,16 @@ def shown(name: str) -> str:
 def _unknown(values: Mapping[str, object], into: type[Struct]) -> dict[str, str]:
     names = [field.name for field in msgspec.structs.fields(into)]
     options = f"may be {', '.join(names)}" if names else "there are none here"
-    return {shown(name): f"is unknown; {options}" for name in values if name not in names}
+    unknown = sorted(values.keys() - names)[:MOST_NAMES]
+    return {shown(name): f"is unknown; {options}" for name in unknown}
 
 
 def _value(name: str, value: object, wanted: Any) -> object:  # noqa: ANN401 (a type or a union)
-    converted: object = msgspec.convert(value, wanted)
+    converted: object
+    if isinstance(value, msgspec.Raw):
+        converted = msgspec.json.decode(value, type=wanted)
+    else:
+        converted = msgspec.convert(value, wanted)
     if isinstance(converted, str) and name in _CHECKS:
         _CHECKS[name](converted)
     return converted

@@ -15,6 +15,8 @@ from typing import Final
 from litestar.enums import HttpMethod
 from litestar.types import HTTPScope, Message, Receive, ReceiveMessage, Send
 
+from api.errors import MalformedBody
+
 ETAG: Final = b"etag"
 REVALIDATE: Final = (b"cache-control", b"no-cache")
 """Clients must ask whether a reply is still valid: numbers change, and ids are deleted."""
@@ -26,6 +28,9 @@ VARY: Final = (b"vary", b"Authorization")
 _NOT_MODIFIED: Final = 304
 _KEPT_BY_304: Final[tuple[bytes, ...]] = (ETAG, REVALIDATE[0], VARY[0])
 _TAG: Final = re.compile(rb'"[^"]*"')
+MAX_BODY_PARTS: Final = 512
+"""The most parts in which a body may arrive; each costs far more than its bytes."""
+_MAX_DRAINED_PARTS: Final = 768
 _MAX_DRAINED_BYTES: Final = 1024 * 1024
 _MAX_DRAIN_SECONDS: Final = 1
 
@@ -82,10 +87,22 @@ class RequestBody:
     receive: Receive
     has_ended: bool = False
     bytes_received: int = 0
+    parts_received: int = 0
 
     async def receive_part(self) -> ReceiveMessage:
-        """Receive the next part."""
+        """Receive the next part.
+
+        Raises:
+            MalformedBody: There are too many.
+        """
+        if self.parts_received == MAX_BODY_PARTS:
+            problem = f"it comes in more than {MAX_BODY_PARTS} parts"
+            raise MalformedBody(problem)
+        return await self._receive()
+
+    async def _receive(self) -> ReceiveMessage:
         message = await self.receive()
+        self.parts_received += 1
         if message["type"] == "http.request":
             self.bytes_received += len(message.get("body", b""))
             self.has_ended = not message.get("more_body", False)
@@ -100,8 +117,12 @@ class RequestBody:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(_MAX_DRAIN_SECONDS):
-                while not self.has_ended and self.bytes_received < _MAX_DRAINED_BYTES:
-                    await self.receive_part()
+                while not self.has_ended and self._is_short():
+                    await self._receive()
+
+    def _is_short(self) -> bool:
+        has_few_parts = self.parts_received < _MAX_DRAINED_PARTS
+        return has_few_parts and self.bytes_received < _MAX_DRAINED_BYTES
 
 
 def has_body(scope: HTTPScope) -> bool:

@@ -26,7 +26,9 @@ PeriodId = Annotated[
         description="Year, half-year, tertial, quarter or month: "
         "rp-2024, rp-2024-h2, rp-2024-t3, rp-2024-q4, rp-2024-m10.",
         examples=["rp-2024-q4"],
-        extra_json_schema={"pattern": r"^rp-[0-9]{4}(-(h[12]|t[123]|q[1-4]|m([1-9]|1[0-2])))?$"},
+        extra_json_schema={
+            "pattern": r"^rp-(20[0-9]{2}|2100)(-(h[12]|t[123]|q[1-4]|m([1-9]|1[0-2])))?$"
+        },
     ),
 ]
 Status = Annotated[
@@ -56,14 +58,14 @@ class NoQuery(Struct, frozen=True):
     """The parameters of operations that take none."""
 
 
-class CreateBody(Struct, frozen=True):
+class CreateBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The cell whose snapshot is to be made."""
 
     org_id: Organisation
     reporting_period_id: PeriodId
 
 
-class RefreshBody(Struct, frozen=True):
+class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
     """The options of a refresh; a cell that is named must be the snapshot's own."""
 
     org_id: Organisation | UnsetType = UNSET

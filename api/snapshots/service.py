@@ -6,22 +6,23 @@ Each request opens the catalog for itself, so that it never sees an older state.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
+from api.access.gate import open_role_of
 from api.errors import NotAllowed
 from api.snapshots.current_versions import CurrentVersionCache
 from api.snapshots.sorted_ids import SortedIdCache
-from pipeline.errors import SnapshotNotReady, StoreDamaged
+from pipeline.errors import BufdirError, SnapshotNotReady, StoreDamaged
 from pipeline.model import addresses
-from pipeline.model.access import Caller
+from pipeline.model.access import Caller, Role
 from pipeline.model.versions import Version
 from pipeline.settings import Settings
-from pipeline.storage import file_digests
+from pipeline.storage import file_digests, tokens
 from pipeline.storage.catalog import BUSY_SECONDS, Catalog, Entry
 
 
@@ -61,6 +62,16 @@ class Service:
         """
         if not self.caller.covers(org_id):
             raise NotAllowed(f"this token is not for {org_id}")
+
+    def open_role(self) -> Role | None:
+        """Return the role of callers without a token; None where they may not even read.
+
+        While the catalog can't be read, tokens count as made.
+        """
+        are_made = True
+        with suppress(BufdirError), self.catalog() as catalog:
+            are_made = tokens.are_made(catalog)
+        return open_role_of(self.settings.access, are_made=are_made)
 
     def now(self) -> datetime:
         """Return the present instant."""

@@ -28,7 +28,7 @@ from pipeline.storage.catalog import Catalog
 from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "/api/v1/bufdir-aggregations"
@@ -91,9 +91,18 @@ class Server:
 
 
 @contextmanager
-def serving(data: Path, workers: int = 1, port: int = 0, **variables: object) -> Iterator[Server]:
-    """Run a server on this data during the block; port 0 means any."""
-    server = start(data, workers, port, **variables)
+def serving(
+    data: Path,
+    workers: int = 1,
+    port: int = 0,
+    under: Sequence[str] = (),
+    **variables: object,
+) -> Iterator[Server]:
+    """Run a server on this data during the block; port 0 means any.
+
+    The program that `under` names starts it.
+    """
+    server = start(data, workers, port, under, **variables)
     try:
         wait_for(lambda: server.process.poll() is not None or server.events("serving"))
         yield server
@@ -101,12 +110,18 @@ def serving(data: Path, workers: int = 1, port: int = 0, **variables: object) ->
         server.stop()
 
 
-def start(data: Path, workers: int = 1, port: int = 0, **variables: object) -> Server:
+def start(
+    data: Path,
+    workers: int = 1,
+    port: int = 0,
+    under: Sequence[str] = (),
+    **variables: object,
+) -> Server:
     log = data.parent / f"{data.name}-{time.monotonic_ns()}.log"
     settings_here = {f"BUFDIR_{name}": str(value) for name, value in variables.items()}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(data), str(port), str(workers)],
+            [*under, sys.executable, "-c", _PROGRAM, str(data), str(port), str(workers)],
             cwd=ROOT,
             env={**os.environ, **_VARIABLES, **settings_here},
             stderr=stderr,

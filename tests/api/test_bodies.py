@@ -31,6 +31,15 @@ MOST = 64 * 1024
         b'{"org_id": "\xff"}',
         b'{"org_id": NaN}',
         b'{"org_id": ' + b"9" * 5000 + b"}",
+        b'{"padding": -' + b"9" * 65_000 + b"}",
+        b'{"org_id": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b'{"org_id": "\xed\xa0\x80"}',
+        b'{"org_id": "\x00"}',
+        b'{"padding": Infinity}',
+        b"[-Infinity]",
+        b"{'org_id': 'a'}",
+        '{"org_id": "a"}'.encode("utf-16"),
         b"\xef\xbb\xbf{}",
         b"[" * 60_000,
         b"[" * 30_000 + b"]" * 30_000,
@@ -64,6 +73,12 @@ def test_what_can_not_be_parsed_is_400(reader: httpx.Client, content: bytes) -> 
         ({**GOOD, "reporting_period_id": "rp-1999"}, ["reporting_period_id"]),
         ({**GOOD, "reporting_period_id": "rp-2100-q4"}, ["reporting_period_id"]),
         ({"org_id": 1, "x" * 100: 1}, ["org_id", "reporting_period_id", "x" * 64]),
+        ({**GOOD, "org_id": 2**64}, ["org_id"]),
+        ({**GOOD, "org_id": -(2**63) - 1}, ["org_id"]),
+        ({**GOOD, "org_id": 0.1}, ["org_id"]),
+        ({**GOOD, "org_id": {"org_id": "a"}}, ["org_id"]),
+        ({**GOOD, "org_id": "a\0"}, ["org_id"]),
+        ({**GOOD, "": 1}, [""]),
     ],
 )
 def test_what_can_be_parsed_and_is_wrong_is_422_and_names_each_field(
@@ -142,6 +157,39 @@ def test_one_repeated_name_among_thousands_is_found(reader: httpx.Client, repeat
     assert reply.json()["errors"] == [
         {"field": repeated, "problem": "is given twice; give it once"}
     ]
+
+
+def test_a_number_that_no_type_holds_is_wrong_in_every_field(reader: httpx.Client) -> None:
+    for number in (b"1e999999", b"0." + b"9" * 60_000, b"1e" + b"9" * 60_000):
+        reply = reader.post(BASE, content=b'{"org_id": ' + number + b"}", headers=JSON)
+        assert reply.status_code in {400, 422}
+        assert reply.headers["content-type"] == PROBLEM
+
+
+def test_a_reply_names_twenty_unknown_or_repeated_names_at_most(reader: httpx.Client) -> None:
+    unknown = ",".join(f'"{number:x}":0' for number in range(6000))
+    repeated = ",".join(f'"{number // 2:x}":0' for number in range(6000))
+    for content in (unknown, repeated):
+        reply = reader.put(f"{BASE}/agg-001", content="{" + content + "}", headers=JSON)
+        assert reply.status_code == 422
+        assert len(reply.json()["errors"]) == 20
+    parameters = "&".join(f"a{number}=1" for number in range(5000))
+    assert len(reader.get(f"{BASE}?{parameters}").json()["errors"]) == 20
+
+
+def test_a_body_in_more_than_512_parts_is_400(reader: httpx.Client) -> None:
+    """Each part costs what a thousand bytes cost, so 64 KiB of them would take seconds."""
+
+    def parts(count: int) -> Iterator[bytes]:
+        yield b'{"padding": "'
+        yield from (b"x" for _ in range(count - 2))
+        yield b'"}'
+
+    few = reader.put(f"{BASE}/agg-001", content=parts(100), headers=JSON)
+    assert few.status_code == 422
+    reply = reader.put(f"{BASE}/agg-001", content=parts(600), headers=JSON)
+    assert reply.status_code == 400
+    assert "more than 512 parts" in reply.json()["detail"]
 
 
 def test_a_compressed_body_is_415(reader: httpx.Client) -> None:

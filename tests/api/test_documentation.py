@@ -14,11 +14,12 @@ import pytest
 from api.docs.operations import OPERATIONS
 from api.http import problems
 from api.snapshots import replies
-from tests.api.serving import BASE, DOUBLED, PROBLEM, ROOT
+from tests.api.serving import BASE, DOUBLED, PROBLEM, ROOT, serving, token
 from tests.api.test_contract import LISTED, METRICS, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import httpx
 
@@ -120,6 +121,70 @@ def test_every_operation_names_the_token_and_the_refusals_that_its_callers_meet(
                 ("429", "Retry-After"),
             ):
                 assert status not in replies or list(replies[status]["headers"]) == [name]
+
+
+@pytest.mark.parametrize(
+    ("reads", "has_token", "without_token"),
+    [
+        ("public", False, {"get", "post", "put", "delete"}),
+        ("public", True, {"get"}),
+        ("token", False, set()),
+        ("token", True, set()),
+    ],
+)
+def test_the_document_names_the_operations_that_need_a_token_at_present(
+    data: Path, reads: str, has_token: bool, without_token: set[str]
+) -> None:
+    if has_token:
+        token(data, "friend")
+    with serving(data, ACCESS__READS=reads) as server, server.client() as client:
+        document = client.get("/schema/openapi.json").json()
+        for path, found in document["paths"].items():
+            for method, operation in found.items():
+                if path in {"/livez", "/readyz"}:
+                    assert operation["security"] == []
+                    continue
+                assert ({} in operation["security"]) == (method in without_token)
+                reply = client.request(method, path.replace("{id}", "agg-999"))
+                assert (reply.status_code == 401) == (method not in without_token)
+
+
+def test_the_document_asks_for_tokens_where_they_can_not_be_read(data: Path) -> None:
+    with serving(data) as server, server.client() as client:
+        (data / "catalog.sqlite").write_bytes(b"damaged" * 1000)
+        document = client.get("/schema/openapi.json").json()
+
+    assert document["paths"][BASE]["get"]["security"] == [{}, {"token": []}]
+    assert document["paths"][BASE]["post"]["security"] == [{"token": []}]
+
+
+def test_every_reply_with_a_snapshot_links_to_what_can_be_done_with_it(
+    document: dict[str, Any],
+) -> None:
+    linked = {
+        (operation["operationId"], status): reply["links"]
+        for operation in operations(document)
+        for status, reply in operation["responses"].items()
+        if "links" in reply
+    }
+
+    assert set(linked) == {
+        ("listSnapshots", "200"),
+        ("createSnapshot", "202"),
+        ("getSnapshot", "200"),
+        ("refreshSnapshot", "200"),
+        ("refreshSnapshot", "202"),
+    }
+    for links in linked.values():
+        names = {link["operationId"] for link in links.values()}
+        assert names == {"getSnapshot", "getMetrics", "refreshSnapshot", "deleteSnapshot"}
+
+
+def test_bodies_with_unknown_names_are_documented_as_wrong(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    assert schemas["CreateBody"]["additionalProperties"] is False
+    assert schemas["RefreshBody"]["additionalProperties"] is False
 
 
 def test_every_reply_shows_an_example_that_is_one() -> None:

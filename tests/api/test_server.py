@@ -58,7 +58,7 @@ def test_a_port_that_is_taken_is_refused_in_one_sentence(reading: Server, data: 
 
 
 def test_an_address_that_is_not_here_is_refused_in_one_sentence() -> None:
-    program = "from api.server import _check_free; _check_free('203.0.113.1', 8000)"
+    program = "from api.listening import bind; bind('203.0.113.1', 8000)"
 
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False

@@ -179,8 +179,10 @@ def test_a_token_that_names_an_organisation_vouches_for_it(tmp_path: Path) -> No
 
 def test_no_more_runs_are_queued_than_may_be_open(tmp_path: Path) -> None:
     data = published(tmp_path)
-    bounds = {"RUNS__AT_ONCE": 1, "ACCESS__MOST_OPEN_RUNS": 3}
-    with serving(data, **bounds) as server, server.client() as client:
+    with (
+        serving(data, RUNS__AT_ONCE=1, ACCESS__MOST_OPEN_RUNS=3) as server,
+        server.client() as client,
+    ):
         replies = [
             client.post(BASE, json={"org_id": "a", "reporting_period_id": f"rp-2024-m{month}"})
             for month in range(1, 13)

@@ -164,6 +164,6 @@ def test_sections_of_the_results_are_written_apart(
     results_page.write("# Another\n")
     text = results_page.PAGE.read_text()
     assert text == (
-        "# Another\n\n<!-- soak -->\nsoak again\n<!-- /soak -->\n\n"
-        "<!-- spark -->\nspark\n<!-- /spark -->\n"
+        "# Another\n\n<!-- spark -->\nspark\n<!-- /spark -->\n\n"
+        "<!-- soak -->\nsoak again\n<!-- /soak -->\n"
     )
