@@ -111,8 +111,8 @@ def write_members(file: zipfile.ZipFile, partial: Partial) -> None:
     named = {name: getattr(partial, name) for name in FRAMES}
     shares = {_member("shares", name): share for name, share in partial.shares.items()}
     several = {
-        _member(_SEVERAL, str(piece)): partial.several.read_piece(piece)
-        for piece in range(partial.several.pieces)
+        _member(_SEVERAL, str(number)): piece
+        for number, piece in enumerate(partial.several.read(range(partial.several.pieces)))
     }
     for name, frame in {**named, **shares, **several}.items():
         # Of rows, a half of the bytes in twice the time; all else is small.
@@ -198,9 +198,8 @@ def _hashes(content: bytes, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def _several_in(file: BatchFile, metadata: _Metadata) -> Statements:
-    def read(piece: int) -> pl.DataFrame:
-        name = _member(_SEVERAL, str(piece))
-        return file.frames([name])[name]
+    def read(pieces: range) -> list[pl.DataFrame]:
+        return [*file.frames(_member(_SEVERAL, str(piece)) for piece in pieces).values()]
 
     return Statements(metadata.several_rows, metadata.several_pieces, read)
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 LATEST_HASH: Final = "latest_hash"
 """The row hash of the latest statement of the row's participation."""
-PART_ROWS: Final = 500_000
+PART_ROWS: Final = 1_000_000
 """The statements that are compared at a time, about."""
 _AT_ONCE: Final = 2
 _MOST_SUMS: Final = 1_000_000

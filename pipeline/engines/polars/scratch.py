@@ -90,8 +90,8 @@ class Scratch:
 
     def put_statements(self, statements: Statements) -> Statements:
         """Write the pieces of statements."""
-        pieces = [self.put(statements.read_piece(piece)) for piece in range(statements.pieces)]
-        return replace(statements, read_piece=lambda piece: pieces[piece]())
+        pieces = [self.put(piece) for piece in statements.read(range(statements.pieces))]
+        return replace(statements, read=lambda some: [pieces[number]() for number in some])
 
     def put_partial(self, found: Partial) -> Partial:
         """Write a batch; only its small frames are read again."""

@@ -17,7 +17,7 @@ from pipeline.engines.polars.hashing import KEY_HASH
 from pipeline.model.columns import ORG_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 _BITS: Final = 64
 PIECE_ROWS: Final = 2**14
@@ -35,8 +35,8 @@ class Statements:
     rows: int
     """The rows of all pieces, of all organisations."""
     pieces: int
-    read_piece: Callable[[int], pl.DataFrame]
-    """Read a piece by its number."""
+    read: Callable[[range], Sequence[pl.DataFrame]]
+    """Read these pieces, at least one."""
     organisations: Collection[str] | None = None
     """Give the rows of these organisations only; None gives all."""
 
@@ -49,8 +49,9 @@ class Statements:
         per_part = self.pieces // parts
         if per_part:
             first = number * per_part
-            return pl.concat(self._wanted(piece) for piece in range(first, first + per_part))
-        rows = self._wanted(number * self.pieces // parts)
+            return self._wanted(range(first, first + per_part))
+        piece = number * self.pieces // parts
+        rows = self._wanted(range(piece, piece + 1))
         width = 2**_BITS // parts
         bounds = [bound for bound in (number * width, (number + 1) * width) if bound < 2**_BITS]
         (first, length), *_ = hashing.spans(rows.get_column(KEY_HASH), bounds)
@@ -58,14 +59,14 @@ class Statements:
 
     def columns(self, *names: str) -> Iterator[pl.DataFrame]:
         """Give these columns of all rows, a piece at a time."""
-        return (self._wanted(piece).select(names) for piece in range(self.pieces))
+        return (self._wanted(range(one, one + 1)).select(names) for one in range(self.pieces))
 
     def keys(self) -> pl.Series:
         """Give the hashed keys of all rows, sorted."""
         return pl.concat(self.columns(KEY_HASH)).to_series()
 
-    def _wanted(self, piece: int) -> pl.DataFrame:
-        rows = self.read_piece(piece)
+    def _wanted(self, pieces: range) -> pl.DataFrame:
+        rows = pl.concat(self.read(pieces))
         if self.organisations is None:
             return rows
         return rows.filter(pl.col(ORG_ID).is_in(list(self.organisations)))
@@ -77,7 +78,9 @@ def divide(rows: pl.DataFrame) -> Statements:
     pieces = power_of_two(rows.height, PIECE_ROWS)
     bounds = [number * (2**_BITS // pieces) for number in range(pieces)]
     spans = hashing.spans(in_order.get_column(KEY_HASH), bounds)
-    return Statements(rows.height, pieces, lambda piece: in_order.slice(*spans[piece]))
+    return Statements(
+        rows.height, pieces, lambda some: [in_order.slice(*spans[piece]) for piece in some]
+    )
 
 
 def power_of_two(rows: int, most: int) -> int:
