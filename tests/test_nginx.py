@@ -192,12 +192,12 @@ def test_the_api_refuses_a_body_that_is_too_large_and_nginx_one_that_is_far_too_
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site whose server needs tokens, and whose proxy waits for a second only."""
+    """A site whose server needs tokens, and whose proxy waits for seconds only."""
     folder = tmp_path_factory.mktemp("closed")
     data = published(folder / "data")
     token(data, "first")
     changes = (
-        ("proxy_read_timeout 60s", "proxy_read_timeout 1s"),
+        ("proxy_read_timeout 60s", "proxy_read_timeout 5s"),
         ("client_body_timeout 10s", "client_body_timeout 1s"),
     )
     with (
