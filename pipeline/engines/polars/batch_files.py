@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from polars._typing import IpcCompression
-
     from pipeline.engines.polars.scan import Split
 
 
@@ -115,10 +113,8 @@ def write_members(file: zipfile.ZipFile, partial: Partial) -> None:
         for number, piece in enumerate(partial.several.read(range(partial.several.pieces)))
     }
     for name, frame in {**named, **shares, **several}.items():
-        # Of rows, a half of the bytes in twice the time; all else is small.
-        compression: IpcCompression = "lz4" if name in several else "uncompressed"
         with file.open(name, "w", force_zip64=True) as member:
-            member.write(frame.write_ipc(None, compression=compression).getbuffer())
+            member.write(frame.write_ipc(None).getbuffer())
     # As they are in memory: most of what is written, and in half the time.
     for name, hashes in {_KEYS: partial.keys().to_frame(), **of_months}.items():
         with file.open(name, "w", force_zip64=True) as member:

@@ -97,7 +97,8 @@ def _validated(rows: pl.DataFrame, request: ScanRequest) -> Compared:
     marked = mark_latest(rows, request.terms.columns)
     undecided = pl.lit(None, pl.Int8).alias(REASON)
     numbers = Numbering.of(marked, request)
-    numbered = nw.from_native(numbers.add_to(marked.lazy().with_columns(undecided)))
+    hashed = hashing.of_texts(marked.lazy().with_columns(undecided))
+    numbered = nw.from_native(numbers.add_to(hashed))
     validated = partials.validate(numbered, request.terms, marked).collect()
     return Compared(
         sums.sums(validated, numbers, LATEST_HASH),

@@ -51,6 +51,14 @@ def first_halves() -> list[pl.Expr]:
     ]
 
 
+def of_texts(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Add those of `ID_COLUMNS` that rows lack, but have the text of."""
+    have = rows.collect_schema().names()
+    halves = [*first_halves(), *(row_hash.text_hash(n).alias(id_columns(n)[1]) for n in COUNTED)]
+    wanted = {name for column in COUNTED if column in have for name in id_columns(column)}
+    return rows.with_columns(one for one in halves if one.meta.output_name() in wanted)
+
+
 def key() -> pl.Expr:
     """Give `KEY_HASH` of rows that have no hash yet."""
     of_key = (half for half, name in zip(first_halves(), _HASHED, strict=True) if name in KEY)

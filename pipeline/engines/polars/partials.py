@@ -127,7 +127,7 @@ def aggregate(
     of_single = every_sum.filter(~is_several).group_by(ORG_ID, MONTH, REASON, VALUE)
     # Which person took part is not needed, only whether it is the same one.
     read = [name for name in typed.columns if name != PARTICIPANT_ID]
-    statement = (*read, MONTH, KEY_HASH, ROW_HASH, *hashing.ID_COLUMNS)
+    statement = (*read, MONTH, KEY_HASH, ROW_HASH, *hashing.id_columns(PARTICIPANT_ID))
     rows_read, named, checksums = _of_splits(every_sum, len(splits))
     return Partial(
         splits,
