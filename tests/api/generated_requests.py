@@ -25,6 +25,7 @@ _PHASES: Final = ["examples", "coverage", "fuzzing", "stateful"]
 _SETTINGS: Final = """
 hooks = "tests.api.schemathesis_hooks"
 continue-on-failure = true
+request-timeout = 60
 
 [generation]
 max-examples = {examples}

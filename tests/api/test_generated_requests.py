@@ -23,6 +23,8 @@ SIZES = [
     pytest.param(150, 2_500, id="20000-cases", marks=[pytest.mark.long, pytest.mark.timeout(3600)]),
 ]
 """The most examples of one operation in one phase, and the fewest cases of each of 8 callers."""
+LIMITS: dict[str, Any] = {"ACCESS__WRITES_PER_MINUTE": 60, "RUNS__WAIT_SECONDS": 2}
+"""Some writes are one too many, and some refreshes take longer than a request may wait."""
 CALLERS = ("anonymous", "expired", *(role.value for role in Role))
 
 
@@ -38,7 +40,7 @@ def folder_of_exports(folder: Path) -> Path:
 def open_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server without any token, where every caller may read and write."""
     data = folder_of_exports(tmp_path_factory.mktemp("open"))
-    with serving(data, workers=2, ACCESS__WRITES_PER_MINUTE=60) as server:
+    with serving(data, workers=2, **LIMITS) as server:
         yield server
 
 
@@ -47,7 +49,7 @@ def closed_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server where reads need a token, too."""
     data = folder_of_exports(tmp_path_factory.mktemp("closed"))
     token(data, "first")
-    with serving(data, workers=2, ACCESS__READS="token", ACCESS__WRITES_PER_MINUTE=60) as server:
+    with serving(data, workers=2, ACCESS__READS="token", **LIMITS) as server:
         yield server
 
 
