@@ -11,6 +11,8 @@ from pipeline.errors import InvalidValue
 
 READ_SECONDS: Final = 10
 """The longest time for which a client may take nothing of a reply that waits for it."""
+SEND_BYTES: Final = 128 * 1024
+"""The memory for replies that a client has not taken; the system would allow it megabytes."""
 MAX_CONNECTIONS: Final = 2048
 """The most connections of one worker; further ones wait until one ends."""
 BACKLOG: Final = 1024
@@ -30,7 +32,8 @@ def bind(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit it. A client that takes nothing would keep its connection for ever.
+        # Connections inherit both. A client that takes nothing would keep its connection for ever.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, READ_SECONDS * 1000)
         listener.bind(address)
         listener.set_inheritable(True)

@@ -10,9 +10,7 @@ import argparse
 import http.client
 import json
 import multiprocessing
-import signal
 import subprocess
-import tempfile
 import threading
 import time
 import urllib.request
@@ -20,11 +18,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Final
 
 from benchmarks.measure import BUFDIR
+from benchmarks.served import serving
 
 _BASE: Final = "/api/v1/bufdir-aggregations"
 _STRANGER, _FRIEND = "127.0.0.2", "127.0.0.3"
@@ -65,30 +63,14 @@ def _shown(counts: Counter[int]) -> str:
 @contextmanager
 def _serving(*, has_token: bool) -> Iterator[_Server]:
     """Serve 900 snapshots with two workers."""
-    with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder)
-        program = [*BUFDIR, "--data", str(data)]
-        sample = ["sample", str(data / "exports"), "--rows", "40000", "--orgs", "225"]
-        for command in (sample, ["nightly"]):
-            subprocess.run([*program, *command], check=True, capture_output=True)
+    with serving(40_000, 225, 2) as server:
         header = {}
         if has_token:
+            program = [*BUFDIR, "--data", str(server.data)]
             create = [*program, "token", "create", "friend", "--all", "--can", "write"]
             made = subprocess.run(create, check=True, capture_output=True, text=True)
             header = {"Authorization": f"Bearer {made.stdout.strip()}"}
-        serve = [*program, "serve", "--port", "0", "--workers", "2"]
-        with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as server:
-            log = iter(server.stderr or ())
-            port = next(_port(line) for line in log if "serving" in line)
-            reading = threading.Thread(target=list, args=[log])
-            reading.start()
-            yield _Server(port, header)
-            server.send_signal(signal.SIGTERM)
-            reading.join()
-
-
-def _port(line: str) -> int:
-    return int(line.partition("http://127.0.0.1:")[2].split()[0].rstrip("/"))
+        yield _Server(server.port, header)
 
 
 def _flooded(server: _Server, posts: int) -> tuple[Counter[int], float, list[float]]:

@@ -28,9 +28,11 @@ VARY: Final = (b"vary", b"Authorization")
 _NOT_MODIFIED: Final = 304
 _KEPT_BY_304: Final[tuple[bytes, ...]] = (ETAG, REVALIDATE[0], VARY[0])
 _TAG: Final = re.compile(rb'"[^"]*"')
-MAX_BODY_PARTS: Final = 512
+MAX_BODY_PARTS: Final = 128
 """The most parts in which a body may arrive; each costs far more than its bytes."""
-_MAX_DRAINED_PARTS: Final = 768
+_MAX_SMALL_PARTS: Final = 192
+_SMALL_BYTES: Final = 1024
+"""The size of a part from which on the bytes cost more than the part."""
 _MAX_DRAINED_BYTES: Final = 1024 * 1024
 _MAX_DRAIN_SECONDS: Final = 1
 
@@ -121,8 +123,8 @@ class RequestBody:
                     await self._receive()
 
     def _is_short(self) -> bool:
-        has_few_parts = self.parts_received < _MAX_DRAINED_PARTS
-        return has_few_parts and self.bytes_received < _MAX_DRAINED_BYTES
+        most_parts = _MAX_SMALL_PARTS + self.bytes_received // _SMALL_BYTES
+        return self.parts_received < most_parts and self.bytes_received < _MAX_DRAINED_BYTES
 
 
 def has_body(scope: HTTPScope) -> bool:

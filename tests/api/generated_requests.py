@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     from tests.api.serving import Server
 
-SEED: Final = os.environ.get("TEST_SEED") or str(Random().randrange(10**6))  # noqa: S311
+SEED: Final = int(os.environ.get("TEST_SEED") or Random().randrange(10**6))  # noqa: S311
 """What draws the requests."""
 _PHASES: Final = ["examples", "coverage", "fuzzing", "stateful"]
 _SETTINGS: Final = """
 hooks = "tests.api.schemathesis_hooks"
 continue-on-failure = true
+request-timeout = 60
 
 [generation]
 max-examples = {examples}
@@ -37,6 +38,7 @@ database = "none"
 class Generated:
     """The end of a process of Schemathesis."""
 
+    seed: int
     report: Mapping[str, Any]
     printed: str
 
@@ -48,7 +50,7 @@ class Generated:
 
     def check(self) -> None:
         """Check that every phase has run to its end, and that every reply was as documented."""
-        problem = f"TEST_SEED={SEED}\n{self.printed}"
+        problem = f"TEST_SEED={self.seed}\n{self.printed}"
         assert self.report["complete"], problem
         assert list(self.report["phases"]) == _PHASES, problem
         assert not self.report["errors"], problem
@@ -75,13 +77,14 @@ def peers(folder: Path, tokens: Mapping[str, str]) -> str:
 
 
 def generate(
-    server: Server, folder: Path, examples: int, settings: str, *options: str
+    server: Server, folder: Path, seed: int, examples: int, settings: str, *options: str
 ) -> Generated:
     """Generate requests to a server, send them and check the replies.
 
     Args:
         server: The server.
         folder: A folder for settings and the report.
+        seed: What draws the requests.
         examples: The most cases of one operation in one phase.
         settings: Further settings.
         options: Further options.
@@ -89,7 +92,7 @@ def generate(
     (folder / "schemathesis.toml").write_text(_SETTINGS.format(examples=examples) + settings)
     report = folder / "report.json"
     program = [sys.executable, "-m", "schemathesis.cli", "--config-file", "schemathesis.toml"]
-    command = ["run", f"{server.url}/schema/openapi.json", "--checks", "all", "--seed", SEED]
+    command = ["run", f"{server.url}/schema/openapi.json", "--checks", "all", "--seed", str(seed)]
     outputs = ["--report", "json", "--report-json-path", str(report), "--no-shrink"]
     done = subprocess.run(
         [*program, *command, *outputs, *options],
@@ -100,4 +103,4 @@ def generate(
     )
     printed = done.stdout + done.stderr
     assert report.exists(), printed
-    return Generated(json.loads(report.read_text()), printed)
+    return Generated(seed, json.loads(report.read_text()), printed)

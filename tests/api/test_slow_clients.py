@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from benchmarks.slow_connections import HEAD, KINDS, allow_descriptors, connected, trickle
 from tests.api.serving import BASE, Server, export, nightly_run, serving, wait_for
-from tests.api.slow_clients import HEAD, KINDS, allow_descriptors, connected, trickle
 
 if TYPE_CHECKING:
     import socket

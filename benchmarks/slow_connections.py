@@ -7,15 +7,14 @@ import socket
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from tests.api.serving import BASE
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_BASE: Final = "/api/v1/bufdir-aggregations"
 HEAD: Final = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: "
 """A head that does not end."""
 BODY: Final = (
-    f"POST {BASE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    f"POST {_BASE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     "Content-Length: 1000\r\n\r\n{"
 ).encode()
 """A body of which nearly everything is missing."""
@@ -38,7 +37,7 @@ def _connected(address: tuple[str, int], sent: bytes) -> socket.socket:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     connection.settimeout(30)
     connection.connect(address)
-    connection.setblocking(False)
+    connection.settimeout(0)
     with suppress(BlockingIOError):
         connection.send(sent)
     return connection
