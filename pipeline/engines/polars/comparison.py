@@ -27,6 +27,7 @@ from pipeline.model.columns import (
     FILE,
     ORG_ID,
     PARTICIPANT_ID,
+    ROW,
     UPDATED_AT,
     UPDATED_AT_NS,
     latest_by,
@@ -112,9 +113,9 @@ def mark_latest(rows: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
     """Add `IS_LATEST` and `LATEST_HASH` to statements.
 
     One sort finds the latest ones. Where the columns that it sorts by do not decide, the
-    definition does, in ten times the time.
+    definition does, in ten times the time. Of equal rows in one file, the last is the latest.
     """
-    in_order = rows.sort(KEY_HASH, *_FIRST_BY, multithreaded=False)
+    in_order = rows.sort(KEY_HASH, *_FIRST_BY, ROW, multithreaded=False)
     has_next = (pl.col(KEY_HASH) == pl.col(KEY_HASH).shift(-1)).fill_null(value=False)
     is_other = _differs(*_KEY)
     is_tie = ~_differs(*_FIRST_BY) & _differs(ROW_HASH)
