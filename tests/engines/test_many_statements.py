@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
+import pytest
 
 from pipeline.engines.polars.scratch import Scratch
 from tests.engines.division import divide_finely
 from tests.given import cached_survey, numbers_of
 
 if TYPE_CHECKING:
-    import pytest
-
     from pipeline.engines import Survey
 
 PARTICIPATIONS: Final = 300_000
@@ -114,6 +113,7 @@ assert [one().equals(frame) for one, frame in zip(read, frames)] == [True] * 20
 """
 
 
+@pytest.mark.no_cover  # what it measures would find no room, either
 def test_what_finds_no_room_on_disk_stays_in_memory(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, tmp_path],
