@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import subprocess
 import sys
+import tracemalloc
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,3 +130,16 @@ def test_where_a_folder_cannot_be_written_frames_are_among_temporary_files(tmp_p
     scratch = Scratch(tmp_path / "missing")
     frame = pl.DataFrame({"n": [1, 2]})
     assert scratch.put(frame)().equals(frame)
+
+
+def test_what_is_on_disk_is_not_in_memory_too(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path)
+    frame = pl.DataFrame({"n": range(100_000)})
+    tracemalloc.start()
+    try:
+        read = [scratch.put(frame) for _ in range(20)]
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < frame.estimated_size()
+    assert all(one().equals(frame) for one in read)

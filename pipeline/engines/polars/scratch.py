@@ -47,11 +47,12 @@ class Scratch:
     def put(self, frame: pl.DataFrame) -> Callable[[], pl.DataFrame]:
         """Write a frame, and give what reads it until the file is closed."""
         content = frame.write_ipc(None).getbuffer()
+        length = len(content)  # what reads the frame must not hold the content itself
         try:
             place = self._append(content)
         except OSError:  # such as a full disk
             return lambda: frame
-        return lambda: pl.read_ipc(self._read(place, len(content)))
+        return lambda: pl.read_ipc(self._read(place, length))
 
     def _append(self, content: memoryview) -> int:
         """Write at the end, and give the position of the first byte."""
