@@ -144,7 +144,7 @@ def _divert_ignored_errors(note: Note) -> None:
 
 def _wait(child: int, note: Note, words: int) -> ChildEnd:
     """Wait for a child, and pass signals on to it; kill it where it stalls while it reads."""
-    progress, since, stalled = "", time.monotonic(), False
+    progress, looked, idle, stalled = "", time.monotonic(), 0.0, False
     while True:
         received = signal.sigtimedwait({*_FORWARDED, signal.SIGCHLD}, _LOOK_SECONDS)
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -154,9 +154,11 @@ def _wait(child: int, note: Note, words: int) -> ChildEnd:
         if received is not None and received.si_signo in _FORWARDED and received.si_pid:
             os.kill(child, received.si_signo)
         now, found = time.monotonic(), _progress(child)
+        # Where this process was stopped for a while, with the child, no more than one look counts.
+        passed, looked = min(now - looked, _LOOK_SECONDS), now
         if found != progress or not note.is_set:
-            progress, since = found, now
-        elif now - since > STALL_SECONDS:
+            progress, idle = found, 0
+        elif (idle := idle + passed) > STALL_SECONDS:
             stalled = True
             os.kill(child, signal.SIGKILL)
 

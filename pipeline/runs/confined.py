@@ -82,6 +82,9 @@ class Confined:
             if ended is None:
                 _limit(self.settings)
                 return Reading(note, fatal, is_last)
+            if ended.death is Death.MEMORY and not note.is_set:
+                # Numbers of later periods are counted while earlier ones are written.
+                raise ReadingDied(self._sentence(ended), self._remedy(ended))
             if ended.death is None or not note.is_set:
                 _end_like(ended)
             found = self._causes(reading.noted(note), fatal)
@@ -209,8 +212,8 @@ class _Trial:
         died = self._died([[item] for item in items])
         if died is None:
             return None
-        (item,) = reading.noted(self.note)
-        return items.index(item), died
+        ((noted, _),) = reading.noted(self.note)  # it may have been written again since
+        return [name for name, _ in items].index(noted), died
 
     def _died(self, groups: Sequence[Sequence[FileState]]) -> ChildEnd | None:
         """Read these groups in a child; return how it died, None where it read to the end."""

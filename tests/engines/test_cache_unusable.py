@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pipeline.engines.polars import cache
+from pipeline.engines.polars import batch_files, cache, room, scan
 from pipeline.errors import LedgerBroken
 from pipeline.runs import gather
 from tests.given import CELL, DataFolder, people, row
@@ -17,6 +17,8 @@ from tests.given import CELL, DataFolder, people, row
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pipeline.engines.polars.batch_files import BatchFile
 
 
 def cache_folder(folder: DataFolder) -> Path:
@@ -98,6 +100,83 @@ def test_a_disk_that_fills_up_while_the_cache_is_written_ends_no_nightly_run(
         ".zip",
         ".json",
     }
+
+
+def six_batches(folder: DataFolder, patch: pytest.MonkeyPatch) -> list[str]:
+    """Export six batches, and return the names of the files of the cache as they are now."""
+    patch.setattr(scan, "BATCH_ROWS", 3)
+    for number in range(6):
+        folder.export(people(3, org_id=f"org-{number}"), f"{number}.parquet")
+    return cached_names(folder)
+
+
+def cached_names(folder: DataFolder) -> list[str]:
+    return sorted(path.name for path in (cache_folder(folder) / "polars").iterdir())
+
+
+def test_a_disk_that_fills_up_later_has_no_batch_of_that_nightly_run_afterwards(
+    computed_once: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, done = six_batches(computed_once, monkeypatch), list[None]()
+
+    def full(*given: Any) -> None:
+        batch_files.write_members(*given)
+        done.append(None)
+        if len(done) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cache, "write_members", full)
+    computed_once.nightly()
+    assert len(computed_once.published()) == 6
+    assert len(complaints(computed_once)) == 1
+    assert len(done) > 2
+    assert cached_names(computed_once) == before
+
+
+def test_a_disk_with_little_room_is_left_to_what_is_published(
+    computed_once: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = six_batches(computed_once, monkeypatch)
+    free = shutil.disk_usage(computed_once.data).free
+    monkeypatch.setattr(room, "LEAST_BYTES", 2 * free)
+    computed_once.nightly()
+    assert len(computed_once.published()) == 6
+    assert "less than 1 GiB is free" in complaints(computed_once)[0]
+    assert cached_names(computed_once) == before
+
+
+def test_what_a_killed_nightly_run_left_goes_before_anything_is_written(
+    computed_once: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = cache_folder(computed_once) / "polars" / "left.zip"
+    left.write_bytes(b"partial aggregates")
+    changed(computed_once)
+    seen = []
+
+    def watched(*given: Any) -> None:
+        seen.append(left.exists())
+        batch_files.write_members(*given)
+
+    monkeypatch.setattr(cache, "write_members", watched)
+    computed_once.nightly()
+    assert seen
+    assert not any(seen)
+
+
+def test_a_cache_that_is_deleted_again_and_again_ends_no_nightly_run(
+    computed_once: DataFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    six_batches(computed_once, monkeypatch)
+
+    def deleted(file: BatchFile, splits: Any) -> Any:
+        found = batch_files.load(file, splits)
+        file.path.unlink()
+        return found
+
+    monkeypatch.setattr(cache, "load", deleted)
+    computed_once.nightly()
+    assert len(computed_once.published()) == 6
+    assert len(complaints(computed_once)) == 1
 
 
 def test_a_cache_of_another_schema_version_is_ignored(

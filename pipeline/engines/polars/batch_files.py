@@ -72,8 +72,8 @@ class _Metadata(msgspec.Struct, frozen=True):
 
     ids: dict[str, _Ids]
     shares: list[str]
-    several_rows: int
-    several_pieces: int
+    several: list[int]
+    """The rows of each piece of the statements."""
     rows_read: list[int]
     named: list[list[str]]
     checksums: list[int]
@@ -99,8 +99,7 @@ def write_members(file: zipfile.ZipFile, partial: Partial) -> None:
             for breakdown, ids in partial.ids.items()
         },
         list(partial.shares),
-        partial.several.rows,
-        partial.several.pieces,
+        list(partial.several.rows_of_pieces),
         list(partial.rows_read),
         list(map(list, partial.named)),
         list(partial.checksums),
@@ -197,7 +196,7 @@ def _several_in(file: BatchFile, metadata: _Metadata) -> Statements:
     def read(pieces: range) -> list[pl.DataFrame]:
         return [*file.frames(_member(_SEVERAL, str(piece)) for piece in pieces).values()]
 
-    return Statements(metadata.several_rows, metadata.several_pieces, read)
+    return Statements(metadata.several, read)
 
 
 def _ids_in(file: BatchFile, metadata: _Metadata) -> dict[str, DistinctIds]:

@@ -16,6 +16,7 @@ import shutil
 import uuid
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -24,6 +25,7 @@ import msgspec
 import polars as pl
 
 from pipeline.engines import row_hash
+from pipeline.engines.polars import room
 from pipeline.engines.polars.scan import Split
 from pipeline.model.terms import digest_of
 
@@ -94,6 +96,7 @@ class Cache:
         self._terms = _digest(terms)
         self._events = events
         self._names: dict[tuple[Split, ...], str] = {}
+        self._uncommitted: set[str] = set()
         self._is_writable = access.writes
         self._is_reported = False
         self._lock = Lock()
@@ -101,7 +104,7 @@ class Cache:
     @property
     def writes(self) -> bool:
         """Whether new batches are written."""
-        return self._access.writes
+        return self._is_writable
 
     @property
     def disk(self) -> Path:
@@ -124,6 +127,8 @@ class Cache:
         Raises:
             CacheCorrupt: A file is missing or corrupt.
         """
+        if self._access.writes:
+            self._sweep_others()
         if not self._access.reads:
             return Cached()
         by_mark = {_mark(export): export for export in exports}
@@ -155,25 +160,27 @@ class Cache:
             raise CacheCorrupt(f"{_MANIFEST}: {error}") from error
         return manifest if manifest.terms == self._terms else nothing
 
-    def put(self, partial: Partial) -> Partial:
+    def put(self, partial: Partial) -> Partial | None:
         """Write a batch; the result has in memory only what all cells need.
 
-        Where it cannot be written it stays in memory, and no other is tried.
+        Where it can't be written, the result is None, and no other is tried.
         """
         if not self._is_writable:
-            return partial
+            return None
         try:
             return self._written(partial)
         except OSError as error:
             self._is_writable = False
             self.report(error)
-            return partial
+            return None
 
     def _written(self, partial: Partial) -> Partial:
         self._folder.mkdir(parents=True, exist_ok=True)
+        room.check(self._folder)
         (self._access.folder / _TAG).write_text(_TAG_CONTENT, encoding="ascii")
         name = f"{uuid.uuid4().hex}.zip"
         path = self._folder / name
+        self._uncommitted.add(name)
         try:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
                 write_members(file, partial)
@@ -183,6 +190,13 @@ class Cache:
         self._names[tuple(partial.splits)] = name
         # Its own frames would hold the texts of all rows that they were selected from.
         return load(BatchFile(path), partial.splits)
+
+    def discard(self) -> None:
+        """Delete the batches that were written and not committed."""
+        for name in self._uncommitted:
+            with suppress(OSError):
+                (self._folder / name).unlink(missing_ok=True)
+        self._uncommitted.clear()
 
     def commit(self, partials: Sequence[Partial]) -> None:
         """Make these batches the content of the cache, and delete all others."""
@@ -207,8 +221,17 @@ class Cache:
         temporary.write_bytes(content + b"\n" + _checksum(content))
         _flush(temporary)
         temporary.replace(self._folder / _MANIFEST)
+        self._uncommitted.clear()
         self._sweep({_MANIFEST, *(batch.name for batch in batches)})
         _flush(self._folder)
+
+    def _sweep_others(self) -> None:
+        """Delete what the manifest does not name: a run that was killed has left it."""
+        named: list[_Batch] = []
+        with suppress(CacheCorrupt):
+            named = self._read_manifest().batches
+        with suppress(OSError):
+            self._sweep({_MANIFEST, *(batch.name for batch in named)})
 
     def _sweep(self, current: set[str]) -> None:
         for path in self._folder.glob("*"):

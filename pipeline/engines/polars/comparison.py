@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import narwhals as nw
@@ -34,7 +35,7 @@ from pipeline.model.columns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.engines import ScanRequest
     from pipeline.engines.polars.distinct import DistinctIds
@@ -78,12 +79,60 @@ def compare(request: ScanRequest, found: Sequence[Partial], scratch: Scratch) ->
     parts = statements.power_of_two(sum(one.several.rows for one in found), PART_ROWS)
 
     def compared(part: int) -> Compared:
-        pieces = (numbered_files(request, one, one.several.part(part, parts)) for one in found)
-        of_part = _validated(pl.concat(pieces), request)
-        return of_part if parts == 1 else _with_ids_in(scratch, of_part)
+        portions = [
+            partial(_read, request, some, part, parts) for some in _portions(found, part, parts)
+        ]
+        marked = _marked(portions, request.terms.columns, scratch)
+        of_portions = (_validated(rows, request) for rows in marked)
+        return _merged(one if parts == 1 else _with_ids_in(scratch, one) for one in of_portions)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return _merged(pool.map(compared, range(parts)))
+
+
+def _portions(found: Sequence[Partial], part: int, parts: int) -> list[list[Partial]]:
+    """Divide the batches so that each portion of a part is small, whatever the part is.
+
+    All statements of one participation are in one part, and they may be very many.
+    """
+    portions: list[list[Partial]] = [[]]
+    room = 2 * PART_ROWS
+    for one in found:
+        rows = one.several.most_rows(part, parts)
+        if rows > room and portions[-1]:
+            portions.append([])
+            room = 2 * PART_ROWS
+        portions[-1].append(one)
+        room -= rows
+    return portions
+
+
+def _read(request: ScanRequest, some: Sequence[Partial], part: int, parts: int) -> pl.DataFrame:
+    """Read the statements of these batches in one part."""
+    return pl.concat(numbered_files(request, one, one.several.part(part, parts)) for one in some)
+
+
+def _marked(
+    portions: Sequence[Callable[[], pl.DataFrame]], columns: Sequence[Column], scratch: Scratch
+) -> Iterator[pl.DataFrame]:
+    """Read the portions of a part, and add `IS_LATEST` and `LATEST_HASH` to their statements.
+
+    Of several portions, the latest statements of each are compared first: the latest of all is
+    among them.
+    """
+    if len(portions) == 1:
+        yield mark_latest(portions[0](), columns)
+        return
+    of_portions = (mark_latest(read(), columns).filter(IS_LATEST) for read in portions)
+    # Read again from disk, so that they hold the texts of no other statements.
+    candidates = pl.concat(scratch.put(one.drop(IS_LATEST, LATEST_HASH))() for one in of_portions)
+    latest = mark_latest(candidates, columns).filter(IS_LATEST)
+    of_latest = {name: f"latest_{name}" for name in (FILE, ROW)}
+    places = latest.select(*_KEY, LATEST_HASH, *of_latest).rename(of_latest)
+    is_latest = pl.all_horizontal(pl.col(own) == pl.col(its) for own, its in of_latest.items())
+    for read in portions:
+        rows = read().join(places, on=_KEY, how="left", validate="m:1")
+        yield rows.with_columns(is_latest.alias(IS_LATEST)).drop(of_latest.values())
 
 
 def numbered_files(request: ScanRequest, found: Partial, rows: pl.DataFrame) -> pl.DataFrame:
@@ -93,9 +142,8 @@ def numbered_files(request: ScanRequest, found: Partial, rows: pl.DataFrame) -> 
     return rows.with_columns(pl.lit(numbers).gather(pl.col(FILE)).alias(FILE))
 
 
-def _validated(rows: pl.DataFrame, request: ScanRequest) -> Compared:
-    """Validate statements, of each participation all, and add them up."""
-    marked = mark_latest(rows, request.terms.columns)
+def _validated(marked: pl.DataFrame, request: ScanRequest) -> Compared:
+    """Validate marked statements, and add them up."""
     undecided = pl.lit(None, pl.Int8).alias(REASON)
     numbers = Numbering.of(marked, request)
     hashed = hashing.of_texts(marked.lazy().with_columns(undecided))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pipeline.engines.polars import hashing
+from pipeline.engines.polars import hashing, room
 from pipeline.engines.polars.batch_files import FRAMES
 from pipeline.engines.polars.distinct import FramesInMemory, names_of
 
@@ -60,6 +60,7 @@ class Scratch:
             if self._descriptor is None:
                 self._descriptor = self._opened()
                 weakref.finalize(self, os.close, self._descriptor)
+            room.check(self._descriptor)
             place = self._size
             while content:
                 written = os.pwrite(self._descriptor, content, self._size)

@@ -32,30 +32,46 @@ class Statements:
     `KEY_HASH`.
     """
 
-    rows: int
-    """The rows of all pieces, of all organisations."""
-    pieces: int
+    rows_of_pieces: Sequence[int]
+    """The rows of each piece, of all organisations."""
     read: Callable[[range], Sequence[pl.DataFrame]]
     """Read these pieces, at least one."""
     organisations: Collection[str] | None = None
     """Give the rows of these organisations only; None gives all."""
 
+    @property
+    def rows(self) -> int:
+        """The rows of all pieces, of all organisations."""
+        return sum(self.rows_of_pieces)
+
+    @property
+    def pieces(self) -> int:
+        """The number of pieces."""
+        return len(self.rows_of_pieces)
+
     def of(self, organisations: Collection[str]) -> Self:
         """Select these organisations."""
         return replace(self, organisations=organisations)
 
+    def most_rows(self, number: int, parts: int) -> int:
+        """Give the most rows that a part can have."""
+        pieces = self._pieces_of(number, parts)
+        return sum(self.rows_of_pieces[pieces.start : pieces.stop])
+
     def part(self, number: int, parts: int) -> pl.DataFrame:
         """Read one of so many parts of the hashes, a power of two as well."""
-        per_part = self.pieces // parts
-        if per_part:
-            first = number * per_part
-            return self._wanted(range(first, first + per_part))
-        piece = number * self.pieces // parts
-        rows = self._wanted(range(piece, piece + 1))
+        rows = self._wanted(self._pieces_of(number, parts))
+        if parts <= self.pieces:
+            return rows
         width = 2**_BITS // parts
         bounds = [bound for bound in (number * width, (number + 1) * width) if bound < 2**_BITS]
         (first, length), *_ = hashing.spans(rows.get_column(KEY_HASH), bounds)
         return rows.slice(first, length)
+
+    def _pieces_of(self, number: int, parts: int) -> range:
+        """Find the pieces that a part is in."""
+        first = number * self.pieces // parts
+        return range(first, first + max(1, self.pieces // parts))
 
     def columns(self, *names: str) -> Iterator[pl.DataFrame]:
         """Give these columns of all rows, a piece at a time."""
@@ -79,7 +95,8 @@ def divide(rows: pl.DataFrame) -> Statements:
     bounds = [number * (2**_BITS // pieces) for number in range(pieces)]
     spans = hashing.spans(in_order.get_column(KEY_HASH), bounds)
     return Statements(
-        rows.height, pieces, lambda some: [in_order.slice(*spans[piece]) for piece in some]
+        [length for _, length in spans],
+        lambda some: [in_order.slice(*spans[piece]) for piece in some],
     )
 
 

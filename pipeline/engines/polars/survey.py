@@ -32,7 +32,7 @@ from pipeline.model.metrics import Aggregation, metrics_by
 from pipeline.model.periods import KINDS, Period
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pipeline.engines import RejectedRows, ScanRequest
     from pipeline.engines.participants import Participants
@@ -49,32 +49,34 @@ _DISTINCT_NAMES: Final = tuple(metric.name for metric in metrics_by(Aggregation.
 def survey(request: ScanRequest, cache: Cache | None) -> PolarsSurvey:
     """Read the exports, as far as the cache has not what is needed."""
     scratch = Scratch(None if cache is None else cache.disk)
-
-    def read(cached: Cached) -> PolarsSurvey:
-        found = batches.read(request, cached, _place(request, cache, scratch))
-        return PolarsSurvey(request, found, compare(request, found, scratch), cache, scratch)
-
-    try:
-        return read(Cached() if cache is None else cache.find(request.exports))
-    except CacheCorrupt as error:
-        # Reported once: what a nightly run may skip is read instead.
-        if cache is not None:
-            cache.report(error)
-        return read(Cached())
+    if cache is not None:
+        for find in (cache.find, _nothing):
+            try:
+                return _read(request, find(request.exports), cache, scratch)
+            except CacheCorrupt as error:  # what a nightly run may skip is read instead
+                cache.report(error)
+        cache.discard()
+    return _read(request, Cached(), None, scratch)
 
 
-def _place(
-    request: ScanRequest, cache: Cache | None, scratch: Scratch
-) -> Callable[[Partial], Partial]:
-    """Choose the place of new batches; a few stay in memory where they are not cached."""
-    if cache is not None and cache.writes:
-        return cache.put
+def _nothing(_: Iterable[Export]) -> Cached:
+    return Cached()
+
+
+def _read(
+    request: ScanRequest, cached: Cached, cache: Cache | None, scratch: Scratch
+) -> PolarsSurvey:
+    """Read what is not cached; a few batches stay in memory where they can't be cached."""
     is_large = sum(export.rows for export in request.exports) > batches.AT_ONCE * scan.BATCH_ROWS
-    return scratch.put_partial if is_large else _unchanged
 
+    def put(found: Partial) -> Partial:
+        in_cache = None if cache is None else cache.put(found)
+        if in_cache is not None:
+            return in_cache
+        return scratch.put_partial(found) if is_large else found
 
-def _unchanged(found: Partial) -> Partial:
-    return found
+    found = batches.read(request, cached, put)
+    return PolarsSurvey(request, found, compare(request, found, scratch), cache, scratch)
 
 
 def _participant_hashes(found: Partial) -> Iterator[pl.Series]:
@@ -102,8 +104,10 @@ class PolarsSurvey:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave files of the cache that were not committed to the next sweep."""
+        """Delete what was not committed."""
         self.scratch.empty()
+        if self.cache is not None:
+            self.cache.discard()
 
     def commit(self) -> None:
         """Let the next survey find the batches of this one."""
@@ -232,7 +236,7 @@ class PolarsSurvey:
     @cached_property
     def _again(self) -> PolarsSurvey:
         """The survey of the same request, read once more, in memory."""
-        return survey(self.request, None)
+        return _read(self.request, Cached(), None, self.scratch)
 
     @cached_property
     def _months(self) -> pl.DataFrame:
