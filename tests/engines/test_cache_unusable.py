@@ -138,10 +138,11 @@ def test_a_disk_with_little_room_is_left_to_what_is_published(
 ) -> None:
     before = six_batches(computed_once, monkeypatch)
     free = shutil.disk_usage(computed_once.data).free
-    monkeypatch.setattr(room, "LEAST_BYTES", 2 * free)
+    monkeypatch.setattr(room, "MOST_BYTES", 2 * free)
+    monkeypatch.setattr(room, "SHARE", 1)
     computed_once.nightly()
     assert len(computed_once.published()) == 6
-    assert "less than 1 GiB is free" in complaints(computed_once)[0]
+    assert "is left to version files" in complaints(computed_once)[0]
     assert cached_names(computed_once) == before
 
 

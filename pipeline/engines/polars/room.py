@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-LEAST_BYTES: Final = 2**30
-"""The free bytes below which no cache is written."""
+MOST_BYTES: Final = 2**30
+"""The free bytes that are enough on any disk."""
+SHARE: Final = 20
+"""The divisor of a disk's size that gives the free bytes for a small disk."""
 
 
 def check(place: Path | int) -> None:
     """Check that a cache may write to the disk of a folder, or of an open file.
 
     Raises:
-        OSError: Less than a gibibyte is free there, or it can't be found out.
+        OSError: Less than a twentieth of the disk and than a gibibyte is free, or it can't be
+            found out.
     """
-    if shutil.disk_usage(place).free < LEAST_BYTES:
-        raise OSError(errno.ENOSPC, "less than 1 GiB is free, which is left to version files")
+    disk = shutil.disk_usage(place)
+    if disk.free < min(MOST_BYTES, disk.total // SHARE):
+        raise OSError(errno.ENOSPC, "what little room is free is left to version files")
