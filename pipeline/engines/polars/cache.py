@@ -47,7 +47,7 @@ from pipeline.engines.polars.batch_files import (
 
 FOLDER: Final = "polars"
 """The folder of this engine in the cache folder."""
-SCHEMA_VERSION: Final = 10
+SCHEMA_VERSION: Final = 11
 """Raised whenever a partial aggregate has other members; older caches are then ignored."""
 _AT_ONCE: Final = 2
 """Files that are read at a time."""

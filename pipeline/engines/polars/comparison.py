@@ -14,24 +14,17 @@ from typing import TYPE_CHECKING, Final
 import narwhals as nw
 import polars as pl
 
-from pipeline.definitions import steps
 from pipeline.definitions.steps import IS_LATEST, MONTH, REASON
 from pipeline.engines import quarantine
-from pipeline.engines.polars import hashing, partials, scan, statements, sums
-from pipeline.engines.polars.hashing import KEY_HASH
+from pipeline.engines.polars import hashing, partials, statements, sums
+from pipeline.engines.polars.latest import LATEST_HASH, PARTICIPATION, mark_latest
 from pipeline.engines.polars.numbering import Numbering
 from pipeline.engines.polars.sums import ADDITIVE_NAMES, SUMMED
-from pipeline.engines.row_hash import ROW_HASH
 from pipeline.model.breakdowns import VALUE
 from pipeline.model.columns import (
-    ACTIVITY_ID,
     FILE,
     ORG_ID,
-    PARTICIPANT_ID,
     ROW,
-    UPDATED_AT,
-    UPDATED_AT_NS,
-    latest_by,
 )
 
 if TYPE_CHECKING:
@@ -43,19 +36,11 @@ if TYPE_CHECKING:
     from pipeline.engines.polars.scratch import Scratch
     from pipeline.model.columns import Column
 
-LATEST_HASH: Final = "latest_hash"
-"""The row hash of the latest statement of the row's participation."""
 PART_ROWS: Final = 1_000_000
 """The statements that are compared at a time, about."""
 _AT_ONCE: Final = 2
 _MOST_SUMS: Final = 1_000_000
 """The rows of sums that are collected before they are added up."""
-_KEY: Final = (ORG_ID, ACTIVITY_ID, *hashing.id_columns(PARTICIPANT_ID))
-"""The key of a participation; who took part is known by 128 bits of hash."""
-_FIRST_BY: Final = (UPDATED_AT, UPDATED_AT_NS, FILE)
-"""The first of the columns by which a statement is the latest; nearly always they decide."""
-_GROUP: Final = "group"
-_IS_UNDECIDED: Final = "is_undecided"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,10 +113,10 @@ def _marked(
     candidates = pl.concat(scratch.put(one.drop(IS_LATEST, LATEST_HASH))() for one in of_portions)
     latest = mark_latest(candidates, columns).filter(IS_LATEST)
     of_latest = {name: f"latest_{name}" for name in (FILE, ROW)}
-    places = latest.select(*_KEY, LATEST_HASH, *of_latest).rename(of_latest)
+    places = latest.select(*PARTICIPATION, LATEST_HASH, *of_latest).rename(of_latest)
     is_latest = pl.all_horizontal(pl.col(own) == pl.col(its) for own, its in of_latest.items())
     for read in portions:
-        rows = read().join(places, on=_KEY, how="left", validate="m:1")
+        rows = read().join(places, on=PARTICIPATION, how="left", validate="m:1")
         yield rows.with_columns(is_latest.alias(IS_LATEST)).drop(of_latest.values())
 
 
@@ -155,45 +140,6 @@ def _validated(marked: pl.DataFrame, request: ScanRequest) -> Compared:
         {name: [ids] for name, ids in sums.counted_ids(validated.lazy(), numbers).items()},
         quarantine.select(validated.lazy(), request.terms.columns).collect(),
     )
-
-
-def mark_latest(rows: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
-    """Add `IS_LATEST` and `LATEST_HASH` to statements.
-
-    One sort finds the latest ones. Where the columns that it sorts by do not decide, the
-    definition does, in ten times the time. Of equal rows in one file, the last is the latest.
-    """
-    in_order = rows.sort(KEY_HASH, *_FIRST_BY, ROW, multithreaded=False)
-    has_next = (pl.col(KEY_HASH) == pl.col(KEY_HASH).shift(-1)).fill_null(value=False)
-    is_other = _differs(*_KEY)
-    is_tie = ~_differs(*_FIRST_BY) & _differs(ROW_HASH)
-    found = in_order.select(
-        (~has_next).alias(IS_LATEST),
-        (~has_next).shift(1, fill_value=False).cum_sum().alias(_GROUP),
-        (has_next & (is_other | is_tie)).alias(_IS_UNDECIDED),
-    )
-    latest = in_order.get_column(ROW_HASH).filter(found.get_column(IS_LATEST))
-    marked = in_order.with_columns(
-        found.get_column(IS_LATEST), latest.gather(found.get_column(_GROUP)).alias(LATEST_HASH)
-    )
-    if not found.get_column(_IS_UNDECIDED).any():
-        return marked
-    undecided = found.filter(_IS_UNDECIDED).get_column(_GROUP).unique()
-    is_undecided = found.get_column(_GROUP).is_in(undecided.implode())
-    others = _mark_by_definition(in_order.filter(is_undecided), columns)
-    return pl.concat([marked.filter(~is_undecided), others.select(marked.columns)])
-
-
-def _differs(*columns: str) -> pl.Expr:
-    """Return whether any of these differs from the next row."""
-    return pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(-1)) for name in columns)
-
-
-def _mark_by_definition(rows: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
-    order = latest_by(columns)
-    latest = nw.col(ROW_HASH).last().over(*_KEY, order_by=order).alias(LATEST_HASH)
-    hashed = nw.from_native(rows.lazy()).with_columns(latest)
-    return scan.native(steps.mark_latest(hashed, columns, _KEY)).collect()
 
 
 def _with_ids_in(scratch: Scratch, compared: Compared) -> Compared:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pipeline.model.terms import Terms
     from pipeline.sources.accepted import Export
 from pipeline.engines.polars.numbering import Numbering
-from pipeline.engines.polars.statements import divide
+from pipeline.engines.polars.statements import HASHES, divide
 from pipeline.engines.polars.sums import SUMMED, counted_ids, shares, sums
 
 _HAS_SEVERAL: Final = "has_several"
@@ -127,7 +127,7 @@ def aggregate(
     of_single = every_sum.filter(~is_several).group_by(ORG_ID, MONTH, REASON, VALUE)
     # Which person took part is not needed, only whether it is the same one.
     read = [name for name in typed.columns if name != PARTICIPANT_ID]
-    statement = (*read, MONTH, KEY_HASH, ROW_HASH, *hashing.id_columns(PARTICIPANT_ID))
+    statement = (*read, MONTH, *HASHES)
     rows_read, named, checksums = _of_splits(every_sum, len(splits))
     return Partial(
         splits,

@@ -19,6 +19,7 @@ import polars as pl
 from pipeline.engines.polars import hashing, room
 from pipeline.engines.polars.batch_files import FRAMES
 from pipeline.engines.polars.distinct import FramesInMemory, names_of
+from pipeline.engines.polars.statements import HASHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -92,8 +93,15 @@ class Scratch:
 
     def put_statements(self, statements: Statements) -> Statements:
         """Write the pieces of statements."""
-        pieces = [self.put(piece) for piece in statements.read(range(statements.pieces))]
-        return replace(statements, read=lambda some: [pieces[number]() for number in some])
+        pieces = [
+            (self.put(piece.select(HASHES)), self.put(piece.drop(HASHES)))
+            for piece in statements.read(range(statements.pieces))
+        ]
+
+        def read(some: range) -> list[pl.DataFrame]:
+            return [rest().hstack(hashes()) for hashes, rest in map(pieces.__getitem__, some)]
+
+        return replace(statements, read=read, read_hashes=lambda piece: pieces[piece][0]())
 
     def put_partial(self, found: Partial) -> Partial:
         """Write a batch; only its small frames are read again."""

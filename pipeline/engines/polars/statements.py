@@ -14,7 +14,8 @@ import polars as pl
 
 from pipeline.engines.polars import hashing
 from pipeline.engines.polars.hashing import KEY_HASH
-from pipeline.model.columns import ORG_ID
+from pipeline.engines.row_hash import ROW_HASH
+from pipeline.model.columns import ORG_ID, PARTICIPANT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _BITS: Final = 64
 PIECE_ROWS: Final = 2**14
 """The rows of a piece, about."""
+HASHES: Final = (KEY_HASH, ROW_HASH, *hashing.id_columns(PARTICIPANT_ID))
+"""The columns of hashes, which can be read without the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Statements:
     """The rows of each piece, of all organisations."""
     read: Callable[[range], Sequence[pl.DataFrame]]
     """Read these pieces, at least one."""
+    read_hashes: Callable[[int], pl.DataFrame]
+    """Read `HASHES` of a piece."""
     organisations: Collection[str] | None = None
     """Give the rows of these organisations only; None gives all."""
 
@@ -73,13 +78,13 @@ class Statements:
         first = number * self.pieces // parts
         return range(first, first + max(1, self.pieces // parts))
 
-    def columns(self, *names: str) -> Iterator[pl.DataFrame]:
-        """Give these columns of all rows, a piece at a time."""
-        return (self._wanted(range(one, one + 1)).select(names) for one in range(self.pieces))
+    def hashes(self, name: str) -> Iterator[pl.Series]:
+        """Give one of `HASHES` of all rows, of all organisations, a piece at a time."""
+        return (self.read_hashes(piece).get_column(name) for piece in range(self.pieces))
 
     def keys(self) -> pl.Series:
-        """Give the hashed keys of all rows, sorted."""
-        return pl.concat(self.columns(KEY_HASH)).to_series()
+        """Give the hashed keys of all rows, of all organisations, sorted."""
+        return pl.concat(self.hashes(KEY_HASH))
 
     def _wanted(self, pieces: range) -> pl.DataFrame:
         rows = pl.concat(self.read(pieces))
@@ -97,6 +102,7 @@ def divide(rows: pl.DataFrame) -> Statements:
     return Statements(
         [length for _, length in spans],
         lambda some: [in_order.slice(*spans[piece]) for piece in some],
+        lambda piece: in_order.select(HASHES).slice(*spans[piece]),
     )
 
 

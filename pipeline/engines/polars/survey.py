@@ -81,8 +81,7 @@ def _read(
 
 def _participant_hashes(found: Partial) -> Iterator[pl.Series]:
     """Give the `row_hash.text_hash` of participants, some at a time, in any order."""
-    for of_piece in found.several.columns(hashing.id_columns(PARTICIPANT_ID)[1]):
-        yield of_piece.to_series()
+    yield from found.several.hashes(hashing.id_columns(PARTICIPANT_ID)[1])
     months = found.months.get_column(MONTH).unique().to_list()
     for frame in found.ids[BY_CATEGORY].frames.of_months(months)[PARTICIPANT_ID]:
         yield frame.get_column(distinct.HASH[1])
