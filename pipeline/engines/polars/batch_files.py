@@ -12,7 +12,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 import numpy as np
@@ -111,15 +111,21 @@ def write_members(file: zipfile.ZipFile, partial: Partial) -> None:
     for name, frame in {**named, **shares}.items():
         _write_frame(file, name, frame)
     for number, piece in enumerate(partial.several.read(range(partial.several.pieces))):
-        _write_frame(file, _member(_SEVERAL, str(number)), piece.drop(HASHES))
+        _write_frame(file, _member(_SEVERAL, str(number)), piece.drop(HASHES), "lz4")
         _write_hashes(file, _member(_HASHES_OF_SEVERAL, str(number)), piece.select(HASHES))
     for name, hashes in {_KEYS: partial.keys().to_frame(), **of_months}.items():
         _write_hashes(file, name, hashes)
 
 
-def _write_frame(file: zipfile.ZipFile, name: str, frame: pl.DataFrame) -> None:
+def _write_frame(
+    file: zipfile.ZipFile,
+    name: str,
+    frame: pl.DataFrame,
+    compression: Literal["uncompressed", "lz4"] = "uncompressed",
+) -> None:
+    """Write a frame; statements are many, and compressed they need half the room on disk."""
     with file.open(name, "w", force_zip64=True) as member:
-        frame.write_ipc(member)
+        frame.write_ipc(member, compression=compression)
 
 
 def _write_hashes(file: zipfile.ZipFile, name: str, hashes: pl.DataFrame) -> None:
