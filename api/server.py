@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -33,7 +34,7 @@ from api import listening
 from pipeline import logs
 from pipeline.errors import InvalidValue
 from pipeline.settings import DATA_VARIABLE, LOG_LEVEL_VARIABLE, Settings
-from pipeline.storage import tokens
+from pipeline.storage import logged_tokens, tokens
 from pipeline.storage.catalog import Catalog
 
 STOP_SECONDS: Final = 15
@@ -72,11 +73,14 @@ def serve(  # noqa: PLR0913 (one argument an option)
         InvalidValue: Nothing can listen on this host and port, or no token was made and other
             computers could reach the server.
         StoreDamaged: The catalog is damaged.
-        StoreUnusable: The catalog can't be opened at the moment.
+        StoreUnusable: The catalog or the audit log can't be read at the moment.
     """
     logger = logs.configure(chosen.log.format, chosen.log.level)
     data = data.resolve()
     with Catalog.open(data) as catalog:
+        behind = logged_tokens.follow(catalog, logged_tokens.read(data), datetime.now(UTC))
+        if behind.all_names:
+            logger.warning("tokens_revoked", tokens=behind.all_names)
         has_tokens = tokens.are_made(catalog)
     listener = listening.bind(host, port)
     address: str = listener.getsockname()[0]
