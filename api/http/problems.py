@@ -34,6 +34,7 @@ _CHALLENGES: Final[Mapping[type[Exception], str]] = {
     api_errors.TokenNeeded: 'Bearer realm="bufdir"',
     api_errors.TokenInvalid: 'Bearer realm="bufdir", error="invalid_token"',
     api_errors.NotAllowed: 'Bearer realm="bufdir", error="insufficient_scope"',
+    api_errors.NotLocal: 'Bearer realm="bufdir"',
 }
 """The way to show a token, after RFC 6750."""
 _OPEN_RUNS_SECONDS: Final = 10
@@ -102,6 +103,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     api_errors.TokenNeeded: Kind(HTTPStatus.UNAUTHORIZED, "token-needed", "Token needed"),
     api_errors.TokenInvalid: Kind(HTTPStatus.UNAUTHORIZED, "token-invalid", "Token is not valid"),
     api_errors.NotAllowed: Kind(HTTPStatus.FORBIDDEN, "not-allowed", "Not allowed"),
+    api_errors.NotLocal: Kind(HTTPStatus.FORBIDDEN, "not-local", "Not of this computer"),
     api_errors.TooManyWrites: Kind(
         HTTPStatus.TOO_MANY_REQUESTS, "too-many-writes", "Too many writes"
     ),
