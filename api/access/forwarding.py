@@ -7,6 +7,7 @@ before that may be the caller's own invention. So only what trusted proxies have
 from __future__ import annotations
 
 import ipaddress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,8 @@ from litestar.types import HTTPScope
 from pipeline.settings.proxy import Network
 
 _HEADER: Final = b"x-forwarded-for"
+_IPV6_NETWORK_BITS: Final = 64
+"""One customer of a network has at least so many addresses of IPv6, so they count as one."""
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -46,6 +49,15 @@ class TrustedProxies:
 
     def _trusts(self, address: _Address) -> bool:
         return any(address in network for network in self.networks)
+
+
+def network_of(address: str) -> str:
+    """Give the network of an address of IPv6, and any other address as it is."""
+    with suppress(ValueError):
+        found = ipaddress.ip_address(address)
+        if found.version == 6:  # noqa: PLR2004 (the version of the protocol)
+            return str(ipaddress.ip_network((int(found), _IPV6_NETWORK_BITS), strict=False))
+    return address
 
 
 def _parsed(text: str) -> _Address | None:
