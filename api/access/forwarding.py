@@ -33,15 +33,17 @@ class TrustedProxies:
         Where the header has no address before a trusted proxy, that proxy is the caller.
         """
         client = scope.get("client")
-        if client is None or not self.networks:
-            return None if client is None else client[0]
-        found = _parsed(client[0])
+        if client is None:
+            return None
+        found = _address_of(client[0])
         if found is None:
             return client[0]
+        if not self.networks:
+            return str(found)
         values = [value for name, value in scope["headers"] if name == _HEADER]
         added = b",".join(values).decode("latin-1").split(",")
         while self._trusts(found) and added:
-            before = _parsed(added.pop())
+            before = _forwarded(added.pop())
             if before is None:
                 break
             found = before
@@ -60,16 +62,22 @@ def network_of(address: str) -> str:
     return address
 
 
-def _parsed(text: str) -> _Address | None:
+def _forwarded(text: str) -> _Address | None:
     """Parse an address, as proxies write it; None for any other text.
 
-    Some add the port, and a server that listens on both families has IPv4 within IPv6.
+    Some add the port. A zone names an interface of one computer, so it means nothing to others, and
+    would make many addresses of one.
     """
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
+    return None if "%" in text else _address_of(text)
+
+
+def _address_of(text: str) -> _Address | None:
+    """Parse an address; one of IPv4 within IPv6, as `--host ::` gives it, is one of IPv4."""
     try:
         found = ipaddress.ip_address(text)
     except ValueError:
