@@ -168,6 +168,11 @@ def _tokens(catalog: Catalog, settings: Settings, now: datetime) -> Iterator[Fin
         return
     valid = [one for one in made if one.is_valid(now)]
     yield Finding("tokens", Health.FINE, f"{len(valid):,} of {len(made):,} are valid")
+    walled = [one.name for one in valid if one.organisations is not None]
+    if walled and settings.access.reads == "public":
+        detail = f"of some organisations: {', '.join(walled)}; yet all read all without a token"
+        how = 'set access.reads = "token", or leave it if everybody may read'
+        yield Finding("tokens", Health.NOTICE, detail, how)
     for one in valid:
         if one.expires_at is not None and one.expires_at - now < _SOON:
             detail = f"{one.name} ends at {one.expires_at:%Y-%m-%d}"
