@@ -150,5 +150,6 @@ class TooManyWrites(BufdirError):
 
     def __str__(self) -> str:
         return (
-            f"one caller may write {self.most} times a minute; try again in {self.seconds} seconds"
+            f"one caller may write {self.most} times at once, and then {self.most} times a minute; "
+            f"try again in {self.seconds} seconds"
         )
