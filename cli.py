@@ -654,7 +654,7 @@ def reindex(reporter: Reporter, data: Data = HERE) -> CommandResult:
         body=lambda: result,
         diagnostics=[
             *(Diagnostic("version_damaged", sentence) for sentence in result.damaged),
-            *sentences.diagnostics_of_lost_tokens(result.lost_tokens),
+            *sentences.diagnostics_of_tokens(result),
         ],
         exit_code=ExitCode.REFUSED_OR_FAILED if result.damaged else ExitCode.DONE,
         is_confirmation=True,

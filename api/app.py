@@ -25,6 +25,7 @@ from api import health, prometheus
 from api.access.forwarding import TrustedProxies
 from api.access.gate import Gate
 from api.access.known_tokens import KnownTokens
+from api.access.local_requests import Openness
 from api.access.refusals import RefusalLog
 from api.access.write_limits import WriteLimits
 from api.docs import page
@@ -98,14 +99,12 @@ def create_app(
     )
 
 
-def from_environment(
-    is_stopping: Callable[[], bool] = lambda: False, *, may_be_public: bool = True
-) -> ASGIApp:
+def from_environment(is_stopping: Callable[[], bool], openness: Openness) -> ASGIApp:
     """Build the application of a worker, over the data folder that `BUFDIR_DATA` names.
 
     Args:
         is_stopping: Whether the server is about to stop.
-        may_be_public: Whether everybody may write while no token was made.
+        openness: The callers who may write while no token was made.
 
     Raises:
         InvalidSetting: A setting is wrong.
@@ -117,7 +116,7 @@ def from_environment(
     app = create_app(data, chosen, is_stopping, refusals.running)
     limits = WriteLimits(data, chosen.access.writes_per_minute)
     proxies = TrustedProxies(chosen.proxy.networks)
-    gate = Gate(KnownTokens(data, state), limits, chosen.access, may_be_public, proxies)
+    gate = Gate(KnownTokens(data, state), limits, chosen.access, openness, proxies)
     return CachingMiddleware(
         app,
         handlers.BASE,

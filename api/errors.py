@@ -118,6 +118,19 @@ class TokenInvalid(BufdirError):
 
 
 @dataclass(eq=False)
+class NotLocal(BufdirError):
+    """A request that is none of this computer, while its programs may write without a token."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"the request is refused because {self.problem}, and no token was made; make one with "
+            "bufdir token create, and name a proxy in the settings proxy.trusted and proxy.prefix"
+        )
+
+
+@dataclass(eq=False)
 class NotAllowed(BufdirError):
     """A request that its token has no right to."""
 
@@ -137,5 +150,6 @@ class TooManyWrites(BufdirError):
 
     def __str__(self) -> str:
         return (
-            f"one caller may write {self.most} times a minute; try again in {self.seconds} seconds"
+            f"one caller may write {self.most} times at once, and then {self.most} times a minute; "
+            f"try again in {self.seconds} seconds"
         )

@@ -30,6 +30,8 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from api import listening
+from api.access.known_tokens import follow_audit_log
+from api.access.local_requests import Openness
 from pipeline import logs
 from pipeline.errors import InvalidValue
 from pipeline.settings import DATA_VARIABLE, LOG_LEVEL_VARIABLE, Settings
@@ -77,12 +79,14 @@ def serve(  # noqa: PLR0913 (one argument an option)
     logger = logs.configure(chosen.log.format, chosen.log.level)
     data = data.resolve()
     with Catalog.open(data) as catalog:
+        follow_audit_log(catalog, logger)
         has_tokens = tokens.are_made(catalog)
     listener = listening.bind(host, port)
     address: str = listener.getsockname()[0]
-    is_local = ipaddress.ip_address(address).is_loopback and not chosen.proxy.is_set
-    may_be_public = is_public or is_local
-    if not has_tokens and not may_be_public:
+    openness = Openness.PUBLIC if is_public else Openness.CLOSED
+    if not is_public and ipaddress.ip_address(address).is_loopback and not chosen.proxy.is_set:
+        openness = Openness.LOCAL
+    if not has_tokens and openness is Openness.CLOSED:
         listener.close()
         reached = _PROXIED if chosen.proxy.is_set else _REACHED
         raise InvalidValue("host", address, f"{reached}, {_OPEN_TO_ALL}")
@@ -91,7 +95,7 @@ def serve(  # noqa: PLR0913 (one argument an option)
         os.environ[DATA_VARIABLE] = str(data)
         os.environ[LOG_LEVEL_VARIABLE] = chosen.log.level
         os.environ[_METRICS_VARIABLE] = folder
-        _Server(chosen, listener, workers, logger).run(may_be_public=may_be_public)
+        _Server(chosen, listener, workers, logger).run(openness)
 
 
 class _Server(MPServer):
@@ -128,9 +132,9 @@ class _Server(MPServer):
         self._logger = logger
         self._stopping = multiprocessing.Event()
 
-    def run(self, *, may_be_public: bool) -> None:
+    def run(self, openness: Openness) -> None:
         """Serve until a signal."""
-        load = partial(_load, self._stopping, os.getpid(), may_be_public=may_be_public)
+        load = partial(_load, self._stopping, os.getpid(), openness)
         self.serve(target_loader=load, wrap_loader=False)
 
     def _init_shared_socket(self) -> None:
@@ -169,7 +173,7 @@ def _answers(host: str, port: int) -> bool:
     return True
 
 
-def _load(stopping: Event, first: int, *, may_be_public: bool) -> ASGIApp:
+def _load(stopping: Event, first: int, openness: Openness) -> ASGIApp:
     """Build the application in a worker."""
     from prometheus_client import values  # noqa: PLC0415 (once the folder for metrics is known)
 
@@ -181,9 +185,7 @@ def _load(stopping: Event, first: int, *, may_be_public: bool) -> ASGIApp:
     _forget_dead_workers(Path(os.environ[_METRICS_VARIABLE]))
     # The terminal's Ctrl-C is for the first process, which signals each worker once.
     os.setsid()
-    return _Worker(
-        app.from_environment(stopping.is_set, may_be_public=may_be_public), stopping, first
-    )
+    return _Worker(app.from_environment(stopping.is_set, openness), stopping, first)
 
 
 def _forget_dead_workers(folder: Path) -> None:

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BASE: Final = "/api/v1/bufdir-aggregations"
-HEAD: Final = b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: "
+HEAD: Final = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
 """A head that does not end."""
 BODY: Final = (
-    f"POST {_BASE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    f"POST {_BASE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     "Content-Length: 1000\r\n\r\n{"
 ).encode()
 """A body of which nearly everything is missing."""
-REQUESTS: Final = b"GET /schema HTTP/1.1\r\nHost: x\r\n\r\n" * 100
+REQUESTS: Final = b"GET /schema HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100
 """Requests for more than the system holds back for a client that reads nothing."""
 KINDS: Final = {"heads": HEAD, "bodies": BODY, "readers": REQUESTS}
 

@@ -133,12 +133,15 @@ class OrganisationUnknown(BufdirError):
 class TooManyOpenRuns(BufdirError):
     """A request for one more first run than may be open."""
 
-    most: int
+    most: int | None
+    """The most of one caller; None where those of all callers together are too many."""
 
     def __str__(self) -> str:
+        if self.most is None:
+            return "no more runs are queued at the moment; try again when some have ended"
         return (
-            f"{self.most} runs are open, the most by the setting access.most_open_runs; try again "
-            "when some have ended"
+            f"{self.most} of your runs are open, the most by the setting access.most_open_runs; "
+            "try again when some have ended"
         )
 
 
@@ -150,7 +153,7 @@ class TooManyFailed(BufdirError):
 
     def __str__(self) -> str:
         return (
-            f"the first runs of {self.most} snapshots have failed, the most by the setting "
+            f"the first runs of {self.most} of your snapshots have failed, the most by the setting "
             "access.most_open_runs; delete those that were not meant"
         )
 

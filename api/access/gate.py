@@ -14,6 +14,7 @@ from litestar.types import HTTPScope
 
 from api.access.forwarding import TrustedProxies
 from api.access.known_tokens import KnownTokens, Tokens
+from api.access.local_requests import Openness, check_local
 from api.access.write_limits import WriteLimits
 from api.errors import NotAllowed, TokenInvalid, TokenNeeded, TooManyWrites
 from api.http.admission import Admission
@@ -35,8 +36,8 @@ class Gate:
     tokens: KnownTokens
     limits: WriteLimits
     settings: AccessSettings
-    may_be_public: bool
-    """Whether everybody may write while no token was made."""
+    openness: Openness
+    """The callers who may write while no token was made."""
     proxies: TrustedProxies
 
     async def admit(self, scope: HTTPScope) -> Admission:
@@ -61,11 +62,13 @@ class Gate:
         Raises:
             TokenInvalid: It shows none that is accepted.
             TokenNeeded: It shows none at all, and reads need one.
+            NotLocal: Programs of this computer need none, and it is of no such program.
         """
-        open_role = open_role_of(
-            self.settings, are_made=self.tokens.are_made or not self.may_be_public
-        )
+        is_closed = self.openness is Openness.CLOSED
+        open_role = open_role_of(self.settings, are_made=self.tokens.are_made or is_closed)
         if open_role is Role.WRITE:
+            if self.openness is Openness.LOCAL:
+                check_local(scope)
             return Caller(ANONYMOUS, address, None, Role.WRITE)
         shown = _shown_token(scope)
         if shown is not None:

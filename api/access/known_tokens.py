@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from anyio.to_thread import run_sync
+from structlog.typing import FilteringBoundLogger
 
 from api.http.change_counter import State
-from pipeline.errors import BufdirError
+from pipeline.errors import BufdirError, StoreUnusable
 from pipeline.model.access import Grant
-from pipeline.storage import tokens
+from pipeline.storage import logged_tokens, tokens
 from pipeline.storage.catalog import Catalog
 
 Tokens = Mapping[str, Grant]
@@ -73,3 +75,15 @@ class KnownTokens:
         with Catalog.open_read_only(self._data) as catalog:
             self._tokens = tokens.by_digest(catalog)
         self._are_made |= bool(self._tokens)
+
+
+def follow_audit_log(catalog: Catalog, logger: FilteringBoundLogger) -> None:
+    """Revoke the tokens that the audit log revokes; a log that can't be read stops no server."""
+    try:
+        logged = logged_tokens.read(catalog.data)
+    except StoreUnusable as error:
+        logger.warning("audit_unreadable", problem=str(error))
+        return
+    behind = logged_tokens.follow(catalog, logged, datetime.now(UTC))
+    if behind.all_names:
+        logger.warning("tokens_revoked", tokens=behind.all_names)

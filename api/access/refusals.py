@@ -1,7 +1,8 @@
 """The refusals of one worker on their way to the audit log: a flood writes a few lines only.
 
 The first refusal of a caller is a line at once. Equal ones that follow are one line a minute, with
-their count.
+their count. A caller has a few lines only. Its further refusals count together, and hide those of
+no other caller.
 """
 
 from __future__ import annotations
@@ -19,16 +20,24 @@ from typing import Final
 from anyio.to_thread import run_sync
 from structlog.typing import FilteringBoundLogger
 
+from api.access.forwarding import network_of
 from pipeline.errors import BufdirError
-from pipeline.model.access import Caller, Role
+from pipeline.model.access import ANONYMOUS, Caller, Role
 from pipeline.model.audit import Act
 from pipeline.storage.catalog import Catalog
 
 _PERIOD_SECONDS: Final = 60
-_MOST_KINDS: Final = 64
-"""Kinds of refusals in a period; those beyond count together."""
+_MOST_KINDS: Final = 6
+"""Kinds of refusals of one source in a period; its further ones count together."""
+_MOST_STRANGERS: Final = 64
+"""Networks of callers without a token in a period; further ones count together."""
 _MANY: Final = "several"
-"""The address of refusals that count together."""
+"""The address, the method or the problem of refusals that count together."""
+_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_OTHER_METHOD: Final = "other"
+"""Any other method, which callers may invent."""
+_Source = tuple[str, str | None]
+"""The name of a token, or `anonymous` with a network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +46,20 @@ class _Kind:
 
     name: str
     address: str | None
+    """A network of IPv6, as the limits of writes count it, or an address of IPv4."""
     method: str
     problem: str
+
+    @property
+    def source(self) -> _Source:
+        """The caller, whose kinds are few."""
+        return (self.name, self.address if self.name == ANONYMOUS else None)
+
+    @property
+    def surplus(self) -> _Kind:
+        """The kind of all refusals of this caller beyond those that have one of their own."""
+        address = self.address if self.name == ANONYMOUS else _MANY
+        return _Kind(self.name, address, _MANY, _MANY)
 
 
 class RefusalLog:
@@ -59,8 +80,8 @@ class RefusalLog:
         self._period_seconds = period_seconds
         self._first: list[_Kind] = []
         """Those that are still to be recorded at once."""
-        self._further: Counter[_Kind] = Counter()
-        """The number of equal ones that followed, in this period."""
+        self._further: dict[_Source, Counter[_Kind]] = {}
+        """The number of equal ones that followed, in this period, by their callers."""
         self._awake = asyncio.Event()
         self._is_ending = False
 
@@ -72,15 +93,25 @@ class RefusalLog:
             method: The method of the request.
             problem: The name of the kind of problem.
         """
-        kind = _Kind(caller.name, caller.address, method, problem)
-        if kind not in self._further and len(self._further) >= _MOST_KINDS:
-            kind = _Kind(_MANY, _MANY, _MANY, problem)
-        if kind in self._further:
-            self._further[kind] += 1
+        address = caller.address and network_of(caller.address)
+        known = method if method in _METHODS else _OTHER_METHOD
+        kind = self._bounded(_Kind(caller.name, address, known, problem))
+        further = self._further.setdefault(kind.source, Counter())
+        if kind in further:
+            further[kind] += 1
             return
-        self._further[kind] = 0
+        further[kind] = 0
         self._first.append(kind)
         self._awake.set()
+
+    def _bounded(self, kind: _Kind) -> _Kind:
+        """Give a refusal's kind, or the one of those that are too many."""
+        further = self._further.get(kind.source)
+        if further is None:
+            strangers = sum(name == ANONYMOUS for name, _ in self._further)
+            is_full = kind.name == ANONYMOUS and strangers >= _MOST_STRANGERS
+            return _Kind(_MANY, _MANY, _MANY, kind.problem) if is_full else kind
+        return kind if kind in further or len(further) < _MOST_KINDS else kind.surplus
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -92,7 +123,7 @@ class RefusalLog:
             self._is_ending = True
             self._awake.set()
             await recording  # not cancelled: it may be writing
-            await self._record(Counter(self._first) + self._further)
+            await self._record(Counter(self._first) + self._all_further())
 
     async def _record_all(self) -> None:
         end = monotonic() + self._period_seconds
@@ -104,10 +135,21 @@ class RefusalLog:
             found, self._first = Counter(self._first), []
             if monotonic() >= end:
                 end = monotonic() + self._period_seconds
-                found += self._further
-                # A caller who goes on is recorded at the end of the next period, not at once.
-                self._further = Counter({kind: 0 for kind, more in self._further.items() if more})
+                found += self._all_further()
+                self._begin_period()
             await self._record(found)
+
+    def _all_further(self) -> Counter[_Kind]:
+        return Counter(
+            {kind: n for further in self._further.values() for kind, n in further.items()}
+        )
+
+    def _begin_period(self) -> None:
+        """Forget all kinds but those that go on, which are recorded at the end of each period."""
+        going_on = (kind for kind, more in self._all_further().items() if more)
+        self._further = {}
+        for kind in going_on:
+            self._further.setdefault(kind.source, Counter())[kind] = 0
 
     async def _record(self, found: Counter[_Kind]) -> None:
         if not found:

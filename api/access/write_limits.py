@@ -8,18 +8,18 @@ and flushes nothing. The file may be deleted at any time.
 from __future__ import annotations
 
 import fcntl
-import ipaddress
 import math
 import mmap
 import os
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
+from api.access.forwarding import network_of
 from pipeline.errors import StoreUnusable
 from pipeline.model.access import ANONYMOUS, Caller
 from pipeline.storage import owners
@@ -33,8 +33,6 @@ _SLOT: Final = struct.Struct("<Qd")
 _SLOTS: Final = 4096
 _PROBES: Final = 8
 """Callers that share all of these slots with busy others share the last of them."""
-_IPV6_NETWORK_BITS: Final = 64
-"""One customer of a network has at least so many addresses of IPv6, so they count as one."""
 
 
 class WriteLimits:
@@ -114,14 +112,5 @@ def _key(caller: Caller) -> int:
     """Give a token one key, and a caller without a token one for the address."""
     name = f"token {caller.name}"
     if caller.name == ANONYMOUS:
-        name = f"address {_network(caller.address or '')}"
+        name = f"address {network_of(caller.address or '')}"
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
-
-
-def _network(address: str) -> str:
-    """Give the network of an address of IPv6, and any other address as it is."""
-    with suppress(ValueError):
-        found = ipaddress.ip_address(address)
-        if found.version == 6:  # noqa: PLR2004 (the version of the protocol)
-            return str(ipaddress.ip_network((found, _IPV6_NETWORK_BITS), strict=False))
-    return address

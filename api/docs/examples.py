@@ -127,6 +127,7 @@ FAILURES: Final[Mapping[type[Exception], Exception]] = {
         api_errors.TokenNeeded(),
         api_errors.TokenInvalid(),
         api_errors.NotAllowed("this token may only read"),
+        api_errors.NotLocal("it came through a proxy by its header Via"),
         api_errors.TooManyWrites(120, 1),
         errors.StoreUnusable("catalog.sqlite", "database is locked"),
         api_errors.RunCrashed("agg-001"),

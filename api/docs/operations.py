@@ -16,6 +16,7 @@ from api.errors import (
     InvalidRequest,
     MalformedBody,
     NotAllowed,
+    NotLocal,
     NotReady,
     RunCrashed,
     SnapshotBlocked,
@@ -30,7 +31,7 @@ from pipeline import errors
 from pipeline.model.access import Role
 
 _STORE: Final = (RunCrashed, errors.StoreUnusable)
-_READ: Final = (TokenNeeded, TokenInvalid)
+_READ: Final = (TokenNeeded, TokenInvalid, NotLocal)
 _WRITE: Final = (*_READ, NotAllowed, TooManyWrites)
 _NO_BODY: Final = (InvalidRequest, *_STORE)
 _WITH_BODY: Final = (

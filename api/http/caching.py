@@ -114,7 +114,7 @@ class CachingMiddleware:
         if self._is_cacheable(scope) and ETAG in reply.headers:
             cached = CachedResponse(reply, self.count(inner["path_template"]))
             self.cache.put(key, cached, len(reply.body), before)
-        elif (slug := problems.refusal_slug(reply.status, reply.body)) is not None:
+        elif slug := problems.refusal_slug(scope["method"], reply.status, reply.body):
             self.record_refusal(caller, scope["method"], slug)
         return await reply.send_to(scope, send)
 

@@ -34,6 +34,7 @@ _CHALLENGES: Final[Mapping[type[Exception], str]] = {
     api_errors.TokenNeeded: 'Bearer realm="bufdir"',
     api_errors.TokenInvalid: 'Bearer realm="bufdir", error="invalid_token"',
     api_errors.NotAllowed: 'Bearer realm="bufdir", error="insufficient_scope"',
+    api_errors.NotLocal: 'Bearer realm="bufdir"',
 }
 """The way to show a token, after RFC 6750."""
 _OPEN_RUNS_SECONDS: Final = 10
@@ -102,6 +103,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     api_errors.TokenNeeded: Kind(HTTPStatus.UNAUTHORIZED, "token-needed", "Token needed"),
     api_errors.TokenInvalid: Kind(HTTPStatus.UNAUTHORIZED, "token-invalid", "Token is not valid"),
     api_errors.NotAllowed: Kind(HTTPStatus.FORBIDDEN, "not-allowed", "Not allowed"),
+    api_errors.NotLocal: Kind(HTTPStatus.FORBIDDEN, "not-local", "Not of this computer"),
     api_errors.TooManyWrites: Kind(
         HTTPStatus.TOO_MANY_REQUESTS, "too-many-writes", "Too many writes"
     ),
@@ -147,9 +149,13 @@ _REFUSALS: Final = frozenset(
     )
 )
 """The kinds by which a caller is refused, not a request."""
-_REFUSAL_STATUSES: Final = frozenset(
-    int(kind.status) for kind in KINDS.values() if kind.slug in _REFUSALS
-)
+_WRITE_REFUSALS: Final = _REFUSALS | {KINDS[errors.SnapshotNotFound].slug}
+"""Those of writes: to a caller, snapshots of other organisations are missing, too."""
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_STATUSES: Final = {
+    refusals: frozenset(int(kind.status) for kind in KINDS.values() if kind.slug in refusals)
+    for refusals in (_REFUSALS, _WRITE_REFUSALS)
+}
 
 _DETAILS: Final[Mapping[type[Exception], str]] = {
     ClientException: "the request can't be read; send it as HTTP/1.1 requires",
@@ -239,15 +245,16 @@ def slug_of(error: Exception) -> str:
     return (errors.lookup(KINDS, error) or INTERNAL).slug
 
 
-def refusal_slug(status: int, body: bytes) -> str | None:
+def refusal_slug(method: str, status: int, body: bytes) -> str | None:
     """Return the name of the problem of a reply that refuses a caller; None for other replies."""
-    if status not in _REFUSAL_STATUSES:
+    refusals = _REFUSALS if method in _READING else _WRITE_REFUSALS
+    if status not in _STATUSES[refusals]:
         return None
     try:
         slug = msgspec.json.decode(body, type=Problem).type.partition("#")[2]
     except msgspec.DecodeError:
         return None
-    return slug if slug in _REFUSALS else None
+    return slug if slug in refusals else None
 
 
 def log(logger: FilteringBoundLogger | Logger, error: BaseException | None) -> None:

@@ -53,10 +53,9 @@ async def refresh(service: Service, snapshot_id: str, body: RefreshBody) -> tupl
         RunCrashed: A fault of the program ended the run.
     """
     deadline = monotonic() + service.settings.runs.wait_seconds
-    fresh = await run_sync(_fresh, service, snapshot_id, body)
-    if fresh is not None:
-        return fresh, True
-    queued = await run_sync(_queue, service, snapshot_id, body)
+    queued = await run_sync(_begin, service, snapshot_id, body)
+    if isinstance(queued, Entry):
+        return queued, True
     earlier = queued.run.id if queued.run.state == RunState.RUNNING else None
     while True:
         service.wake()
@@ -69,18 +68,26 @@ async def refresh(service: Service, snapshot_id: str, body: RefreshBody) -> tupl
                 raise await run_sync(_failure, service, entry, ended.error)
             if entry.version > queued.entry.version or not body.force_refresh:
                 return entry, True
-        queued = await run_sync(_queue, service, snapshot_id, body)
+        queued = await run_sync(_queue_again, service, snapshot_id, body)
 
 
-def _fresh(service: Service, snapshot_id: str, body: RefreshBody) -> Entry | None:
-    """Record the request, and return the snapshot where a run is neither forced nor needed."""
+def _begin(service: Service, snapshot_id: str, body: RefreshBody) -> _Queued | Entry:
+    """Record the request, in one transaction with the run that it queues.
+
+    Returns:
+        The run; the snapshot where a run is neither forced nor needed.
+    """
     with service.writing() as catalog:
         entry = catalog.get(snapshot_id)
-        lifecycle.check_same(entry, _optional(body.org_id), _optional(body.reporting_period_id))
-        fresh = not body.force_refresh and _is_fresh(service, catalog, entry)
-        what = f"{entry.id}, forced" if body.force_refresh else entry.id
-        catalog.record(Act.REFRESH, what, audit.UNCHANGED if fresh else audit.QUEUED)
-    return entry if fresh else None
+        _check_same(entry, body)
+        if not body.force_refresh and _is_fresh(service, catalog, entry):
+            catalog.record(Act.REFRESH, entry.id, audit.UNCHANGED)
+            return entry
+        with catalog.transaction():
+            queued = _enqueue(service, catalog, snapshot_id, body)
+            what = f"{entry.id}, forced" if body.force_refresh else entry.id
+            catalog.record(Act.REFRESH, what, audit.QUEUED)
+        return queued
 
 
 def _is_fresh(service: Service, catalog: Catalog, entry: Entry) -> bool:
@@ -94,12 +101,21 @@ def _is_fresh(service: Service, catalog: Catalog, entry: Entry) -> bool:
         return False  # a run will report the problem
 
 
-def _queue(service: Service, snapshot_id: str, body: RefreshBody) -> _Queued:
+def _queue_again(service: Service, snapshot_id: str, body: RefreshBody) -> _Queued:
+    """Queue another run for a request that is on record already."""
     with service.catalog() as catalog, catalog.transaction():
-        entry = catalog.get(snapshot_id)
-        lifecycle.check_same(entry, _optional(body.org_id), _optional(body.reporting_period_id))
-        run = lifecycle.refresh(catalog, entry, service.now(), forced=body.force_refresh)
+        return _enqueue(service, catalog, snapshot_id, body)
+
+
+def _enqueue(service: Service, catalog: Catalog, snapshot_id: str, body: RefreshBody) -> _Queued:
+    entry = catalog.get(snapshot_id)
+    _check_same(entry, body)
+    run = lifecycle.refresh(catalog, entry, service.now(), forced=body.force_refresh)
     return _Queued(run, entry)
+
+
+def _check_same(entry: Entry, body: RefreshBody) -> None:
+    lifecycle.check_same(entry, _optional(body.org_id), _optional(body.reporting_period_id))
 
 
 def _optional(value: str | UnsetType) -> str | None:

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
 NOTHING_BEFORE: Final = "0" * 64
 """The hash that the first line has of the line before."""
+NEWER: Final = "the catalog is older than the file, and knows its lines only up to line"
+FOLLOW: Final = (
+    "a catalog from a backup follows the revocations of the file once bufdir reindex is started"
+)
 _MOST_CHARACTERS: Final = 500
 
 
@@ -39,7 +43,7 @@ class Act(StrEnum):
     REFUSE = "refuse"
     """Requests were refused."""
     REPAIR = "repair"
-    """The end of the file was torn, and was cut off."""
+    """The file was found in another state than the catalog knew: torn, or longer."""
 
 
 class AuditEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,19 +114,38 @@ def decoded(raw: bytes) -> AuditLine | None:
         return None
 
 
-def problems_of(lines: Iterable[bytes], known: Tail | None) -> list[ChainProblem]:
-    """Find where the chain of an audit log is broken.
+def is_unknown(line: AuditLine, known: Tail | None, waiting: Collection[str]) -> bool:
+    """Return whether a catalog does not know a line, so that it is older than the file.
+
+    A killed process may leave lines in the file whose acts still wait in the catalog.
+
+    Args:
+        line: The line.
+        known: The last line that the catalog knows; None before the first one.
+        waiting: The ids of the acts that wait there.
+    """
+    is_later = known is None or line.line > known.line
+    return is_later and line.id not in waiting and line.act is not Act.REPAIR
+
+
+def problems_of(
+    lines: Iterable[bytes], known: Tail | None, waiting: Collection[str]
+) -> list[ChainProblem]:
+    """Find where the chain of an audit log is broken, or longer than the catalog knows.
 
     Args:
         lines: The lines of the file, in order, each with its end.
         known: The last line that the catalog knows.
+        waiting: The ids of the acts that wait in the catalog.
     """
     found: list[ChainProblem] = []
-    tail, place, is_known = Tail(0, NOTHING_BEFORE), 0, known is None
+    tail, place, is_known, unknown = Tail(0, NOTHING_BEFORE), 0, known is None, 0
     for place, whole in enumerate(lines, start=1):
         raw = whole.removesuffix(b"\n")
         line = decoded(raw)
         found += _problems_of_line(place, line, tail, is_torn=raw == whole)
+        if line is not None and is_unknown(line, known, waiting):
+            unknown = unknown or place
         tail = Tail(tail.line + 1 if line is None else line.line, hash_of(raw))
         if tail.line == (known and known.line):
             is_known = True
@@ -131,6 +154,9 @@ def problems_of(lines: Iterable[bytes], known: Tail | None) -> list[ChainProblem
     if known is not None and not is_known:
         problem = f"the catalog knows {known.line} lines; those at the end were removed"
         found.append(ChainProblem(place + 1, problem))
+    if unknown:
+        problem = f"{NEWER} {known.line if known else 0}; {FOLLOW}"
+        found.append(ChainProblem(unknown, problem))
     return found
 
 

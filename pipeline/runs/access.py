@@ -12,12 +12,11 @@ from pipeline.model import audit as audit_model
 from pipeline.model import versions
 from pipeline.model.access import Grant, check_name
 from pipeline.model.audit import Act
-from pipeline.storage import audit, tokens
+from pipeline.storage import audit, logged_tokens, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
-    from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from pipeline.model.access import Role
@@ -58,9 +57,12 @@ def create_token(catalog: Catalog, made: Grant) -> str:
 
     Raises:
         InvalidValue: A token of this name was made before.
+        StoreUnusable: The audit log can't be read.
     """
     organisations = "all" if made.organisations is None else " ".join(made.organisations)
+    logged = logged_tokens.read(catalog.data)
     with catalog.transaction():
+        logged_tokens.follow(catalog, logged, made.created_at)  # a lost name is not given again
         token = tokens.create(catalog, made)
         catalog.record(Act.TOKEN_CREATE, f"{made.name}: {made.role} for {organisations}")
     return token
@@ -97,19 +99,21 @@ def read_audit_log(catalog: Catalog, *, verify: bool, limit: int | None = None) 
         verify: Check the chain of all lines.
         limit: Return the last lines only.
     """
-    known, pending = audit.tail(catalog), audit.pending(catalog)
     wanted: deque[bytes] = deque(maxlen=limit)
     problems = None
-    if verify:
-        problems = audit_model.problems_of(_also_to(wanted, catalog.data), known)
-    else:
-        wanted.extend(audit.lines(catalog.data))
+    with audit.unchanging(catalog.data) as lines:
+        pending = audit.pending(catalog)
+        if verify:
+            known, waiting = audit.tail(catalog), audit.waiting(catalog)
+            problems = audit_model.problems_of(_also_to(wanted, lines), known, waiting)
+        else:
+            wanted.extend(lines)
     read = (audit_model.decoded(one.removesuffix(b"\n")) for one in wanted)
     return AuditLog([line for line in read if line is not None], pending, problems)
 
 
-def _also_to(wanted: deque[bytes], data: Path) -> Iterator[bytes]:
-    """Read the lines of the file one after the other, and add each to these, too."""
-    for line in audit.lines(data):
+def _also_to(wanted: deque[bytes], lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass lines on one after the other, and add each to these, too."""
+    for line in lines:
         wanted.append(line)
         yield line

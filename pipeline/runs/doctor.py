@@ -17,7 +17,7 @@ from pipeline.runs import access, file_checks, surroundings
 from pipeline.runs.status import status
 from pipeline.sources import locations
 from pipeline.sources.selection import select
-from pipeline.storage import audit, tokens
+from pipeline.storage import audit, logged_tokens, tokens
 from pipeline.storage.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -156,6 +156,10 @@ def _audit(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _tokens(catalog: Catalog, settings: Settings, now: datetime) -> Iterator[Finding]:
+    if behind := logged_tokens.disagreement(catalog, logged_tokens.read(catalog.data)).all_names:
+        detail = f"the catalog is older than the audit log, by which these end: {', '.join(behind)}"
+        how = "start bufdir reindex, or the server again: either revokes them"
+        yield Finding("tokens", Health.PROBLEM, detail, how)
     made = tokens.grants(catalog)
     if not made:
         detail = "none was made: every caller that reaches the API may write"
@@ -164,6 +168,11 @@ def _tokens(catalog: Catalog, settings: Settings, now: datetime) -> Iterator[Fin
         return
     valid = [one for one in made if one.is_valid(now)]
     yield Finding("tokens", Health.FINE, f"{len(valid):,} of {len(made):,} are valid")
+    walled = [one.name for one in valid if one.organisations is not None]
+    if walled and settings.access.reads == "public":
+        detail = f"of some organisations: {', '.join(walled)}; yet all read all without a token"
+        how = 'set access.reads = "token", or leave it if everybody may read'
+        yield Finding("tokens", Health.NOTICE, detail, how)
     for one in valid:
         if one.expires_at is not None and one.expires_at - now < _SOON:
             detail = f"{one.name} ends at {one.expires_at:%Y-%m-%d}"

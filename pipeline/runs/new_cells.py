@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipeline import settings
 from pipeline.errors import BufdirError, OrganisationUnknown, TooManyFailed, TooManyOpenRuns
@@ -12,13 +12,16 @@ from pipeline.model.states import SnapshotStatus
 from pipeline.runs import staleness
 from pipeline.sources import locations
 from pipeline.sources.selection import select
-from pipeline.storage import nightly_record, run_queue, tokens
+from pipeline.storage import caller_counts, nightly_record, run_queue, tokens
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from pipeline.model.periods import Period
     from pipeline.storage.catalog import Catalog
+
+_CALLERS: Final = 10
+"""So many callers may have as many open runs as one may have, at the same time."""
 
 
 def check_known(catalog: Catalog, org_id: str, now: datetime) -> None:
@@ -56,14 +59,25 @@ def _inputs_of_now(catalog: Catalog) -> str | None:
 def check_room(catalog: Catalog, org_id: str, period: Period, most: int) -> None:
     """Check that one more first run may be queued; a cell whose run is open needs no room.
 
+    Each caller has room of its own, so no caller takes that of others or learns of them. Failed
+    snapshots stay until they are deleted, so they count for their own caller only.
+
+    Args:
+        catalog: The catalog, opened on behalf of the caller.
+        org_id: The organisation of the cell.
+        period: Its period.
+        most: The most open runs of one caller, and the most of its cells that have failed.
+
     Raises:
-        TooManyOpenRuns: As many runs are open as may be.
-        TooManyFailed: As many first runs have failed.
+        TooManyOpenRuns: As many runs are open as may be, of this caller or of all.
+        TooManyFailed: As many first runs of this caller have failed.
     """
     entry = catalog.of_cell(org_id, period.id)
     if entry is not None and entry.status is not SnapshotStatus.FAILED:
         return
-    if run_queue.count_open(catalog) >= most:
+    if caller_counts.open_runs(catalog) >= most:
         raise TooManyOpenRuns(most)
-    if entry is None and catalog.count_failed() >= most:
+    if run_queue.count_open(catalog) >= _CALLERS * most:
+        raise TooManyOpenRuns(None)
+    if entry is None and caller_counts.failed(catalog) >= most:
         raise TooManyFailed(most)

@@ -31,6 +31,8 @@ class Reindexed:
     """The new path of the old catalog, if it could not be repaired in place."""
     lost_tokens: Sequence[str] = ()
     """The tokens that were lost with the old catalog, and are revoked now."""
+    revoked_tokens: Sequence[str] = ()
+    """The tokens that the catalog took for valid, and the audit log revokes."""
 
 
 @dataclass(slots=True)
@@ -65,7 +67,13 @@ def run(data: Path, now: datetime) -> Reindexed:
     rebuilt = rebuild.rebuild(data, CatalogContent(current, found.deleted, digests), now)
     for place in found.unusable:
         version_files.set_aside(data, *place)
-    return Reindexed(len(current), found.damaged, rebuilt.set_aside, rebuilt.lost_tokens)
+    return Reindexed(
+        len(current),
+        found.damaged,
+        rebuilt.set_aside,
+        rebuilt.tokens.lost_names,
+        rebuilt.tokens.revoked_names,
+    )
 
 
 def _read_versions(data: Path, found: _Found) -> None:

@@ -124,9 +124,9 @@ class AccessSettings(Section):
     reads: Literal["public", "token"] = "public"
     """Whether reads need a token, once there is one or this is `token`."""
     writes_per_minute: Annotated[int, Field(ge=1, le=1_000_000), NO_FLAG] = 120
-    """Writes of one token, or of one address without a token."""
+    """Writes a minute of one token, or of one address without a token; as many at once before."""
     most_open_runs: Annotated[int, Field(ge=1, le=1_000_000), NO_FLAG] = 100
-    """Open runs, and snapshots without a version, beyond which no first run is started."""
+    """Open runs of one caller, and its failed snapshots, beyond which it starts no first run."""
 
 
 class LogSettings(Section):

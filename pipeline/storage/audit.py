@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from pipeline.model import audit
-from pipeline.model.audit import Act, AuditEntry, Tail
+from pipeline.model.audit import Act, AuditEntry, AuditLine, Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.model.access import Caller
@@ -36,6 +36,8 @@ UNCHANGED: Final = "unchanged"
 _MODE: Final = 0o640
 _BATCH: Final = 500
 """Acts that are moved to the file at once."""
+_MOST_REPAIRS: Final = 4
+"""More lines than a killed process leaves in addition to its acts."""
 _BLOCK_BYTES: Final = 64 * 1024
 
 
@@ -78,6 +80,12 @@ def tail(catalog: Database) -> Tail | None:
     return catalog.decode(rows[0], Tail) if rows else None
 
 
+def waiting(catalog: Database) -> frozenset[str]:
+    """Read the ids of the acts that wait in the outbox."""
+    rows = catalog.execute("SELECT body FROM audit_outbox")
+    return frozenset(msgspec.json.decode(row["body"], type=AuditEntry).id for row in rows)
+
+
 def drain(catalog: Database, data: Path) -> None:
     """Move the outbox to the file; acts that are in the file already are not written again.
 
@@ -101,12 +109,25 @@ def drain(catalog: Database, data: Path) -> None:
 
 def lines(data: Path) -> Iterator[bytes]:
     """Read the file, one line after the other, each with its end; none where there is no file."""
+    with unchanging(data) as found:
+        yield from found
+
+
+@contextmanager
+def unchanging(data: Path) -> Iterator[Iterable[bytes]]:
+    """Give the lines of the file, each with its end, while no process adds any.
+
+    None are given where there is no file. Within the block the catalog agrees with the file, as
+    processes change both under one lock.
+    """
     try:
-        with (data / FILE).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)  # no line is read while it is being written
-            yield from file
+        file = (data / FILE).open("rb")
     except FileNotFoundError:
+        yield ()
         return
+    with file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield file
 
 
 @contextmanager
@@ -142,10 +163,11 @@ def _append(descriptor: int, entries: Sequence[AuditEntry], known: Tail | None) 
             from there, so that the gap is seen.
     """
     repair = _cut_torn_line(descriptor)
-    last_lines = _last_lines(descriptor, len(entries) + 1)
-    written = [audit.decoded(raw) for raw in last_lines]
-    ids = {line.id for line in written if line is not None}
+    last_lines = _last_lines(descriptor, len(entries) + _MOST_REPAIRS)
+    written = [line for raw in last_lines if (line := audit.decoded(raw)) is not None]
+    ids = {line.id for line in written}
     end = _end_of(last_lines) or Tail(0, audit.NOTHING_BEFORE)
+    repair += _repair_of_older(written, known, {entry.id for entry in entries})
     if known is not None and known.line > end.line:
         end = known
     missing = [*repair, *(entry for entry in entries if entry.id not in ids)]
@@ -179,17 +201,28 @@ def _cut_torn_line(descriptor: int) -> list[AuditEntry]:
     if position == size:
         return []
     os.ftruncate(descriptor, position)
-    return [
-        AuditEntry(
-            id=secrets.token_hex(8),
-            at=datetime.now(UTC).replace(microsecond=0),
-            who="audit",
-            address=None,
-            act=Act.REPAIR,
-            what=f"a torn line of {size - position} bytes at the end was cut off",
-            end=DONE,
-        )
-    ]
+    return [_repair(f"a torn line of {size - position} bytes at the end was cut off")]
+
+
+def _repair_of_older(
+    written: Sequence[AuditLine], known: Tail | None, waiting: Collection[str]
+) -> list[AuditEntry]:
+    """Put on record that the catalog is older than the file: after this, it knows all lines."""
+    if known is None or not any(audit.is_unknown(line, known, waiting) for line in written):
+        return []
+    return [_repair(f"{audit.NEWER} {known.line}")]
+
+
+def _repair(what: str) -> AuditEntry:
+    return AuditEntry(
+        id=secrets.token_hex(8),
+        at=datetime.now(UTC).replace(microsecond=0),
+        who="audit",
+        address=None,
+        act=Act.REPAIR,
+        what=what,
+        end=DONE,
+    )
 
 
 def _last_lines(descriptor: int, count: int) -> list[bytes]:

@@ -183,13 +183,6 @@ class EntryReads(Database):
             )
         )
 
-    def count_failed(self) -> int:
-        """Count the snapshots whose first run failed."""
-        ((count,),) = self.execute(
-            "SELECT count(*) FROM snapshots WHERE status = ?", (SnapshotStatus.FAILED,)
-        )
-        return int(count)
-
     def all_follow_from(self, inputs: str) -> bool:
         """Return whether a run decided every published snapshot by these inputs.
 

@@ -6,13 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.errors import BufdirError, StoreDamaged
-from pipeline.model.access import Grant, Role
-from pipeline.model.audit import Act, decoded
 from pipeline.model.states import RunSource
 from pipeline.storage import (
-    audit,
     deletions,
     file_digests,
+    logged_tokens,
     nightly_record,
     run_queue,
     tokens,
@@ -24,9 +22,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from pipeline.model.access import Grant
     from pipeline.model.deletions import Deletion
     from pipeline.model.versions import Version
     from pipeline.storage.file_digests import Place
+    from pipeline.storage.logged_tokens import Disagreement
     from pipeline.storage.nightly_record import NightlyRecord
 
 Found = TypeVar("Found")
@@ -49,8 +49,8 @@ class Rebuilt:
 
     set_aside: str | None
     """The name of the old file that was set aside; None where the catalog was sound."""
-    lost_tokens: Sequence[str]
-    """The tokens that have to be made again under other names."""
+    tokens: Disagreement
+    """The tokens that are revoked now by the audit log."""
 
 
 def rebuild(data: Path, content: CatalogContent, now: datetime) -> Rebuilt:
@@ -80,8 +80,8 @@ class _Kept:
     tokens: Mapping[str, Grant] = field(default_factory=dict)
 
 
-def _fill(data: Path, content: CatalogContent, now: datetime, kept: _Kept) -> Sequence[str]:
-    """Fill the catalog in one transaction; return the names of tokens that are lost.
+def _fill(data: Path, content: CatalogContent, now: datetime, kept: _Kept) -> Disagreement:
+    """Fill the catalog in one transaction; return the tokens in which it was behind the audit log.
 
     Args:
         data: The data folder.
@@ -92,22 +92,23 @@ def _fill(data: Path, content: CatalogContent, now: datetime, kept: _Kept) -> Se
     with (
         Catalog.open(data, rebuild=True) as catalog,
         run_queue.nightly_run(catalog, lambda: now, RunSource.COMMAND) as run,
-        catalog.transaction(),
     ):
-        catalog.clear(keeping_run=run.id)
-        for version in content.current:
-            catalog.restore(version)
-        for deletion in content.deleted:
-            deletions.add(catalog, deletion)
-        file_digests.write(catalog, content.digests)
-        if kept.record is not None:
-            nightly_record.write(catalog, kept.record)
-        tokens.restore(catalog, kept.tokens)
-        lost = () if tokens.are_made(catalog) else _revoke_lost_tokens(catalog, now)
-        catalog.mark_complete()
-        nightly_record.read(catalog)
-        catalog.check_integrity()
-    return lost
+        logged = logged_tokens.read(data)
+        with catalog.transaction():
+            catalog.clear(keeping_run=run.id)
+            for version in content.current:
+                catalog.restore(version)
+            for deletion in content.deleted:
+                deletions.add(catalog, deletion)
+            file_digests.write(catalog, content.digests)
+            if kept.record is not None:
+                nightly_record.write(catalog, kept.record)
+            tokens.restore(catalog, kept.tokens)
+            behind = logged_tokens.follow(catalog, logged, now)
+            catalog.mark_complete()
+            nightly_record.read(catalog)
+            catalog.check_integrity()
+    return behind
 
 
 def readable_digests(data: Path) -> Mapping[Place, str]:
@@ -118,24 +119,6 @@ def readable_digests(data: Path) -> Mapping[Place, str]:
             return file_digests.read(catalog)
     except BufdirError:
         return {}
-
-
-def _revoke_lost_tokens(catalog: Catalog, now: datetime) -> Sequence[str]:
-    """Take the tokens that only the audit log knows into the catalog, as revoked ones.
-
-    Their hashes are lost. Without any token, everybody could write from now on.
-    """
-    names = [
-        line.what.partition(":")[0]
-        for raw in audit.lines(catalog.data)
-        if (line := decoded(raw.removesuffix(b"\n"))) is not None and line.act is Act.TOKEN_CREATE
-    ]
-    lost = {
-        f"lost {name}": Grant(name, (), Role.READ, now, None, revoked_at=now)
-        for name in dict.fromkeys(names)
-    }
-    tokens.restore(catalog, lost)
-    return [grant.name for grant in lost.values()]
 
 
 def _readable(data: Path) -> _Kept:

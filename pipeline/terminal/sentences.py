@@ -166,12 +166,19 @@ def reindexed(result: Reindexed) -> str:
     return f"reindex: {counted(result.snapshots, 'snapshot')} in the catalog{aside}"
 
 
-def diagnostics_of_lost_tokens(names: Sequence[str]) -> list[Diagnostic]:
-    """Name the tokens that were lost with a damaged catalog."""
-    if not names:
-        return []
-    sentence = (
-        f"lost with the catalog, and revoked: the tokens {', '.join(names)}; make new ones with "
-        "bufdir token create"
-    )
-    return [Diagnostic("tokens_lost", sentence)]
+def diagnostics_of_tokens(result: Reindexed) -> list[Diagnostic]:
+    """Name the tokens that were lost with a catalog, and those that are revoked again."""
+    found = []
+    if result.lost_tokens:
+        sentence = (
+            f"lost with the catalog, and revoked: the tokens {', '.join(result.lost_tokens)}; "
+            "make new ones with bufdir token create"
+        )
+        found.append(Diagnostic("tokens_lost", sentence))
+    if result.revoked_tokens:
+        sentence = (
+            "the catalog was older than the audit log, by which these tokens are revoked again: "
+            f"{', '.join(result.revoked_tokens)}"
+        )
+        found.append(Diagnostic("tokens_revoked", sentence))
+    return found

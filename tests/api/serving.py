@@ -40,9 +40,9 @@ from pathlib import Path
 from api.server import serve
 from pipeline import settings
 data = Path(sys.argv[1])
-port, workers = map(int, sys.argv[2:])
+port, workers, is_public = map(int, sys.argv[2:])
 # Whether a server may start without a token, tests of the command line show.
-serve(data, settings.load(data), "127.0.0.1", port, workers, is_public=True)
+serve(data, settings.load(data), "127.0.0.1", port, workers, is_public=bool(is_public))
 """
 _VARIABLES: Final = {
     "BUFDIR_LOG__FORMAT": "json",
@@ -96,13 +96,15 @@ def serving(
     workers: int = 1,
     port: int = 0,
     under: Sequence[str] = (),
+    *,
+    is_public: bool = True,
     **variables: object,
 ) -> Iterator[Server]:
     """Run a server on this data during the block; port 0 means any.
 
     The program that `under` names starts it.
     """
-    server = start(data, workers, port, under, **variables)
+    server = start(data, workers, port, under, is_public=is_public, **variables)
     try:
         wait_for(lambda: server.process.poll() is not None or server.events("serving"))
         yield server
@@ -115,13 +117,18 @@ def start(
     workers: int = 1,
     port: int = 0,
     under: Sequence[str] = (),
+    *,
+    is_public: bool = True,
     **variables: object,
 ) -> Server:
     log = data.parent / f"{data.name}-{time.monotonic_ns()}.log"
     settings_here = {f"BUFDIR_{name}": str(value) for name, value in variables.items()}
     with log.open("wb") as stderr:
         process = subprocess.Popen(
-            [*under, sys.executable, "-c", _PROGRAM, str(data), str(port), str(workers)],
+            [
+                *(*under, sys.executable, "-c", _PROGRAM),
+                *(str(data), str(port), str(workers), str(int(is_public))),
+            ],
             cwd=ROOT,
             env={**os.environ, **_VARIABLES, **settings_here},
             stderr=stderr,

@@ -18,6 +18,7 @@ from tests.api.serving import (
     audit_lines,
     export,
     nightly_run,
+    runs,
     serving,
     token,
     wait_for,
@@ -224,6 +225,23 @@ def test_each_write_is_a_line_of_the_audit_log_under_the_name_of_its_token(tmp_p
         ("run", "agg-003", "done"),
     ]
     assert {one["from"] for one in audit_lines(data) if one["act"] == "refresh"} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize("table", ["runs", "audit_outbox"])
+def test_a_refresh_is_queued_and_on_record_or_neither(tmp_path: Path, table: str) -> None:
+    data = published(tmp_path)
+    with Catalog.open(data) as catalog:
+        catalog.execute(
+            f"CREATE TRIGGER refused BEFORE INSERT ON {table} "
+            "BEGIN SELECT RAISE(ABORT, 'no row'); END"
+        )
+    before = len(runs(data))
+    with serving(data) as server, server.client() as client:
+        assert client.put(ONE, json={"force_refresh": True}).status_code == 500
+        assert client.put(ONE).status_code == (200 if table == "runs" else 500)
+    assert len(runs(data)) == before
+    found = [line["end"] for line in audit_lines(data) if line["act"] == "refresh"]
+    assert found == (["unchanged"] if table == "runs" else [])
 
 
 def test_a_write_is_done_and_logged_while_the_audit_log_can_not_be_written(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def test_a_stranger_who_forwards_is_not_believed(forwarded: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "forwarded", ["", "unknown", "192.0.2.1, _hidden", "192.0.2.1,", "1.2.3", "\xff", ":"]
+    "forwarded",
+    ["", "unknown", "192.0.2.1, _hidden", "192.0.2.1,", "1.2.3", "\xff", ":", "fe80::1%a"],
 )
 def test_where_a_proxy_names_no_address_it_is_the_caller(forwarded: str) -> None:
     assert caller("127.0.0.1", forwarded) == "127.0.0.1"
@@ -65,6 +66,18 @@ def test_without_the_header_a_proxy_is_the_caller() -> None:
 
 def test_without_trusted_proxies_the_header_is_ignored() -> None:
     assert caller("127.0.0.1", "192.0.2.1", trusted=()) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("trusted", [(), TRUSTED])
+def test_an_address_of_ipv4_within_ipv6_is_one_of_ipv4(trusted: tuple[str, ...]) -> None:
+    assert caller("::ffff:192.0.2.7", trusted=trusted) == "192.0.2.7"
+    assert caller("2001:db8::7", trusted=trusted) == "2001:db8::7"
+    assert caller("no address", trusted=trusted) == "no address"
+
+
+def test_a_zone_makes_no_other_caller_of_a_forwarded_address() -> None:
+    forwarded = [caller("127.0.0.1", f"2001:db8::7%{zone}") for zone in "ab"]
+    assert forwarded == ["127.0.0.1", "127.0.0.1"]
 
 
 def test_a_header_of_thousands_of_addresses_is_read_from_its_end() -> None:

@@ -15,6 +15,7 @@ TYPES = {
     "/schema#token-needed": (401, "Token needed"),
     "/schema#token-invalid": (401, "Token is not valid"),
     "/schema#not-allowed": (403, "Not allowed"),
+    "/schema#not-local": (403, "Not of this computer"),
     "/schema#no-such-path": (404, "Not Found"),
     "/schema#snapshot-not-found": (404, "Snapshot not found"),
     "/schema#method-not-allowed": (405, "Method Not Allowed"),

@@ -15,10 +15,12 @@ from tests.api.serving import (
     BASE,
     DOUBLED,
     Server,
+    audit_lines,
     export,
     nightly_run,
     serving,
     token,
+    wait_for,
 )
 from tests.patience import PATIENCE_SECONDS
 
@@ -169,6 +171,27 @@ def test_nor_is_it_by_writes(walled: tuple[Server, dict[str, Headers]]) -> None:
         assert client.get(f"{BASE}/agg-002").status_code == 200
     with server.client() as client:
         assert client.get(f"{BASE}/agg-001").status_code == 200
+
+
+def test_writes_to_foreign_and_to_missing_snapshots_are_on_record_alike(
+    walled: tuple[Server, dict[str, Headers]],
+) -> None:
+    server, _ = walled
+
+    for name, id_ in (("foreign", "agg-001"), ("missing", "agg-998")):
+        with server.client(headers=token(server.data, name, "b", can=Role.WRITE)) as client:
+            for method in ("GET", "PUT", "DELETE"):
+                assert client.request(method, f"{BASE}/{id_}").status_code == 404
+
+    def recorded(name: str) -> list[tuple[str, str, str]]:
+        return [
+            (line["act"], line["what"], line["end"])
+            for line in audit_lines(server.data)
+            if line["who"] == name
+        ]
+
+    wanted = [("refuse", method, "snapshot-not-found") for method in ("PUT", "DELETE")]
+    wait_for(lambda: recorded("foreign") == recorded("missing") == wanted)
 
 
 def test_an_etag_of_one_caller_confirms_nothing_to_another(

@@ -61,6 +61,21 @@ def test_a_burst_is_accepted_and_then_the_rate(tmp_path: Path) -> None:
     assert [limits.count(of("10.0.0.1")) for _ in range(7)] == [0] * 6 + [10]
 
 
+def test_a_minute_after_a_pause_has_as_many_writes_again_as_the_burst(tmp_path: Path) -> None:
+    now = [1e9]
+    limits = WriteLimits(tmp_path, 120, lambda: now[0])
+    accepted = []
+    for _ in range(600):
+        accepted.append(limits.count(of("10.0.0.1")) == 0)
+        accepted.append(limits.count(of("10.0.0.1")) == 0)
+        now[0] += 0.1
+    assert 239 <= sum(accepted) <= 240
+    for _ in range(600):
+        now[0] += 0.1
+        accepted.append(limits.count(of("10.0.0.1")) == 0)
+    assert 359 <= sum(accepted) <= 360
+
+
 def test_callers_are_counted_apart_and_networks_of_ipv6_together(tmp_path: Path) -> None:
     limits = WriteLimits(tmp_path, 1, lambda: 1e9)
     assert limits.count(of("10.0.0.1")) == 0

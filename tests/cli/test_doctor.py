@@ -133,6 +133,17 @@ def test_no_token_is_a_problem_once_a_proxy_leads_to_the_server(sound: Bufdir) -
     assert problems(examined(sound, 0, BUFDIR_PROXY__PREFIX="/bufdir")) == {}
 
 
+def test_a_token_of_some_organisations_needs_reads_by_token(sound: Bufdir) -> None:
+    assert sound("token", "create", "kari", "--org", "org-1", "--can", "read").code == 0
+
+    found = examined(sound, 0)["tokens"]
+
+    assert [one["health"] for one in found] == ["fine", "notice"]
+    assert found[1]["detail"] == "of some organisations: kari; yet all read all without a token"
+    assert 'access.reads = "token"' in found[1]["remedy"]
+    assert len(examined(sound, 0, BUFDIR_ACCESS__READS="token")["tokens"]) == 1
+
+
 def test_the_table_names_each_subject_with_its_remedy(sound: Bufdir, data: Path) -> None:
     (data / "catalog.sqlite").chmod(0o644)
 

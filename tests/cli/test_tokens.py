@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,10 @@ import pytest
 from pipeline.storage import tokens
 from pipeline.storage.catalog import FILE, Catalog
 from tests.given import DataFolder, export, people
+from tests.patience import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.cli.conftest import Bufdir
@@ -149,3 +152,67 @@ def test_tokens_that_are_lost_with_the_catalog_leave_the_server_closed(
     (found,) = bufdir("token", "list", "--json").result["tokens"]
     assert found["name"] == "kari"
     assert found["revoked_at"] is not None
+
+
+def test_a_catalog_from_a_backup_makes_no_revoked_token_valid(
+    bufdir: Bufdir, data: Path, folder: DataFolder
+) -> None:
+    export(data, people(2))
+    folder.nightly()
+    for name in ("ola", "kari"):
+        assert bufdir("token", "create", name, "--all", "--can", "write").code == 0
+    backup = (data / FILE).read_bytes()
+    assert bufdir("token", "create", "later", "--all", "--can", "write").code == 0
+    assert bufdir("token", "revoke", "kari").code == 0
+    (data / FILE).write_bytes(backup)
+
+    assert bufdir("doctor").out.count("by which these end: later, kari") == 1
+    ended = bufdir("reindex", "--json")
+    assert ended.code == 0
+    assert ended.result["lost_tokens"] == ["later"]
+    assert ended.result["revoked_tokens"] == ["kari"]
+    assert valid_tokens(data) == ["ola"]
+    assert bufdir("reindex").err == ""
+    assert bufdir("audit", "--verify").code == 0
+
+
+@contextmanager
+def served(bufdir: Bufdir) -> Iterator[list[str]]:
+    """Serve during the block; give the lines of its log until it answers."""
+    with bufdir.begin("serve", "--port", "0") as server:
+        assert server.stderr is not None
+        try:
+            lines = [server.stderr.readline()]
+            while "serving" not in lines[-1]:
+                lines.append(server.stderr.readline())
+            yield lines
+        finally:
+            server.send_signal(signal.SIGTERM)
+            assert server.wait(PATIENCE_SECONDS) == 0
+
+
+def test_a_server_over_a_catalog_from_a_backup_follows_the_audit_log(
+    bufdir: Bufdir, data: Path
+) -> None:
+    assert bufdir("token", "create", "kari", "--all", "--can", "write").code == 0
+    backup = (data / FILE).read_bytes()
+    assert bufdir("token", "revoke", "kari").code == 0
+    (data / FILE).write_bytes(backup)
+    with served(bufdir) as lines:
+        assert "tokens_revoked" in lines[0]
+        assert valid_tokens(data) == []
+
+
+def test_a_server_without_its_catalog_is_as_closed_as_the_audit_log_says(
+    bufdir: Bufdir, data: Path
+) -> None:
+    assert bufdir("token", "create", "kari", "--all", "--can", "write").code == 0
+    (data / FILE).unlink()
+    with served(bufdir), Catalog.open_read_only(data) as catalog:
+        assert [one.name for one in tokens.grants(catalog)] == ["kari"]
+    assert valid_tokens(data) == []
+
+
+def valid_tokens(data: Path) -> list[str]:
+    with Catalog.open_read_only(data) as catalog:
+        return [one.name for one in tokens.grants(catalog) if one.is_valid(datetime.now(UTC))]

@@ -16,7 +16,7 @@ from pipeline.model import audit as model
 from pipeline.model.audit import Act
 from pipeline.runs import access
 from pipeline.storage import audit
-from pipeline.storage.catalog import Catalog
+from pipeline.storage.catalog import FILE, Catalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ WRITER = """
 import os, signal, sys
 from pathlib import Path
 from pipeline.model.audit import Act
-from pipeline.storage.catalog import Catalog
+from pipeline.storage.catalog import FILE, Catalog
 
 data, count, event, times = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], [int(sys.argv[4])]
 
@@ -241,3 +241,30 @@ def test_a_link_in_the_place_of_the_file_is_not_followed(data: Path, tmp_path: P
     (data / audit.FILE).symlink_to(tmp_path / "elsewhere")
     record(data, "agg-001")
     assert (tmp_path / "elsewhere").read_bytes() == b""
+
+
+def test_a_catalog_from_a_backup_is_reported_and_put_on_record(data: Path) -> None:
+    record(data, "a")
+    backup = (data / FILE).read_bytes()
+    record(data, *"bc")
+    (data / FILE).write_bytes(backup)
+    (problem,) = problems(data)
+    assert problem[0] == 2
+    assert "the catalog is older than the file, and knows its lines only up to line 1" in problem[1]
+    record(data, "d")
+    assert problems(data) == []
+    assert [(line["act"], line["what"]) for line in lines(data)][3:] == [
+        ("repair", "the catalog is older than the file, and knows its lines only up to line 1"),
+        ("delete", "d"),
+    ]
+
+
+@pytest.mark.parametrize(("event", "times"), [("BEGIN", 2), ("COMMIT", 2), ("write", 0)])
+def test_lines_of_a_killed_process_make_no_catalog_older(
+    data: Path, event: str, times: int
+) -> None:
+    record(data, "before")
+    killed(data, event, times)
+    assert problems(data) == []
+    record(data, "after")
+    assert [line["act"] for line in lines(data)] == ["delete"] * 3
