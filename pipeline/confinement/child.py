@@ -38,8 +38,9 @@ _VARIABLES: Final[Mapping[str, str]] = {
     "OPENBLAS_NUM_THREADS": "1",
     # Arrow's allocator reserves a gibibyte; the bound on memory should count what is used of it.
     "MIMALLOC_ARENA_EAGER_COMMIT": "0",
-    # That of Polars keeps what it has freed, which the bound would count as well.
-    "_RJEM_MALLOC_CONF": "retain:false",
+    # That of Polars keeps what it has freed, which the bound would count as well; two seconds long
+    # is enough to use most of it again.
+    "_RJEM_MALLOC_CONF": "retain:false,dirty_decay_ms:2000",
 }
 
 

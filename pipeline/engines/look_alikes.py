@@ -37,6 +37,10 @@ _ZEROS: Final = r"^0[0-9]+$"
 _ODD: Final = rf"[^!-~]|{_ZEROS}"
 _INLINE: Final = 12
 """The bytes of a text that Arrow has in the view of it, not in a buffer."""
+_VIEW: Final = 16
+"""The bytes of a view: four of the length, then the text, or the beginning of it and its place."""
+_BLOCK: Final = 2**18
+"""The bytes that are compared at once, in the processor's own memory."""
 _FIRST, _LAST = ord("!"), ord("~")
 """The bytes of ids without spaces and signs beyond ASCII."""
 _ID: Final = pl.col(PARTICIPANT_ID)
@@ -63,14 +67,26 @@ def find(rows: pl.DataFrame) -> pl.DataFrame:
 def _are_plain(ids: pl.Series) -> bool:
     """Return whether no id has a space or a sign beyond ASCII, as far as a look at memory shows it.
 
-    Long ids are next to each other in few buffers: to find the least and the greatest byte there
-    takes a tenth of the time of a search in each.
+    Short ids are in the views, long ones next to each other in few buffers: to look at the bytes
+    there takes a tenth of the time of a search in each.
     """
-    if not (ids.str.len_bytes() > _INLINE).all():
+    return all(map(_are_plain_in_memory, ids.drop_nulls().get_chunks()))
+
+
+def _are_plain_in_memory(ids: pl.Series) -> bool:
+    lengths = ids.str.len_bytes()
+    is_short = lengths <= _INLINE
+    array = ids.to_arrow(compat_level=pl.CompatLevel.newest())
+    _, views, *others = (np.frombuffer(one or b"", np.uint8) for one in array.buffers())
+    if is_short.all():
+        own = views[_VIEW * array.offset : _VIEW * (array.offset + len(ids))]
+        blocks = [own[begin : begin + _BLOCK] for begin in range(0, own.size, _BLOCK)]
+        below = sum(np.count_nonzero(one < _FIRST) for one in blocks)
+        # What is no byte of an id is zero, or its length, and so below the first plain byte.
+        return bool(own.max(initial=0) <= _LAST) and below == own.size - lengths.sum()
+    if is_short.any():
         return False
-    views = ids.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
-    buffers = (np.frombuffer(one, np.uint8) for one in views.buffers()[2:] if one and one.size)
-    return all(one.min() >= _FIRST and one.max() <= _LAST for one in buffers)
+    return all(one.min() >= _FIRST and one.max() <= _LAST for one in others if one.size)
 
 
 def _plain(ids: pl.Series) -> pl.Series:

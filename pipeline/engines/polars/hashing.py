@@ -123,9 +123,15 @@ def distinct(in_order: pl.Series) -> pl.Series:
 
 
 def common(hashes: pl.Series, others: pl.Series) -> pl.Series:
-    """Find the different ones of these sorted hashes that are among other sorted ones."""
-    if others.is_empty():
-        return others
-    different = distinct(hashes)
-    places = others.search_sorted(different, side="left")
-    return different.filter(others.gather(places.clip(upper_bound=len(others) - 1)) == different)
+    """Find the different ones of these sorted hashes that are among other sorted ones.
+
+    Args:
+        hashes: Sorted; each may occur several times.
+        others: Sorted; each occurs once.
+    """
+    if hashes.is_empty() or others.is_empty():
+        return others.clear()
+    # To search the fewer among the more takes less time.
+    fewer, more = (others, hashes) if len(others) < len(hashes) else (distinct(hashes), others)
+    places = more.search_sorted(fewer, side="left")
+    return fewer.filter(more.gather(places.clip(upper_bound=len(more) - 1)) == fewer)
