@@ -100,7 +100,8 @@ def _written(number: int, writer: int, *, has_checksums: bool) -> bytes:
 def _place(chance: random.Random, content: bytes) -> int:
     """Choose a byte: half of them in the footer, where one byte decides about many."""
     size = int.from_bytes(content[-_TAIL:-4], "little")
-    pages = len(content) - _TAIL - size
+    # An earlier change may have made the size of the footer more than the file's, or zero.
+    pages = min(max(1, len(content) - _TAIL - size), len(content) - 1)
     if chance.random() < 0.5:
         return chance.randrange(pages)
     return chance.randrange(pages, len(content))
