@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pipeline.sources.content_digests import ContentDigests
     from pipeline.sources.selection import Selection
 
-NAME: Final = "SHA256SUMS"
 _LINE: Final = re.compile(rb"(\\?)([0-9A-Fa-f]{64}) [ *](.+)", re.DOTALL)
 _TAGGED: Final = re.compile(rb"(\\?)SHA256 \((.+)\) = ([0-9A-Fa-f]{64})", re.DOTALL)
 """A line of `sha256sum --tag`."""
@@ -38,11 +37,6 @@ class _Listed:
     digest: str
     by: str
     """The name of the list."""
-
-
-def is_list(file: File) -> bool:
-    """Return whether a file is a list, by its name."""
-    return posixpath.basename(file.name) == NAME
 
 
 def refusals(selection: Selection, digests: ContentDigests) -> Mapping[File, ExportRefused]:

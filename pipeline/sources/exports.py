@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SKIPPED: Final = (".", "_", "~$")
 """The beginnings of names that are no exports; `~$` is Excel's mark of a workbook that is open."""
+CHECKSUM_LIST: Final = "SHA256SUMS"
+"""The name of lists of checksums, in any folder."""
 _ILLEGIBLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 
 
@@ -105,6 +107,11 @@ class File:
             OSError: A remote file can't be opened.
         """
         return self.open() if self.is_remote else self.location
+
+
+def is_checksum_list(name: str) -> bool:
+    """Return whether a file with this name is a list of checksums, and no export."""
+    return name.rpartition("/")[2] == CHECKSUM_LIST
 
 
 def is_skipped(name: str) -> bool:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from wcmatch import glob
 
 from pipeline.model.states import Mode
-from pipeline.sources import checksum_lists, dumps, formats
+from pipeline.sources import dumps, formats
+from pipeline.sources.exports import is_checksum_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,7 +75,7 @@ def select(files: Iterable[File], sources: Sequence[SourceSettings]) -> Selectio
     others: list[str] = []
     lists: list[File] = []
     for file in files:
-        if checksum_lists.is_list(file):
+        if is_checksum_list(file.name):
             lists.append(file)
             continue
         source = source_of(file, sources)

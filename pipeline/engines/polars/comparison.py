@@ -21,11 +21,7 @@ from pipeline.engines.polars.latest import LATEST_HASH, PARTICIPATION, mark_late
 from pipeline.engines.polars.numbering import Numbering
 from pipeline.engines.polars.sums import ADDITIVE_NAMES, SUMMED
 from pipeline.model.breakdowns import VALUE
-from pipeline.model.columns import (
-    FILE,
-    ORG_ID,
-    ROW,
-)
+from pipeline.model.columns import FILE, ORG_ID, ROW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

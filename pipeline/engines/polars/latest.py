@@ -51,7 +51,7 @@ _LIKE_NULL: Final = "like_null"
 
 
 def mark_latest(rows: pl.DataFrame, columns: Sequence[Column]) -> pl.DataFrame:
-    """Add `IS_LATEST` and `LATEST_HASH` to statements; of equal rows in one file, the last is it.
+    """Add `IS_LATEST` and `LATEST_HASH`; of equal rows in one file, the last is the latest.
 
     Args:
         rows: All statements of some participations, in any order.
